@@ -1,0 +1,104 @@
+import { join } from "node:path";
+import { z } from "zod";
+import type { JsonValue } from "../core/records.js";
+
+/** Names of the files of a run folder; `docs/formats.md` describes each field by field. */
+export const runFolder = {
+  runJson: (run: string) => join(run, "run.json"),
+  scores: (run: string) => join(run, "scores"),
+  score: (run: string, shardIndex: number) => join(run, "scores", `part${shardIndex}-score.json`),
+  unscored: (run: string, shardIndex: number) => join(run, "scores", `part${shardIndex}-unscored.json`),
+  end: (run: string, shardIndex: number) => join(run, "scores", `part${shardIndex}-end.json`),
+  pairs: (run: string, shardIndex: number) => join(run, "pairs", `part${shardIndex}-pairs.arrows`),
+} as const;
+
+/** `part12-score.json` → 12; null for any other name. */
+export function shardIndexOf(fileName: string): number | null {
+  const match = /^part(\d+)-score\.json$/.exec(fileName);
+  return match?.[1] === undefined ? null : Number(match[1]);
+}
+
+/** A line of `part{I}-score.json`: the original's names first, then ours. */
+export interface ScoreLine {
+  readonly index: number;
+  readonly chunked_index: number | null;
+  readonly score: number;
+  readonly meta: JsonValue;
+  readonly id?: string | number;
+  /** Position over all data files in the order given. Absent in the original's files. */
+  readonly row: number;
+  /** Tokens scored. */
+  readonly tokenCount: number;
+  /** Tokens of the whole document. */
+  readonly documentTokenCount: number;
+  /** Score of each layer of `run.json`'s `layers`, in that order; with `--keep layers` and more. */
+  readonly layers?: readonly number[];
+  /** Where this sample's record batch lies in the pairs file; with `--keep pairs` and `heads`. */
+  readonly pairs?: { readonly offset: number; readonly sizeBytes: number };
+}
+
+/** A line of `part{I}-unscored.json`. */
+export interface UnscoredLine {
+  readonly index: number | null;
+  readonly row: number;
+  readonly score: null;
+  readonly id?: string | number;
+  readonly meta: JsonValue;
+  /** False: too short for the measure, no fault of the data. */
+  readonly bad: boolean;
+  readonly reason: { readonly code: string; readonly message: string; readonly file: string; readonly line: number };
+}
+
+const count = z.number().int().nonnegative();
+
+/** `part{I}-end.json`: written, atomically, when a shard has all its rows. */
+export const shardEndSchema = z.strictObject({
+  shardIndex: count,
+  numShards: z.number().int().positive(),
+  /** Rows of both files together. */
+  rows: count,
+  scored: count,
+  unscored: count,
+  /** Of the unscored ones, how many are faults of the data. */
+  bad: count,
+  /** `--limit`, where the shard ends at it; else null. */
+  limit: z.number().int().positive().nullable(),
+});
+export type ShardEnd = z.infer<typeof shardEndSchema>;
+
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
+
+/** What makes two runs the same run: every key must agree before a run is continued. */
+const runConfigurationSchema = z.strictObject({
+  model: z.strictObject({ family: z.string(), fingerprint: sha256 }),
+  /** SHA-256 of `tokenizer.json`; null when rows bring their own ids. */
+  tokenizer: sha256.nullable(),
+  data: z.array(z.strictObject({ sizeBytes: count, sampledSha256: sha256 })),
+  textColumn: z.string(),
+  idColumn: z.string(),
+  /** Tokens of the window. */
+  maxLength: z.number().int().positive(),
+  definition: z.enum(["reference", "paper"]),
+  attnChunkSize: z.number().int().positive(),
+  dAfs: z.number().int().positive(),
+  dCds: z.number().int().positive(),
+  ablation: z.enum(["no_std", "no_len_weight"]).nullable(),
+  /** Layers listened to, ascending. */
+  layers: z.array(count),
+  keep: z.enum(["none", "layers", "pairs", "heads"]),
+  numShards: z.number().int().positive(),
+});
+export type RunConfiguration = z.infer<typeof runConfigurationSchema>;
+
+/** `run.json`. */
+export const runSchema = z.strictObject({
+  format: z.literal(1),
+  configuration: runConfigurationSchema,
+  /** Rows of all data files together. */
+  rows: count,
+  /** As given; not compared. */
+  paths: z.strictObject({ model: z.string(), data: z.array(z.string()) }),
+  /** Of `ladm`, Node and the engine; a difference warns. */
+  versions: z.record(z.string(), z.string()),
+});
+export type Run = z.infer<typeof runSchema>;
