@@ -1,0 +1,201 @@
+import { stat } from "node:fs/promises";
+import { join } from "node:path";
+import { systemCodeOf, UserError } from "../core/errors.js";
+import { fingerprintFile, hashJson } from "../core/fingerprint.js";
+import { orUnreadable, readJsonFile, shown, sizeOf } from "./border.js";
+import type { DecoderConfig } from "./config.js";
+import { parseConfig } from "./config.js";
+import { llamaTensors } from "./llama-tensors.js";
+import type { HeaderTensor, StoredTensor, TensorDtype } from "./safetensors.js";
+import { isTensorDtype, TENSOR_DTYPES } from "./safetensors.js";
+import type { Placement, PlacedTensors } from "./weights.js";
+import { locateWeights, readPlaced } from "./weights.js";
+
+/** A model's configuration and where its weights lie; no weight is read. */
+export interface Checkpoint {
+  /** As given. */
+  readonly directory: string;
+  readonly config: DecoderConfig;
+  /**
+   * The tensors that the model needs, of the shapes that the config demands, by their names without the prefix
+   * `model.` (`layers.0.self_attn.q_proj.weight`). `file` is a real path in `weightsDirectory`.
+   */
+  readonly tensors: ReadonlyMap<string, StoredTensor>;
+  /** The one real folder of all weight files: a hub snapshot's files are symbolic links out of it. */
+  readonly weightsDirectory: string;
+  /** SHA-256, hexadecimal, of the config's meaning, the needed tensors and sampled blocks of their files. */
+  readonly fingerprint: string;
+  /** `tokenizer.json`; null when there is none. */
+  readonly tokenizerFile: string | null;
+  /** Of the needed tensors: no LM head. */
+  readonly parameterCount: number;
+  /** Of the needed tensors. */
+  readonly sizeBytes: number;
+  /** That of most parameters. */
+  readonly dtype: TensorDtype;
+}
+
+/** Real ones have a few kB. */
+const MAX_CONFIG_BYTES = 1024 * 1024;
+/** What `LlamaForCausalLM` writes and `LlamaModel` does not. */
+const PREFIX = "model.";
+
+/**
+ * Opens a Hugging Face folder: `config.json` and safetensors. Everything in it is held against everything else first;
+ * the folder may be hostile.
+ * @throws UserError with what is wrong: not found, not supported, damaged or contradictory.
+ */
+export async function openCheckpoint(directory: string): Promise<Checkpoint> {
+  await checkDirectory(directory);
+  const configFile = join(directory, "config.json");
+  const json = await readJsonFile(configFile, MAX_CONFIG_BYTES);
+  if (json === undefined) throw await noConfig(directory);
+  const config = parseConfig(json, configFile);
+  const placement = await locateWeights(directory);
+  const { needed, forbidden } = llamaTensors(config);
+  const prefix = prefixOf(placement, directory);
+  for (const name of needed.keys()) if (!placement.has(prefix + name)) throw missingTensor(prefix + name, directory);
+  for (const name of forbidden) if (placement.has(prefix + name)) throw forbiddenBias(prefix + name, directory);
+  const names = [...needed.keys()];
+  const placed = await readPlaced(
+    names.map((name) => prefix + name),
+    placement,
+  );
+  const tensors = new Map<string, StoredTensor>();
+  for (const [name, shape] of needed) {
+    const found = placed.tensors.get(prefix + name);
+    if (found !== undefined) tensors.set(name, checkTensor(found, shape));
+  }
+  const tokenizerFile = join(directory, "tokenizer.json");
+  return {
+    directory,
+    config,
+    tensors,
+    weightsDirectory: placed.weightsDirectory,
+    fingerprint: await fingerprintOf(config, tensors, placed),
+    tokenizerFile: (await sizeOf(tokenizerFile)) === null ? null : tokenizerFile,
+    ...totals(tensors),
+  };
+}
+
+function prefixOf(placement: Placement, directory: string): string {
+  const name = "embed_tokens.weight";
+  const prefix = [PREFIX, ""].find((candidate) => placement.has(candidate + name));
+  if (prefix !== undefined) return prefix;
+  throw missingTensor(PREFIX + name, directory);
+}
+
+function checkTensor(tensor: HeaderTensor, shape: readonly number[]): StoredTensor {
+  const { dtype } = tensor;
+  if (!isTensorDtype(dtype)) {
+    throw new UserError({
+      code: "tensor-dtype",
+      what: `the dtype of tensor ${shown(tensor.name)} is not supported`,
+      where: tensor.file,
+      got: shown(dtype),
+      allowed: TENSOR_DTYPES.join(", "),
+      fix: "Use the checkpoint's unquantised form.",
+    });
+  }
+  if (tensor.shape.length !== shape.length || tensor.shape.some((size, axis) => size !== shape[axis])) {
+    throw new UserError({
+      code: "tensor-shape",
+      what: `tensor ${shown(tensor.name)} has not the shape that config.json demands`,
+      where: tensor.file,
+      got: `[${tensor.shape.join(", ")}]`,
+      allowed: `[${shape.join(", ")}]`,
+      fix: "config.json and weights are of different models: get both again.",
+    });
+  }
+  return { ...tensor, dtype };
+}
+
+async function fingerprintOf(
+  config: DecoderConfig,
+  tensors: ReadonlyMap<string, StoredTensor>,
+  { files }: PlacedTensors,
+): Promise<string> {
+  const prints = await Promise.all(files.map((file) => orUnreadable(file, fingerprintFile(file))));
+  return hashJson({
+    config,
+    files: prints,
+    // A file by its place in the list above, which follows the model and not the names.
+    tensors: [...tensors].map(([name, { dtype, shape, file, offset }]) => [
+      name,
+      dtype,
+      shape,
+      files.indexOf(file),
+      offset,
+    ]),
+  });
+}
+
+function totals(
+  tensors: ReadonlyMap<string, StoredTensor>,
+): Pick<Checkpoint, "parameterCount" | "sizeBytes" | "dtype"> {
+  const parametersOf = new Map<TensorDtype, number>();
+  let parameterCount = 0;
+  let sizeBytes = 0;
+  for (const tensor of tensors.values()) {
+    const parameters = tensor.shape.reduce((product, size) => product * size, 1);
+    parametersOf.set(tensor.dtype, (parametersOf.get(tensor.dtype) ?? 0) + parameters);
+    parameterCount += parameters;
+    sizeBytes += tensor.sizeBytes;
+  }
+  const [most] = [...parametersOf].sort(([, a], [, b]) => b - a);
+  return { parameterCount, sizeBytes, dtype: most?.[0] ?? "F32" };
+}
+
+async function checkDirectory(directory: string): Promise<void> {
+  const fix = "Give the folder that holds config.json and the weights.";
+  const problem = { where: directory, allowed: "a folder", fix };
+  try {
+    if ((await stat(directory)).isDirectory()) return;
+  } catch (error) {
+    const got = systemCodeOf(error) ?? "nothing";
+    throw new UserError(
+      { ...problem, code: "checkpoint-not-found", what: "the checkpoint folder cannot be found", got },
+      { cause: error },
+    );
+  }
+  throw new UserError({
+    ...problem,
+    code: "checkpoint-not-found",
+    what: "the checkpoint is not a folder",
+    got: "a file",
+  });
+}
+
+async function noConfig(directory: string): Promise<UserError> {
+  const isAdapter = (await sizeOf(join(directory, "adapter_config.json"))) !== null;
+  return new UserError({
+    code: "checkpoint-no-config",
+    what: "the checkpoint folder has no config.json",
+    where: directory,
+    got: isAdapter ? "an adapter (adapter_config.json)" : "none",
+    allowed: "a Hugging Face checkpoint: config.json and safetensors",
+    fix: isAdapter ? "Merge the adapter into its base model and give that." : "Download the whole checkpoint.",
+  });
+}
+
+function missingTensor(name: string, where: string): UserError {
+  return new UserError({
+    code: "tensor-missing",
+    what: `tensor ${shown(name)} is missing`,
+    where,
+    got: "no tensor of that name",
+    allowed: "all tensors that config.json demands, named as in a Hugging Face Llama",
+    fix: "Get the checkpoint again, or correct num_hidden_layers and the bias fields of config.json.",
+  });
+}
+
+function forbiddenBias(name: string, where: string): UserError {
+  return new UserError({
+    code: "tensor-unexpected",
+    what: `tensor ${shown(name)} is a bias, which config.json says the model has not`,
+    where,
+    got: "a bias",
+    allowed: "biases only with attention_bias or mlp_bias",
+    fix: "Correct config.json or the weights: without the bias the scores would be another model's.",
+  });
+}

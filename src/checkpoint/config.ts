@@ -1,0 +1,208 @@
+import { z } from "zod";
+import { UserError } from "../core/errors.js";
+import { formatCount } from "../core/units.js";
+import { isRecord, parseWith, shown } from "./border.js";
+import type { RopeScaling } from "./rope-scaling.js";
+import { MAX_POSITION, parseRope, ROPE_TYPES, windowTokensOf } from "./rope-scaling.js";
+import { TENSOR_DTYPES } from "./safetensors.js";
+
+export type { RopeScaling } from "./rope-scaling.js";
+
+/** A decoder-only model, as far as the scorer needs it; every default filled in. */
+export interface DecoderConfig {
+  readonly family: "llama";
+  readonly layerCount: number;
+  readonly hiddenSize: number;
+  readonly intermediateSize: number;
+  /** Query heads. */
+  readonly headCount: number;
+  /** Divides `headCount`: each key-value head serves `headCount / keyValueHeadCount` query heads. */
+  readonly keyValueHeadCount: number;
+  /** Even. */
+  readonly headDim: number;
+  readonly vocabSize: number;
+  readonly rmsNormEps: number;
+  readonly maxPositionEmbeddings: number;
+  /** Tokens that the model is made to read, rotary scaling included. */
+  readonly windowTokens: number;
+  readonly tieWordEmbeddings: boolean;
+  /** Biases on the query, key, value and output projections. */
+  readonly attentionBias: boolean;
+  /** Biases on the gate, up and down projections. */
+  readonly mlpBias: boolean;
+  readonly ropeTheta: number;
+  readonly ropeScaling: RopeScaling;
+}
+
+/** What a checkpoint may be. */
+export const SUPPORTED = {
+  modelTypes: ["llama"],
+  hiddenActivations: ["silu"],
+  ropeTypes: ROPE_TYPES,
+  dtypes: TENSOR_DTYPES,
+  files: ["model.safetensors", "model.safetensors.index.json with its shards"],
+} as const;
+
+/** One line for refusals: `model_type llama; …`. */
+export function describeSupported(): string {
+  return [
+    `model_type ${SUPPORTED.modelTypes.join(", ")}`,
+    `hidden_act ${SUPPORTED.hiddenActivations.join(", ")}`,
+    `rotary scaling ${SUPPORTED.ropeTypes.join(", ")}`,
+    `weights ${SUPPORTED.dtypes.join(", ")} in ${SUPPORTED.files.join(" or ")}`,
+  ].join("; ");
+}
+
+/** About eight times what the largest published Llama (405B) has, so that no product of two leaves 53 bits. */
+const LIMITS = {
+  layerCount: 1024,
+  hiddenSize: 2 ** 17,
+  intermediateSize: 2 ** 19,
+  headCount: 1024,
+  headDim: 1024,
+  vocabSize: 2 ** 22,
+} as const;
+
+const count = (max: number) => {
+  const allowed = `an integer from 1 to ${formatCount(max)}`;
+  return z.int(allowed).min(1, allowed).max(max, allowed);
+};
+const flag = z.boolean("true or false").default(false);
+const EPS = "a number above 0, below 1";
+
+/** Defaults are those of `LlamaConfig`: writers leave them out. */
+const configSchema = z.object({
+  num_hidden_layers: count(LIMITS.layerCount).default(32),
+  hidden_size: count(LIMITS.hiddenSize).default(4096),
+  intermediate_size: count(LIMITS.intermediateSize).default(11008),
+  num_attention_heads: count(LIMITS.headCount).default(32),
+  num_key_value_heads: count(LIMITS.headCount).nullish(),
+  head_dim: count(LIMITS.headDim).nullish(),
+  vocab_size: count(LIMITS.vocabSize).default(32_000),
+  rms_norm_eps: z.number(EPS).gt(0, EPS).lt(1, EPS).default(1e-6),
+  max_position_embeddings: count(MAX_POSITION).default(2048),
+  tie_word_embeddings: flag,
+  attention_bias: flag,
+  mlp_bias: flag,
+});
+
+const isAbsent = (value: unknown) => value === undefined || value === null;
+const isWhole = (value: unknown) => isAbsent(value) || value === 1;
+const isFullAttention = (value: unknown) =>
+  isAbsent(value) || (Array.isArray(value) && value.every((type) => type === "full_attention"));
+
+/** What makes another model of it than the one that is built, whatever the other fields say. */
+const DEMANDS: readonly {
+  readonly field: string;
+  readonly what: string;
+  readonly allowed: string;
+  readonly holds: (value: unknown) => boolean;
+}[] = [
+  {
+    field: "model_type",
+    what: "this kind of model is not supported",
+    allowed: SUPPORTED.modelTypes.join(", "),
+    holds: (value) => SUPPORTED.modelTypes.some((type) => type === value),
+  },
+  {
+    field: "quantization_config",
+    what: "quantised weights are not supported",
+    allowed: `weights in ${SUPPORTED.dtypes.join(", ")}`,
+    holds: isAbsent,
+  },
+  {
+    field: "compression_config",
+    what: "compressed weights are not supported",
+    allowed: `weights in ${SUPPORTED.dtypes.join(", ")}`,
+    holds: isAbsent,
+  },
+  {
+    field: "hidden_act",
+    what: "this activation is not supported",
+    allowed: SUPPORTED.hiddenActivations.join(", "),
+    holds: (value) => value === undefined || SUPPORTED.hiddenActivations.some((name) => name === value),
+  },
+  {
+    field: "partial_rotary_factor",
+    what: "rotating part of a head is not supported",
+    allowed: "absent or 1",
+    holds: isWhole,
+  },
+  { field: "sliding_window", what: "sliding-window attention is not supported", allowed: "absent", holds: isAbsent },
+  {
+    field: "layer_types",
+    what: "layers with another attention are not supported",
+    allowed: "absent or all full_attention",
+    holds: isFullAttention,
+  },
+  { field: "per_layer_config", what: "layers of several shapes are not supported", allowed: "absent", holds: isAbsent },
+];
+
+/**
+ * A Hugging Face `config.json`, parsed, as a decoder. `where` is the file's path, for messages.
+ * @throws UserError `config-unsupported` for a model that is not built here, `config-invalid` for values no model has.
+ * Source: transformers 5.23 configuration_llama.py.
+ */
+export function parseConfig(json: unknown, where: string): DecoderConfig {
+  if (!isRecord(json)) throw invalid(where, "the file is not a configuration", shown(json), "a JSON object");
+  refuseUnsupported(json, where);
+  const given = parseWith(configSchema, json, ({ path, got, allowed }) =>
+    invalid(where, `field ${path} cannot be used`, got, allowed),
+  );
+  const headCount = given.num_attention_heads;
+  const keyValueHeadCount = given.num_key_value_heads ?? headCount;
+  if (headCount % keyValueHeadCount !== 0) {
+    const allowed = `a divisor of num_attention_heads, ${headCount}`;
+    throw invalid(where, "key-value heads do not divide the query heads", `${keyValueHeadCount}`, allowed);
+  }
+  const headDim = given.head_dim ?? given.hidden_size / headCount;
+  if (!Number.isInteger(headDim) || headDim % 2 !== 0 || headDim > LIMITS.headDim) {
+    const got = given.head_dim ?? `hidden_size ${given.hidden_size} / num_attention_heads ${headCount} = ${headDim}`;
+    const allowed = `an even integer up to ${LIMITS.headDim}: rotary embeddings turn pairs of dimensions`;
+    throw invalid(where, "head_dim cannot be used", `${got}`, allowed);
+  }
+  const maxPositionEmbeddings = given.max_position_embeddings;
+  const rope = parseRope(json, { where, headDim, maxPositionEmbeddings });
+  return {
+    family: "llama",
+    layerCount: given.num_hidden_layers,
+    hiddenSize: given.hidden_size,
+    intermediateSize: given.intermediate_size,
+    headCount,
+    keyValueHeadCount,
+    headDim,
+    vocabSize: given.vocab_size,
+    rmsNormEps: given.rms_norm_eps,
+    maxPositionEmbeddings,
+    windowTokens: windowTokensOf(rope.scaling, maxPositionEmbeddings),
+    tieWordEmbeddings: given.tie_word_embeddings,
+    attentionBias: given.attention_bias,
+    mlpBias: given.mlp_bias,
+    ropeTheta: rope.theta,
+    ropeScaling: rope.scaling,
+  };
+}
+
+function refuseUnsupported(json: Readonly<Record<string, unknown>>, where: string): void {
+  const places = ["rope_scaling", "rope_parameters"].map((name) => [`${name}.`, json[name]] as const);
+  for (const { field, what, allowed, holds } of DEMANDS) {
+    for (const [prefix, object] of [["", json] as const, ...places]) {
+      if (!isRecord(object) || (prefix !== "" && field !== "partial_rotary_factor")) continue;
+      const value = object[field];
+      if (holds(value)) continue;
+      throw new UserError({
+        code: "config-unsupported",
+        what,
+        where: `${where}, ${prefix}${field}`,
+        got: isRecord(value) ? shown(value["quant_method"] ?? value) : shown(value),
+        allowed,
+        fix: `Use a checkpoint that is supported: ${describeSupported()}.`,
+      });
+    }
+  }
+}
+
+function invalid(where: string, what: string, got: string, allowed: string): UserError {
+  const fix = "Correct config.json or get it from its source again.";
+  return new UserError({ code: "config-invalid", what, where, got, allowed, fix });
+}

@@ -1,0 +1,41 @@
+import type { DecoderConfig } from "./config.js";
+
+/** The tensors of a Llama decoder, by their names in Hugging Face checkpoints without the prefix `model.`. */
+export interface TensorTable {
+  /** Name → shape; linear layers are `[out, in]`. */
+  readonly needed: ReadonlyMap<string, readonly number[]>;
+  /** Biases that the config says are not there: with them the checkpoint is another model. */
+  readonly forbidden: readonly string[];
+}
+
+/**
+ * What the graph reads: the embeddings and all layers. The final norm and the LM head come after the last queries and
+ * keys, so a checkpoint may lack them.
+ * Source: transformers 5.23 modeling_llama.py.
+ */
+export function llamaTensors(config: DecoderConfig): TensorTable {
+  const { hiddenSize, intermediateSize, attentionBias, mlpBias } = config;
+  const querySize = config.headCount * config.headDim;
+  const keyValueSize = config.keyValueHeadCount * config.headDim;
+  const norms = ["input_layernorm", "post_attention_layernorm"];
+  const linears = [
+    { name: "self_attn.q_proj", outSize: querySize, inSize: hiddenSize, bias: attentionBias },
+    { name: "self_attn.k_proj", outSize: keyValueSize, inSize: hiddenSize, bias: attentionBias },
+    { name: "self_attn.v_proj", outSize: keyValueSize, inSize: hiddenSize, bias: attentionBias },
+    { name: "self_attn.o_proj", outSize: hiddenSize, inSize: querySize, bias: attentionBias },
+    { name: "mlp.gate_proj", outSize: intermediateSize, inSize: hiddenSize, bias: mlpBias },
+    { name: "mlp.up_proj", outSize: intermediateSize, inSize: hiddenSize, bias: mlpBias },
+    { name: "mlp.down_proj", outSize: hiddenSize, inSize: intermediateSize, bias: mlpBias },
+  ];
+  const needed = new Map<string, readonly number[]>([["embed_tokens.weight", [config.vocabSize, hiddenSize]]]);
+  const forbidden: string[] = [];
+  for (let layer = 0; layer < config.layerCount; layer++) {
+    for (const norm of norms) needed.set(`layers.${layer}.${norm}.weight`, [hiddenSize]);
+    for (const { name, outSize, inSize, bias } of linears) {
+      needed.set(`layers.${layer}.${name}.weight`, [outSize, inSize]);
+      if (bias) needed.set(`layers.${layer}.${name}.bias`, [outSize]);
+      else forbidden.push(`layers.${layer}.${name}.bias`);
+    }
+  }
+  return { needed, forbidden };
+}

@@ -1,0 +1,147 @@
+import { readdir, realpath } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { z } from "zod";
+import { UserError } from "../core/errors.js";
+import { orUnreadable, parseWith, readJsonFile, shown, sizeOf } from "./border.js";
+import { SUPPORTED } from "./config.js";
+import type { HeaderTensor } from "./safetensors.js";
+import { readSafetensorsHeader } from "./safetensors.js";
+
+const SINGLE_FILE = "model.safetensors";
+const INDEX_FILE = "model.safetensors.index.json";
+/** As for a header: the names of all tensors and little more. */
+const MAX_INDEX_BYTES = 16 * 1024 * 1024;
+
+/** What weights come in when not in safetensors, and what to do about it. */
+const OTHER_WEIGHTS: readonly { readonly pattern: RegExp; readonly fix: string }[] = [
+  { pattern: /^adapter_model\./, fix: "This is an adapter: merge it into its base model and save that." },
+  {
+    pattern: /\.(bin|pt|pth|ckpt)$/,
+    fix: "Pickled weights can run code when loaded and are not read: load them in transformers and call save_pretrained, which writes safetensors.",
+  },
+  { pattern: /\.gguf$/, fix: "GGUF is not read: use the checkpoint's safetensors form." },
+  { pattern: /\.safetensors$/, fix: "Name one file model.safetensors, or write an index for the shards." },
+];
+
+/** Tensor name → path of the file that should hold it. */
+export type Placement = ReadonlyMap<string, string>;
+
+/**
+ * Where a folder's weights lie: in one file or in the shards of an index; with both in the one, as in `transformers`.
+ * @throws UserError `checkpoint-no-weights`, `checkpoint-index` and those of reading a file.
+ */
+export async function locateWeights(directory: string): Promise<Placement> {
+  const names = await orUnreadable(directory, readdir(directory));
+  if (names.includes(SINGLE_FILE)) {
+    const path = join(directory, SINGLE_FILE);
+    const header = await readSafetensorsHeader(await realFile(path));
+    return new Map([...header.keys()].map((name) => [name, path]));
+  }
+  if (!names.includes(INDEX_FILE)) throw noWeights(directory, names);
+  const path = join(directory, INDEX_FILE);
+  const index = parseWith(indexSchema, await readJsonFile(path, MAX_INDEX_BYTES), ({ path: field, got, allowed }) => {
+    const what = `${field === "" ? "the index" : shown(field)} cannot be used`;
+    return new UserError({ code: "checkpoint-index", what, where: path, got, allowed, fix: "Get the index again." });
+  });
+  return new Map(Object.entries(index.weight_map).map(([name, file]) => [name, join(directory, file)]));
+}
+
+/** The named tensors, found in the headers of their files. */
+export interface PlacedTensors {
+  /** Real path of the one folder that holds all the files. */
+  readonly weightsDirectory: string;
+  /** Real paths, each once. */
+  readonly files: readonly string[];
+  /** `file` is the real path. */
+  readonly tensors: ReadonlyMap<string, HeaderTensor>;
+}
+
+/**
+ * Reads the headers of the files that `placement` gives for `names`, all of which it has.
+ * @throws UserError `checkpoint-shard-missing`, `checkpoint-index`, `checkpoint-scattered` and those of a header.
+ */
+export async function readPlaced(names: readonly string[], placement: Placement): Promise<PlacedTensors> {
+  const headers = new Map<string, ReadonlyMap<string, HeaderTensor>>();
+  const realFiles = new Set<string>();
+  const tensors = new Map<string, HeaderTensor>();
+  for (const name of names) {
+    const path = placement.get(name) ?? "";
+    let header = headers.get(path);
+    if (header === undefined) {
+      const real = await realFile(path);
+      realFiles.add(real);
+      header = await readSafetensorsHeader(real);
+      headers.set(path, header);
+    }
+    const tensor = header.get(name);
+    if (tensor === undefined) {
+      throw new UserError({
+        code: "checkpoint-index",
+        what: `the index places tensor ${shown(name)} in a file that lacks it`,
+        where: path,
+        got: `${header.size} other tensors`,
+        allowed: "the file that holds it",
+        fix: "Index and shards are of different checkpoints: get all of them again.",
+      });
+    }
+    tensors.set(name, tensor);
+  }
+  const files = [...realFiles];
+  return { weightsDirectory: oneDirectory(files), files, tensors };
+}
+
+/** The engine opens weights by base name in one folder, and follows no link out of it. */
+function oneDirectory(files: readonly string[]): string {
+  const [first = "", ...others] = files;
+  const directory = dirname(first);
+  const other = others.find((file) => dirname(file) !== directory);
+  if (other === undefined) return directory;
+  throw new UserError({
+    code: "checkpoint-scattered",
+    what: "the weight files lie in different folders",
+    where: other,
+    got: dirname(other),
+    allowed: `all in one folder after following symbolic links, ${directory}`,
+    fix: "Put the real files side by side.",
+  });
+}
+
+async function realFile(path: string): Promise<string> {
+  if ((await sizeOf(path)) !== null) return orUnreadable(path, realpath(path));
+  throw new UserError({
+    code: "checkpoint-shard-missing",
+    what: `weight file ${shown(basename(path))} is missing`,
+    where: path,
+    got: "nothing, or a symbolic link that leads nowhere",
+    allowed: "a safetensors file",
+    fix: "The download is not complete: get the file.",
+  });
+}
+
+function noWeights(directory: string, names: readonly string[]): UserError {
+  const other = OTHER_WEIGHTS.flatMap(({ pattern, fix }) => {
+    const found = names.find((name) => pattern.test(name));
+    return found === undefined ? [] : [{ found, fix }];
+  })[0];
+  return new UserError({
+    code: "checkpoint-no-weights",
+    what: "the folder holds no weights that can be read",
+    where: directory,
+    got: other === undefined ? "none" : shown(other.found),
+    allowed: SUPPORTED.files.join(", or "),
+    fix: other?.fix ?? "Download the checkpoint's weights into this folder.",
+  });
+}
+
+const FILE_NAME = "the plain name of a .safetensors file in the same folder";
+const indexSchema = z.object(
+  {
+    weight_map: z.record(
+      z.string(),
+      // Letters, digits and a few marks: no separator of any system, no leading dot.
+      z.string(FILE_NAME).regex(/^[\w-][\w.-]{0,250}\.safetensors$/, FILE_NAME),
+      "an object of tensor name → file name",
+    ),
+  },
+  "an object with weight_map",
+);

@@ -1,0 +1,170 @@
+import type { Checkpoint } from "../checkpoint/checkpoint.js";
+import { type GraphBuilder, MICROSOFT } from "../onnx/builder.js";
+import { float, int, type Value } from "../onnx/types.js";
+import type { DecoderOptions } from "./decoder.js";
+import { asFloat32, storedWeight, weight } from "./weights.js";
+
+/**
+ * The Llama decoder, one sample at a time, in float32 (transformers 5.23, `modeling_llama.py`):
+ *
+ *     input_ids [L] -> embed_tokens -> hidden [L, E]
+ *     each layer:  hidden -> input_layernorm -> q_proj, k_proj -> rotary embedding -> tap
+ *                                            -> v_proj -> attention -> o_proj -> + hidden
+ *                         -> post_attention_layernorm -> down_proj(silu(gate_proj) * up_proj) -> + hidden
+ *
+ * The last tapped layer stops at its tap. Hidden states are two-dimensional, so that a linear layer is one `Gemm` that reads the weight `[out, in]` as it lies
+ * in the checkpoint.
+ */
+export function buildLlama(builder: GraphBuilder, { checkpoint, layers, tap }: DecoderOptions): void {
+  const { config } = checkpoint;
+  const inputs = {
+    tokenIds: builder.input("input_ids", "int64", ["L"]),
+    cos: builder.input("rope_cos", "float32", ["L", config.headDim / 2]),
+    sin: builder.input("rope_sin", "float32", ["L", config.headDim / 2]),
+  };
+  const lengths = emitLengths(builder, inputs.tokenIds);
+  const last = Math.max(...layers);
+  let hidden = emitEmbedding(builder, checkpoint, inputs.tokenIds);
+  for (let layer = 0; layer <= last; layer++) {
+    const block = new LlamaLayer(builder, checkpoint, layer);
+    const normed = block.norm("input_layernorm", hidden);
+    const query = block.rotate("q_proj", block.linear("self_attn.q_proj", normed), config.headCount, inputs);
+    const key = block.rotate("k_proj", block.linear("self_attn.k_proj", normed), config.keyValueHeadCount, inputs);
+    if (layers.includes(layer)) {
+      tap(builder, {
+        layer,
+        query: block.splitHeads("q_heads", query, config.headCount),
+        key: block.splitHeads("k_heads", key, config.keyValueHeadCount),
+      });
+    }
+    if (layer === last) return;
+    const attended = block.add("self_attn", hidden, block.attention(query, key, normed, lengths));
+    hidden = block.add("mlp", attended, block.mlp(block.norm("post_attention_layernorm", attended)));
+  }
+}
+
+/** What the attention operator wants to know of the sample's length L. */
+interface Lengths {
+  /** int32 `[1]`: L - 1 */
+  readonly lastPosition: Value;
+  /** int32 `[]`: L */
+  readonly total: Value;
+}
+
+function emitLengths(builder: GraphBuilder, tokenIds: Value): Lengths {
+  const scope = "/length";
+  const shape = builder.node("Shape", scope, [tokenIds], { dtype: "int64", shape: [1] });
+  const length = builder.node("Cast", scope, [shape], { dtype: "int32", shape: [1] }, { attributes: { to: int(6) } });
+  const one = builder.constant("int32", [1]);
+  return {
+    lastPosition: builder.node("Sub", scope, [length, one], { dtype: "int32", shape: [1] }),
+    total: builder.node("Squeeze", scope, [length, builder.constant("int64", [0])], { dtype: "int32", shape: [] }),
+  };
+}
+
+function emitEmbedding(builder: GraphBuilder, checkpoint: Checkpoint, tokenIds: Value): Value {
+  // Gathered as stored and cast after: a cast of the whole table would be made and kept at load.
+  const table = storedWeight(builder, checkpoint, "embed_tokens.weight");
+  const output = { dtype: table.dtype, shape: ["L", checkpoint.config.hiddenSize] };
+  return asFloat32(builder, "/embed_tokens/output", builder.node("Gather", "/embed_tokens", [table, tokenIds], output));
+}
+
+/** The steps of one layer; hidden states are float32 `[L, E]`. */
+class LlamaLayer {
+  private readonly scope: string;
+
+  constructor(
+    private readonly builder: GraphBuilder,
+    private readonly checkpoint: Checkpoint,
+    layer: number,
+  ) {
+    this.scope = `/layers.${layer}`;
+  }
+
+  norm(name: string, hidden: Value): Value {
+    const scale = this.weight(`${name}.weight`);
+    const attributes = { axis: int(-1), epsilon: float(this.checkpoint.config.rmsNormEps) };
+    return this.emit("SimplifiedLayerNormalization", name, [hidden, scale], hidden.shape, { attributes });
+  }
+
+  /** `[L, in]` -> `[L, out]`, with the bias where the config has one. */
+  linear(name: string, input: Value): Value {
+    const matrix = this.weight(`${name}.weight`);
+    const { attentionBias, mlpBias } = this.checkpoint.config;
+    const hasBias = name.startsWith("mlp.") ? mlpBias : attentionBias;
+    const bias = hasBias ? [this.weight(`${name}.bias`)] : [];
+    const outSize = matrix.shape[0] ?? 0;
+    return this.emit("Gemm", name, [input, matrix, ...bias], ["L", outSize], { attributes: { transB: int(1) } });
+  }
+
+  /** Rotary embedding: `[L, N*D]` -> `[1, L, N*D]`. */
+  rotate(name: string, value: Value, headCount: number, tables: { readonly cos: Value; readonly sin: Value }): Value {
+    const batch = this.batch(`self_attn/${name}`, value);
+    const start = this.builder.constant("int64", [0]);
+    return this.emit("RotaryEmbedding", `self_attn/${name}`, [batch, start, tables.cos, tables.sin], batch.shape, {
+      domain: MICROSOFT,
+      attributes: { num_heads: int(headCount) },
+    });
+  }
+
+  /** `[1, L, N*D]` -> `[L, N, D]`. */
+  splitHeads(name: string, value: Value, headCount: number): Value {
+    const { headDim } = this.checkpoint.config;
+    const target = this.builder.constant("int64", [-1, headCount, headDim]);
+    return this.emit("Reshape", `self_attn/${name}`, [value, target], ["L", headCount, headDim]);
+  }
+
+  /** Causal attention and its output projection: `[L, E]`. */
+  attention(query: Value, key: Value, normed: Value, lengths: Lengths): Value {
+    const { headCount, keyValueHeadCount } = this.checkpoint.config;
+    const value = this.batch("self_attn/v_proj", this.linear("self_attn.v_proj", normed));
+    const mixed = this.emit(
+      "GroupQueryAttention",
+      "self_attn",
+      [query, key, value, undefined, undefined, lengths.lastPosition, lengths.total],
+      query.shape,
+      { domain: MICROSOFT, attributes: { num_heads: int(headCount), kv_num_heads: int(keyValueHeadCount) } },
+    );
+    const rows = this.emit(
+      "Squeeze",
+      "self_attn/rows",
+      [mixed, this.builder.constant("int64", [0])],
+      mixed.shape.slice(1),
+    );
+    return this.linear("self_attn.o_proj", rows);
+  }
+
+  mlp(normed: Value): Value {
+    const gate = this.linear("mlp.gate_proj", normed);
+    // QuickGelu with alpha 1 is silu, in one pass.
+    const silu = this.emit("QuickGelu", "mlp/silu", [gate], gate.shape, {
+      domain: MICROSOFT,
+      attributes: { alpha: float(1) },
+    });
+    const gated = this.emit("Mul", "mlp/gated", [silu, this.linear("mlp.up_proj", normed)], gate.shape);
+    return this.linear("mlp.down_proj", gated);
+  }
+
+  add(name: string, hidden: Value, change: Value): Value {
+    return this.emit("Add", name, [hidden, change], hidden.shape);
+  }
+
+  private batch(name: string, value: Value): Value {
+    return this.emit("Unsqueeze", name, [value, this.builder.constant("int64", [0])], [1, ...value.shape]);
+  }
+
+  private weight(name: string): Value {
+    return weight(this.builder, this.checkpoint, `${this.scope.slice(1)}.${name}`);
+  }
+
+  private emit(
+    opType: string,
+    name: string,
+    inputs: readonly (Value | undefined)[],
+    shape: Value["shape"],
+    options: Parameters<GraphBuilder["node"]>[4] = {},
+  ): Value {
+    const path = `${this.scope}/${name.replaceAll(".", "/")}`;
+    return this.builder.node(opType, path, inputs, { dtype: "float32", shape }, options);
+  }
+}

@@ -1,0 +1,66 @@
+/**
+ * The engine's process: one ONNX Runtime session for its life, since sessions made and released in turn leak, and `run` blocks the event loop.
+ * The only file that imports `onnxruntime-node`.
+ */
+import { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node";
+import { messageOf } from "../core/errors.js";
+import type { NamedTensors, Tensor } from "../core/tensor.js";
+import type { Reply, Request } from "./protocol.js";
+
+let session: InferenceSession | undefined;
+
+async function answer(request: Request): Promise<Reply> {
+  switch (request.kind) {
+    case "load":
+      session = await load(request);
+      return { kind: "loaded" };
+    case "run": {
+      if (session === undefined) throw new Error("no graph is loaded");
+      const feeds = Object.entries(request.inputs).map(([name, tensor]) => [name, toEngine(tensor)] as const);
+      return { kind: "outputs", outputs: fromEngine(await session.run(Object.fromEntries(feeds))) };
+    }
+  }
+}
+
+function load({ model, weightsDirectory, threads }: Extract<Request, { kind: "load" }>): Promise<InferenceSession> {
+  return InferenceSession.create(model, {
+    executionProviders: ["cpu"],
+    intraOpNumThreads: threads,
+    interOpNumThreads: 1,
+    executionMode: "sequential",
+    graphOptimizationLevel: "all",
+    logSeverityLevel: 3,
+    extra: {
+      session: {
+        model_external_initializers_file_folder_path: weightsDirectory,
+        // Packing copies every weight; a sample has thousands of rows, over which packing on the way costs nothing.
+        disable_prepacking: "1",
+      },
+    },
+  });
+}
+
+function toEngine(tensor: Tensor): OrtTensor {
+  return tensor.dtype === "float32"
+    ? new OrtTensor("float32", tensor.data, tensor.shape)
+    : new OrtTensor("int64", tensor.data, tensor.shape);
+}
+
+function fromEngine(outputs: InferenceSession.OnnxValueMapType): NamedTensors {
+  const tensors: Record<string, Tensor> = {};
+  for (const [name, value] of Object.entries(outputs)) {
+    if (!(value instanceof OrtTensor) || !(value.data instanceof Float32Array))
+      throw new Error(`output ${name} is not float32`);
+    tensors[name] = { dtype: "float32", shape: value.dims, data: value.data };
+  }
+  return tensors;
+}
+
+process.on("message", (request: Request) => {
+  void answer(request)
+    .catch((error: unknown): Reply => ({ kind: "failed", message: messageOf(error) }))
+    .then((reply) => process.send?.(reply));
+});
+// Ctrl-C reaches every process of the terminal; the parent decides when this one ends.
+process.on("SIGINT", () => undefined);
+process.on("disconnect", () => process.exit(0));

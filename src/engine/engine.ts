@@ -1,0 +1,190 @@
+import { type ChildProcess, fork } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { EngineError } from "../core/errors.js";
+import type { NamedTensors } from "../core/tensor.js";
+import type { Reply, Request } from "./protocol.js";
+
+export interface EngineOptions {
+  /** Bytes of an ONNX `ModelProto`. */
+  readonly model: Uint8Array;
+  /** Where the files of its external weights lie. */
+  readonly weightsDirectory: string;
+  /** Cores given to one operator. */
+  readonly threads: number;
+}
+
+const CHILD = fileURLToPath(new URL("./child.js", import.meta.url));
+const STDERR_KEPT = 4000;
+
+/**
+ * ONNX Runtime in a process of its own. When that process dies, the request it was busy with fails and the next
+ * request starts a new one.
+ */
+export class Engine {
+  private child: Promise<EngineProcess> | undefined;
+  private closed = false;
+
+  constructor(private readonly options: EngineOptions) {}
+
+  /**
+   * Loads the graph.
+   * @throws EngineError when it cannot be loaded
+   */
+  async start(): Promise<void> {
+    await this.process();
+  }
+
+  /** The process's number, for measurements; undefined when none is alive. */
+  async pid(): Promise<number | undefined> {
+    return (await this.child)?.pid;
+  }
+
+  /**
+   * One pass over the graph.
+   * @throws EngineError when the engine refuses, crashes or runs out of memory; the engine can be asked again
+   */
+  async run(inputs: NamedTensors): Promise<NamedTensors> {
+    const child = await this.process();
+    const reply = await child.ask({ kind: "run", inputs });
+    if (reply.kind !== "outputs") throw new Error(`the engine answered a run with ${reply.kind}`);
+    return reply.outputs;
+  }
+
+  async close(): Promise<void> {
+    this.closed = true;
+    const child = this.child;
+    this.child = undefined;
+    await child?.then(
+      (started) => started.close(),
+      () => undefined,
+    );
+  }
+
+  private process(): Promise<EngineProcess> {
+    if (this.closed) throw new Error("the engine is closed");
+    if (this.child === undefined) {
+      const forget = () => {
+        if (this.child === started) this.child = undefined;
+      };
+      const started = startProcess(this.options, forget);
+      started.catch(forget);
+      this.child = started;
+    }
+    return this.child;
+  }
+}
+
+async function startProcess(options: EngineOptions, onExit: () => void): Promise<EngineProcess> {
+  const child = new EngineProcess(onExit);
+  try {
+    await child.ask({ kind: "load", ...options });
+    return child;
+  } catch (error) {
+    await child.close();
+    throw error;
+  }
+}
+
+/** A living child process and the one request it is busy with. */
+class EngineProcess {
+  private readonly child: ChildProcess;
+  private readonly exited: Promise<void>;
+  private waiting: { resolve(reply: Reply): void; reject(error: Error): void } | undefined;
+  private stderr = "";
+  private end: string | undefined;
+
+  constructor(onExit: () => void) {
+    this.child = fork(CHILD, [], {
+      serialization: "advanced",
+      stdio: ["ignore", "ignore", "pipe", "ipc"],
+      execArgv: [],
+    });
+    this.child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+      this.stderr = (this.stderr + text).slice(-STDERR_KEPT);
+    });
+    this.child.on("message", (reply: Reply) => this.settle(reply));
+    this.exited = new Promise((resolve) => {
+      this.child.on("error", (error) => {
+        this.end = `it could not be started: ${error.message}`;
+        onExit();
+        this.fail();
+        resolve();
+      });
+      this.child.on("close", (code, signal) => {
+        this.end ??= describeEnd(code, signal);
+        onExit();
+        this.fail();
+        resolve();
+      });
+    });
+  }
+
+  get pid(): number | undefined {
+    return this.child.pid;
+  }
+
+  /** @throws EngineError */
+  ask(request: Request): Promise<Reply> {
+    return new Promise<Reply>((resolve, reject) => {
+      if (this.waiting !== undefined) throw new Error("the engine's process is asked one thing at a time");
+      this.waiting = { resolve, reject };
+      if (this.end !== undefined) this.fail();
+      // An undelivered request means that the process is gone, which its end reports.
+      else this.child.send(request, () => undefined);
+    });
+  }
+
+  async close(): Promise<void> {
+    this.child.kill("SIGKILL");
+    await this.exited;
+  }
+
+  private settle(reply: Reply): void {
+    const waiting = this.waiting;
+    this.waiting = undefined;
+    if (reply.kind === "failed") waiting?.reject(engineFailed(reply.message));
+    else waiting?.resolve(reply);
+  }
+
+  private fail(): void {
+    const waiting = this.waiting;
+    this.waiting = undefined;
+    waiting?.reject(engineDied(this.end ?? "it ended", this.stderr));
+  }
+}
+
+function describeEnd(code: number | null, signal: NodeJS.Signals | null): string {
+  if (signal === "SIGKILL")
+    return "it was killed (SIGKILL), which is how the system ends a process when memory runs out";
+  return signal === null ? `it ended with code ${code}` : `it was ended by ${signal}`;
+}
+
+function engineFailed(message: string): EngineError {
+  const outOfMemory = /bad_alloc|failed to allocate|out of memory/i.test(message);
+  return new EngineError({
+    code: outOfMemory ? "out-of-memory" : "engine-failed",
+    what: outOfMemory ? "the engine ran out of memory" : "the engine failed",
+    got: message.slice(0, 1000),
+    ...(outOfMemory ? { fix: "Give a smaller --max-length or a machine with more memory." } : {}),
+  });
+}
+
+function engineDied(end: string, stderr: string): EngineError {
+  const missing = /Cannot find (package|module)[^\n]*onnxruntime|onnxruntime_binding/.test(stderr);
+  if (missing) return engineMissing();
+  const tail = stderr.trim().split("\n").slice(-3).join(" | ");
+  return new EngineError({
+    code: "engine-died",
+    what: "the engine's process died",
+    got: tail === "" ? end : `${end}; its last words: ${tail}`,
+    fix: "If memory ran out, give a smaller --max-length or more memory; `ladm doctor --model DIR` says what is needed.",
+  });
+}
+
+function engineMissing(): EngineError {
+  return new EngineError({
+    code: "engine-missing",
+    what: "onnxruntime-node is not installed",
+    fix: "Its installer downloads GPU libraries and fails on a closed network: install again with the environment variable ONNXRUNTIME_NODE_INSTALL=skip.",
+  });
+}

@@ -1,0 +1,277 @@
+import type { PairScores, SpanGrid } from "../core/records.js";
+import { int64Tensor, type NamedTensors } from "../core/tensor.js";
+import { type GraphBuilder, MICROSOFT, type NodeOptions } from "../onnx/builder.js";
+import { int, ints, type Shape, type Value } from "../onnx/types.js";
+import type { Definition, SpanSettings } from "./definition.js";
+import { maxKeyCount, pairCount } from "./pairs.js";
+
+/** What a decoder shows of one layer: values after rotary embedding, token by token. */
+export interface AttentionPoint {
+  readonly layer: number;
+  /** float32 `[L, H, D]` */
+  readonly query: Value;
+  /** float32 `[L, G, D]`, G key-value heads */
+  readonly key: Value;
+}
+
+export interface PairScoreTapOptions {
+  readonly definition: Definition;
+  readonly settings: SpanSettings;
+  readonly headCount: number;
+  readonly keyValueHeadCount: number;
+  readonly headDim: number;
+  /** One score per head instead of their mean. */
+  readonly keepHeads: boolean;
+}
+
+const FLOAT32_CODE = 1;
+const outputName = (layer: number): string => `pfs.layers.${layer}`;
+
+/**
+ * Emits the pair scores (PFS) of a layer into a graph, for samples of any length.
+ *
+ * The attention that a span receives is an attention whose *values* are span membership: give the operator
+ * `V[t,k] = 1` where token t lies in key span k, and its output rows are the masses that PFS adds up. So a flash attention does the
+ * softmax over all keys in O(L) memory, whatever the device:
+ *
+ *     for each query span s:                          (Loop)
+ *       query [L,H,D]  -> rows s … s+C of each key head's G query heads   [1, G*C, KV*D]
+ *       key   [L,KV,D] -> keys of the softmax, [0, e)                      [1, e, KV*D]
+ *       membership [L, KV*K] -> the e rows that belong to s                [1, e, KV*K]
+ *       MultiHeadAttention(query, key, membership)                         [1, G*C, KV*K]
+ *       sum over the C rows, mean over heads                               [K]
+ *     pfs.layers.{i}                                                       [S, K] or [S, H, K]
+ *
+ * S query spans and K key spans are the sample's; a query span with fewer key spans leaves columns that nobody reads.
+ */
+export class PairScoreTap {
+  private readonly queryStarts: Value;
+  private readonly queryCount: Value;
+  private readonly membershipStarts: Value;
+  private readonly membership: Value;
+
+  constructor(
+    private readonly builder: GraphBuilder,
+    private readonly options: PairScoreTapOptions,
+  ) {
+    this.queryStarts = builder.input("query_starts", "int64", ["S"]);
+    this.membershipStarts = builder.input("membership_starts", "int64", ["S"]);
+    const anchors = builder.input("key_anchors", "int64", ["K"]);
+    const length = builder.input("membership_rows", "int64", []);
+    const scope = "/measure/query_count";
+    const shape = builder.node("Shape", scope, [this.queryStarts], { dtype: "int64", shape: [1] });
+    const zero = builder.constant("int64", [0]);
+    this.queryCount = builder.node("Squeeze", scope, [shape, zero], { dtype: "int64", shape: [] });
+    this.membership = this.emitMembership(anchors, length);
+  }
+
+  /** Adds the pair scores of one layer to the graph's outputs. */
+  readonly tap = (builder: GraphBuilder, { layer, query, key }: AttentionPoint): void => {
+    const { headCount, keyValueHeadCount: kvHeads, headDim, keepHeads, settings, definition } = this.options;
+    const groups = headCount / kvHeads;
+    const rows = groups * settings.attnChunkSize;
+    const scope = `/measure/layers.${layer}`;
+    const body = builder.body(`${scope}/body`);
+    const iteration = body.input(`${scope}/iteration`, "int64", []);
+    const condition = body.input(`${scope}/condition`, "bool", []);
+    const emit = emitter(body, scope);
+
+    const start = emit.index("start", "Gather", [
+      this.queryStarts,
+      emit.index("iteration", "Unsqueeze", [iteration, emit.one(0)]),
+    ]);
+    const end = emit.index("end", "Add", [start, emit.one(settings.attnChunkSize)]);
+    const keyEnd = definition.ownSpan ? end : start;
+
+    const span = emit.float(
+      "query/span",
+      "Slice",
+      [query, start, end, emit.one(0)],
+      [settings.attnChunkSize, headCount, headDim],
+    );
+    const queryRows = emit.layout("query", span, {
+      split: [settings.attnChunkSize, kvHeads, groups, headDim],
+      order: [2, 0, 1, 3],
+      join: [1, rows, kvHeads * headDim],
+    });
+    const keys = emit.float("key/span", "Slice", [key, emit.one(0), keyEnd, emit.one(0)], ["e", kvHeads, headDim]);
+    const keyRows = emit.reshape("key", keys, [1, -1, kvHeads * headDim], [1, "e", kvHeads * headDim]);
+
+    const first = emit.index("membership/start", "Gather", [
+      this.membershipStarts,
+      emit.index("membership/iteration", "Unsqueeze", [iteration, emit.one(0)]),
+    ]);
+    const last = emit.index("membership/end", "Add", [first, keyEnd]);
+    const member = emit.float("membership", "Slice", [this.membership, first, last, emit.one(1)], [1, "e", "KV*K"]);
+
+    const mask = definition.ownSpan ? this.emitCausalMask(body, scope, start, keyEnd) : undefined;
+    const mass = emit.float(
+      "attention",
+      "MultiHeadAttention",
+      [queryRows, keyRows, member, undefined, undefined, mask],
+      [1, rows, "KV*K"],
+      { domain: MICROSOFT, attributes: { num_heads: int(kvHeads) } },
+    );
+    const perRow = emit.reshape(
+      "mass",
+      mass,
+      [groups, settings.attnChunkSize, kvHeads, -1],
+      [groups, settings.attnChunkSize, kvHeads, "K"],
+    );
+    const perHead = emit.float("mass/rows", "ReduceSum", [perRow, emit.one(1)], [groups, kvHeads, "K"], {
+      attributes: { keepdims: int(0) },
+    });
+    const pfs = keepHeads
+      ? emit.layout("pfs", perHead, { order: [1, 0, 2], join: [headCount, -1], shape: [headCount, "K"] })
+      : emit.float("pfs", "ReduceMean", [perHead, builder.constant("int64", [0, 1])], ["K"], {
+          attributes: { keepdims: int(0) },
+        });
+
+    body.output(body.node("Identity", `${scope}/go_on`, [condition], { dtype: "bool", shape: [] }));
+    body.output(pfs);
+    const scores = builder.node(
+      "Loop",
+      scope,
+      [this.queryCount, undefined],
+      { dtype: "float32", shape: keepHeads ? ["S", headCount, "K"] : ["S", "K"] },
+      { attributes: { body: { kind: "graph", value: body.build() } }, outputName: outputName(layer) },
+    );
+    builder.output(scores);
+  };
+
+  /** The tap's own graph inputs for a sample with this grid. */
+  inputs(grid: SpanGrid): NamedTensors {
+    const { queries, length } = grid;
+    const widest = queries.find((query) => query.keys.length === maxKeyCount(grid)) ?? { start: 0, keys: [] };
+    const atQuery = this.options.definition.keysAnchoredAt === "query";
+    const anchors = widest.keys.map((key) => (atQuery ? length - (widest.start - key) : key));
+    return {
+      query_starts: int64Tensor(
+        queries.map((query) => query.start),
+        [queries.length],
+      ),
+      membership_starts: int64Tensor(
+        queries.map((query) => (atQuery ? length - query.start : 0)),
+        [queries.length],
+      ),
+      key_anchors: int64Tensor(anchors, [anchors.length]),
+      membership_rows: int64Tensor([length], []),
+    };
+  }
+
+  /**
+   * Pair scores from the graph's outputs.
+   * @param layers the layers tapped, ascending
+   */
+  collect(outputs: NamedTensors, grid: SpanGrid, layers: readonly number[]): PairScores {
+    const heads = this.options.keepHeads ? this.options.headCount : 1;
+    const width = maxKeyCount(grid);
+    const pairs = pairCount(grid);
+    const values = new Float32Array(layers.length * heads * pairs);
+    for (const [position, layer] of layers.entries()) {
+      const tensor = outputs[outputName(layer)];
+      if (tensor?.dtype !== "float32" || tensor.data.length !== grid.queries.length * heads * width) {
+        throw new Error(`the engine gave no pair scores of the expected shape for layer ${layer}`);
+      }
+      for (let head = 0; head < heads; head++) {
+        let offset = (position * heads + head) * pairs;
+        for (const [q, query] of grid.queries.entries()) {
+          const from = (q * heads + head) * width;
+          values.set(tensor.data.subarray(from, from + query.keys.length), offset);
+          offset += query.keys.length;
+        }
+      }
+    }
+    return { grid, layers, headCount: this.options.keepHeads ? heads : null, values };
+  }
+
+  /**
+   * Which key span each token lies in, once for all layers and query spans: float32 `[1, L, KV*K]`. Where key spans lie at fixed distances
+   * before their query span, the rows of query span s are the last s of them, so one table serves all.
+   */
+  private emitMembership(anchors: Value, length: Value): Value {
+    const { settings, keyValueHeadCount } = this.options;
+    const { builder } = this;
+    const scope = "/measure/membership";
+    const zero = builder.constant("int64", 0);
+    const emit = emitter(builder, scope);
+    const tokens = builder.node("Range", `${scope}/tokens`, [zero, length, builder.constant("int64", 1)], {
+      dtype: "int64",
+      shape: ["L"],
+    });
+    const column = emit.index("column", "Unsqueeze", [tokens, emit.one(1)], ["L", 1]);
+    const offset = emit.index("offset", "Sub", [column, anchors], ["L", "K"]);
+    const bool = { dtype: "bool", shape: ["L", "K"] } as const;
+    const after = builder.node("GreaterOrEqual", scope, [offset, zero], bool);
+    const before = builder.node("Less", scope, [offset, builder.constant("int64", settings.attnChunkSize)], bool);
+    const within = builder.node("And", scope, [after, before], bool);
+    const member = emit.float("float", "Cast", [within], ["L", "K"], { attributes: { to: int(FLOAT32_CODE) } });
+    const batch = emit.float("batch", "Unsqueeze", [member, emit.one(0)], [1, "L", "K"]);
+    return emit.float("heads", "Tile", [batch, builder.constant("int64", [1, 1, keyValueHeadCount])], [1, "L", "KV*K"]);
+  }
+
+  /** 0 where query row r may see key t <= s + r, else the lowest float32: `[1, 1, G*C, e]`. */
+  private emitCausalMask(body: GraphBuilder, scope: string, start: Value, keyEnd: Value): Value {
+    const { settings, headCount, keyValueHeadCount } = this.options;
+    const rows = (headCount / keyValueHeadCount) * settings.attnChunkSize;
+    const emit = emitter(body, `${scope}/mask`);
+    const rowInSpan = Array.from({ length: rows }, (_, row) => row % settings.attnChunkSize);
+    const limit = emit.index("limit", "Add", [body.constant("int64", rowInSpan), start], [rows]);
+    const limitColumn = emit.index("limit_column", "Unsqueeze", [limit, emit.one(1)], [rows, 1]);
+    const keyEndScalar = emit.index("key_end", "Squeeze", [keyEnd, emit.one(0)], []);
+    const tokens = emit.index(
+      "tokens",
+      "Range",
+      [body.constant("int64", 0), keyEndScalar, body.constant("int64", 1)],
+      ["e"],
+    );
+    const seen = body.node("GreaterOrEqual", `${scope}/mask`, [limitColumn, tokens], {
+      dtype: "bool",
+      shape: [rows, "e"],
+    });
+    const mask = emit.float(
+      "values",
+      "Where",
+      [seen, body.constant("float32", 0), body.constant("float32", LOWEST_FLOAT32)],
+      [rows, "e"],
+    );
+    return emit.float("batch", "Unsqueeze", [mask, body.constant("int64", [0, 1])], [1, 1, rows, "e"]);
+  }
+}
+
+const LOWEST_FLOAT32 = -3.4028234663852886e38;
+
+interface Layout {
+  /** Shape before the axes are reordered; the value's own when left out. */
+  readonly split?: readonly number[];
+  readonly order: readonly number[];
+  readonly join: readonly number[];
+  /** Shape after, where `join` leaves one axis open. */
+  readonly shape?: Shape;
+}
+
+/** Short forms for the nodes of one scope. */
+function emitter(builder: GraphBuilder, scope: string) {
+  const float = (
+    name: string,
+    opType: string,
+    inputs: readonly (Value | undefined)[],
+    shape: Shape,
+    options?: NodeOptions,
+  ): Value => builder.node(opType, `${scope}/${name}`, inputs, { dtype: "float32", shape }, options);
+  const reshape = (name: string, value: Value, target: readonly number[], shape: Shape): Value =>
+    float(`${name}/reshape_${target.length}`, "Reshape", [value, builder.constant("int64", target)], shape);
+  return {
+    float,
+    reshape,
+    one: (value: number): Value => builder.constant("int64", [value]),
+    index: (name: string, opType: string, inputs: readonly Value[], shape: Shape = [1]): Value =>
+      builder.node(opType, `${scope}/${name}`, inputs, { dtype: "int64", shape }),
+    layout(name: string, value: Value, { split, order, join, shape }: Layout): Value {
+      const parts = split === undefined ? value : reshape(`${name}/split`, value, split, split);
+      const ordered = order.map((axis) => parts.shape[axis] ?? 1);
+      const turned = float(name, "Transpose", [parts], ordered, { attributes: { perm: ints(order) } });
+      return reshape(`${name}/join`, turned, join, shape ?? join);
+    },
+  };
+}
