@@ -8,7 +8,7 @@ import { parseConfig } from "./config.js";
 import { llamaTensors } from "./llama-tensors.js";
 import type { HeaderTensor, StoredTensor, TensorDtype } from "./safetensors.js";
 import { isTensorDtype, TENSOR_DTYPES } from "./safetensors.js";
-import type { Placement, PlacedTensors } from "./weights.js";
+import type { PlacedTensors, Placement } from "./weights.js";
 import { locateWeights, readPlaced } from "./weights.js";
 
 /** A model's configuration and where its weights lie; no weight is read. */

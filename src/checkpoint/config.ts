@@ -194,7 +194,7 @@ function refuseUnsupported(json: Readonly<Record<string, unknown>>, where: strin
         code: "config-unsupported",
         what,
         where: `${where}, ${prefix}${field}`,
-        got: isRecord(value) ? shown(value["quant_method"] ?? value) : shown(value),
+        got: isRecord(value) ? shown(value.quant_method ?? value) : shown(value),
         allowed,
         fix: `Use a checkpoint that is supported: ${describeSupported()}.`,
       });

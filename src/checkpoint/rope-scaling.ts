@@ -51,7 +51,7 @@ export function parseRope(
   config: Readonly<Record<string, unknown>>,
   context: RopeContext,
 ): { readonly theta: number; readonly scaling: RopeScaling } {
-  const name = isEmpty(config["rope_scaling"]) ? "rope_parameters" : "rope_scaling";
+  const name = isEmpty(config.rope_scaling) ? "rope_parameters" : "rope_scaling";
   const given = isEmpty(config[name]) ? {} : config[name];
   if (!isRecord(given)) {
     throw invalid(context, { path: name, got: shown(given), allowed: "an object, null or absent" });
@@ -59,10 +59,10 @@ export function parseRope(
   const refuse = (complaint: Complaint) =>
     invalid(context, { ...complaint, path: complaint.path === "" ? name : `${name}.${complaint.path}` });
   const scaling = { ...given };
-  const outside = config["original_max_position_embeddings"];
-  if (outside !== undefined) scaling["original_max_position_embeddings"] = outside;
-  scaling["original_max_position_embeddings"] ??= context.maxPositionEmbeddings;
-  const { rope_theta: theta } = parseWith(thetaSchema, { rope_theta: config["rope_theta"], ...given }, refuse);
+  const outside = config.original_max_position_embeddings;
+  if (outside !== undefined) scaling.original_max_position_embeddings = outside;
+  scaling.original_max_position_embeddings ??= context.maxPositionEmbeddings;
+  const { rope_theta: theta } = parseWith(thetaSchema, { rope_theta: config.rope_theta, ...given }, refuse);
   return { theta, scaling: parseScaling(scaling, name, context, refuse) };
 }
 

@@ -1,8 +1,10 @@
 import type { Checkpoint } from "../checkpoint/checkpoint.js";
 import { type GraphBuilder, MICROSOFT } from "../onnx/builder.js";
 import { float, int, type Value } from "../onnx/types.js";
-import type { DecoderOptions } from "./decoder.js";
+import type { DecoderOptions, TapPoint } from "./decoder.js";
 import { asFloat32, storedWeight, weight } from "./weights.js";
+
+const INT32_CODE = 6;
 
 /**
  * The Llama decoder, one sample at a time, in float32 (transformers 5.23, `modeling_llama.py`):
@@ -22,8 +24,9 @@ export function buildLlama(builder: GraphBuilder, { checkpoint, layers, tap }: D
     cos: builder.input("rope_cos", "float32", ["L", config.headDim / 2]),
     sin: builder.input("rope_sin", "float32", ["L", config.headDim / 2]),
   };
-  const lengths = emitLengths(builder, inputs.tokenIds);
+  let lengths = emitLengths(builder, "/length", inputs.tokenIds, inputs.tokenIds, 0);
   const last = Math.max(...layers);
+  const points: TapPoint[] = [];
   let hidden = emitEmbedding(builder, checkpoint, inputs.tokenIds);
   for (let layer = 0; layer <= last; layer++) {
     const block = new LlamaLayer(builder, checkpoint, layer);
@@ -31,16 +34,21 @@ export function buildLlama(builder: GraphBuilder, { checkpoint, layers, tap }: D
     const query = block.rotate("q_proj", block.linear("self_attn.q_proj", normed), config.headCount, inputs);
     const key = block.rotate("k_proj", block.linear("self_attn.k_proj", normed), config.keyValueHeadCount, inputs);
     if (layers.includes(layer)) {
-      tap(builder, {
+      points.push({
         layer,
         query: block.splitHeads("q_heads", query, config.headCount),
         key: block.splitHeads("k_heads", key, config.keyValueHeadCount),
       });
     }
-    if (layer === last) return;
-    const attended = block.add("self_attn", hidden, block.attention(query, key, normed, lengths));
+    if (layer === last) break;
+    const attention = block.attention(query, key, normed, lengths);
+    lengths = attention.lengths;
+    const attended = block.add("self_attn", hidden, attention.output);
     hidden = block.add("mlp", attended, block.mlp(block.norm("post_attention_layernorm", attended)));
   }
+  // ONNX Runtime orders nodes depth-first from the last leaf: with the first layer's tap last, each tap runs when its layer's keys
+  // are there, and they are freed; the other way round all layers' queries and keys wait for the end.
+  for (const point of points.reverse()) tap(builder, point);
 }
 
 /** What the attention operator wants to know of the sample's length L. */
@@ -51,14 +59,22 @@ interface Lengths {
   readonly total: Value;
 }
 
-function emitLengths(builder: GraphBuilder, tokenIds: Value): Lengths {
-  const scope = "/length";
-  const shape = builder.node("Shape", scope, [tokenIds], { dtype: "int64", shape: [1] });
-  const length = builder.node("Cast", scope, [shape], { dtype: "int32", shape: [1] }, { attributes: { to: int(6) } });
-  const one = builder.constant("int32", [1]);
+/**
+ * L, read off values that have it as a dimension. A layer reads it off the present keys and values of the layer before:
+ * ONNX Runtime frees a value after its last reader, and what nobody reads stays until the end of the pass.
+ */
+function emitLengths(builder: GraphBuilder, scope: string, forLast: Value, forTotal: Value, axis: number): Lengths {
+  const lengthOf = (name: string, value: Value): Value => {
+    const attributes = { start: int(axis), end: int(axis + 1) };
+    const path = `${scope}/${name}`;
+    const shape = builder.node("Shape", path, [value], { dtype: "int64", shape: [1] }, { attributes });
+    return builder.node("Cast", path, [shape], { dtype: "int32", shape: [1] }, { attributes: { to: int(INT32_CODE) } });
+  };
+  const last = [lengthOf("last_position", forLast), builder.constant("int32", [1])];
+  const total = [lengthOf("total", forTotal), builder.constant("int64", [0])];
   return {
-    lastPosition: builder.node("Sub", scope, [length, one], { dtype: "int32", shape: [1] }),
-    total: builder.node("Squeeze", scope, [length, builder.constant("int64", [0])], { dtype: "int32", shape: [] }),
+    lastPosition: builder.node("Sub", scope, last, { dtype: "int32", shape: [1] }),
+    total: builder.node("Squeeze", scope, total, { dtype: "int32", shape: [] }),
   };
 }
 
@@ -115,23 +131,30 @@ class LlamaLayer {
   }
 
   /** Causal attention and its output projection: `[L, E]`. */
-  attention(query: Value, key: Value, normed: Value, lengths: Lengths): Value {
-    const { headCount, keyValueHeadCount } = this.checkpoint.config;
+  attention(
+    query: Value,
+    key: Value,
+    normed: Value,
+    lengths: Lengths,
+  ): { readonly output: Value; readonly lengths: Lengths } {
+    const { headCount, keyValueHeadCount, headDim } = this.checkpoint.config;
     const value = this.batch("self_attn/v_proj", this.linear("self_attn.v_proj", normed));
-    const mixed = this.emit(
+    const present = { dtype: "float32", shape: [1, keyValueHeadCount, "L", headDim] } as const;
+    const path = `${this.scope}/self_attn`;
+    // The CPU kernel is a flash attention only when it is asked for the present keys and values too.
+    const attended = this.builder.nodeOutputs(
       "GroupQueryAttention",
-      "self_attn",
+      path,
       [query, key, value, undefined, undefined, lengths.lastPosition, lengths.total],
-      query.shape,
+      { output: { dtype: "float32", shape: query.shape }, presentKey: present, presentValue: present },
       { domain: MICROSOFT, attributes: { num_heads: int(headCount), kv_num_heads: int(keyValueHeadCount) } },
     );
-    const rows = this.emit(
-      "Squeeze",
-      "self_attn/rows",
-      [mixed, this.builder.constant("int64", [0])],
-      mixed.shape.slice(1),
-    );
-    return this.linear("self_attn.o_proj", rows);
+    const batchAxis = this.builder.constant("int64", [0]);
+    const rows = this.emit("Squeeze", "self_attn/rows", [attended.output, batchAxis], query.shape.slice(1));
+    return {
+      output: this.linear("self_attn.o_proj", rows),
+      lengths: emitLengths(this.builder, `${path}/length`, attended.presentKey, attended.presentValue, 2),
+    };
   }
 
   mlp(normed: Value): Value {

@@ -63,8 +63,9 @@ function plain(headDim: number, theta: number): Float32Array {
 function dynamicTheta(headDim: number, theta: number, scaling: Scaled<"dynamic">, length: number): number {
   const { factor, originalMaxPosition } = scaling;
   if (length <= originalMaxPosition) return theta;
+  // The exponent is a Python number, which torch keeps in double.
   const stretch = f32(f32(f32(f32(factor) * length) / originalMaxPosition) - f32(factor - 1));
-  return f32(f32(theta) * f32(stretch ** f32(headDim / (headDim - 2))));
+  return f32(f32(theta) * f32(stretch ** (headDim / (headDim - 2))));
 }
 
 /** Long waves are stretched by the factor, short ones kept, those between blended by their place between the two. */

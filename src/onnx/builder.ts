@@ -75,6 +75,24 @@ export class GraphBuilder {
     return value;
   }
 
+  /** A node with several outputs, in the operator's order, by names of our own. */
+  nodeOutputs<Name extends string>(
+    opType: string,
+    path: string,
+    inputs: readonly (Value | undefined)[],
+    outputs: Readonly<Record<Name, OutputType>>,
+    options: NodeOptions = {},
+  ): Readonly<Record<Name, Value>> {
+    const name = `${path}/${opType}`;
+    const values = Object.entries<OutputType>(outputs).map(([key, { dtype, shape }]): [string, Value] => [
+      key,
+      { name: `${name}/${key}`, dtype, shape },
+    ]);
+    const names = values.map(([, value]) => value.name);
+    this.add(opType, name, inputs, names, options);
+    return Object.fromEntries(values) as Record<Name, Value>;
+  }
+
   /** A builder for a loop body inside this graph. */
   body(name: string): GraphBuilder {
     return new GraphBuilder(name, this);

@@ -1,0 +1,251 @@
+import { mkdirSync, realpathSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { openCheckpoint } from "#ladm/checkpoint/checkpoint.js";
+import { UserError } from "#ladm/core/errors.js";
+import {
+  safetensors,
+  safetensorsOf,
+  shardedTiny,
+  TINY,
+  temporaryFolder,
+  tinyTensors,
+  writeFolder,
+} from "./checkpoint-files.js";
+
+const PARAMETERS = 16 * 8 + 2 * (8 + 8 + 12 * 8 + 6 * 8 + 6 * 8 + 8 * 12 + 3 * 12 * 8);
+const whole = (dtype?: string, prefix?: string) => ({
+  "config.json": TINY,
+  "model.safetensors": safetensorsOf(tinyTensors(dtype, prefix)),
+});
+
+describe("openCheckpoint", () => {
+  it.each([
+    ["F32", 4],
+    ["F16", 2],
+    ["BF16", 2],
+  ])("opens one file of %s", async (dtype, width) => {
+    const folder = writeFolder(whole(dtype));
+    const checkpoint = await openCheckpoint(folder);
+    expect(checkpoint).toMatchObject({
+      directory: folder,
+      weightsDirectory: realpathSync(folder),
+      tokenizerFile: null,
+      parameterCount: PARAMETERS,
+      sizeBytes: PARAMETERS * width,
+      dtype,
+    });
+    expect(checkpoint.tensors.size).toBe(1 + 2 * 9);
+    expect(checkpoint.tensors.has("norm.weight")).toBe(false);
+    expect(checkpoint.tensors.get("layers.1.self_attn.q_proj.weight")).toMatchObject({
+      dtype,
+      shape: [12, 8],
+      sizeBytes: 12 * 8 * width,
+      file: join(realpathSync(folder), "model.safetensors"),
+    });
+  });
+
+  it("opens a bare LlamaModel, whose names have no prefix", async () => {
+    const bare = await openCheckpoint(writeFolder(whole("F32", "")));
+    const full = await openCheckpoint(writeFolder(whole("F32")));
+    expect([...bare.tensors.keys()]).toEqual([...full.tensors.keys()]);
+  });
+
+  it("needs neither LM head nor final norm, and minds no tensor that it does not need", async () => {
+    const tensors = tinyTensors();
+    tensors.delete("lm_head.weight");
+    tensors.delete("model.norm.weight");
+    tensors.set("model.layers.0.self_attn.rotary_emb.inv_freq", { dtype: "F64", shape: [3] });
+    tensors.set("extra", { dtype: "F8_E4M3", shape: [7] });
+    const folder = writeFolder({ ...whole(), "model.safetensors": safetensorsOf(tensors) });
+    expect((await openCheckpoint(folder)).parameterCount).toBe(PARAMETERS);
+  });
+
+  it("demands biases when the config says so", async () => {
+    const tensors = tinyTensors();
+    const config = { ...TINY, attention_bias: true, mlp_bias: true };
+    const biases = { q: 12, k: 6, v: 6, o: 8 };
+    for (const layer of [0, 1]) {
+      for (const [name, size] of Object.entries(biases)) {
+        tensors.set(`model.layers.${layer}.self_attn.${name}_proj.bias`, { dtype: "F32", shape: [size] });
+      }
+      for (const [name, size] of Object.entries({ gate: 12, up: 12, down: 8 })) {
+        tensors.set(`model.layers.${layer}.mlp.${name}_proj.bias`, { dtype: "F32", shape: [size] });
+      }
+    }
+    const files = { "config.json": config, "model.safetensors": safetensorsOf(tensors) };
+    expect((await openCheckpoint(writeFolder(files))).tensors.size).toBe(1 + 2 * 16);
+    await expect(openCheckpoint(writeFolder({ ...whole(), "config.json": config }))).rejects.toMatchObject({
+      code: "tensor-missing",
+    });
+    await expect(openCheckpoint(writeFolder({ ...files, "config.json": TINY }))).rejects.toMatchObject({
+      code: "tensor-unexpected",
+    });
+  });
+
+  it("opens shards, and prefers one whole file to them", async () => {
+    const sharded = await openCheckpoint(writeFolder(shardedTiny()));
+    expect(basename(sharded.tensors.get("embed_tokens.weight")?.file ?? "")).toBe("model-00001-of-00002.safetensors");
+    expect(basename(sharded.tensors.get("layers.1.mlp.up_proj.weight")?.file ?? "")).toBe(
+      "model-00002-of-00002.safetensors",
+    );
+    expect(sharded.parameterCount).toBe(PARAMETERS);
+    const both = await openCheckpoint(writeFolder({ ...shardedTiny(), ...whole("F16") }));
+    expect(both.dtype).toBe("F16");
+  });
+
+  it("follows the links of a hub snapshot to the one folder of real files", async () => {
+    const folder = temporaryFolder();
+    const snapshot = join(folder, "snapshots", "abc");
+    mkdirSync(snapshot, { recursive: true });
+    mkdirSync(join(folder, "blobs"));
+    const files = { ...shardedTiny(), "tokenizer.json": "{}" };
+    for (const [index, [name, content]] of Object.entries(files).entries()) {
+      const bytes = Buffer.isBuffer(content) || typeof content === "string" ? content : JSON.stringify(content);
+      writeFileSync(join(folder, "blobs", `hash${index}`), bytes);
+      symlinkSync(join("..", "..", "blobs", `hash${index}`), join(snapshot, name));
+    }
+    const checkpoint = await openCheckpoint(snapshot);
+    expect(checkpoint.weightsDirectory).toBe(join(realpathSync(folder), "blobs"));
+    expect(checkpoint.tokenizerFile).toBe(join(snapshot, "tokenizer.json"));
+    for (const { file } of checkpoint.tensors.values()) expect(dirname(file)).toBe(checkpoint.weightsDirectory);
+    expect(basename(checkpoint.tensors.get("embed_tokens.weight")?.file ?? "")).toBe("hash2");
+    expect(checkpoint.fingerprint).toBe((await openCheckpoint(writeFolder(shardedTiny()))).fingerprint);
+  });
+
+  it("refuses shards whose real files lie in different folders, and a link that leads nowhere", async () => {
+    const folder = writeFolder(shardedTiny());
+    const elsewhere = temporaryFolder();
+    const shard = "model-00002-of-00002.safetensors";
+    renameSync(join(folder, shard), join(elsewhere, shard));
+    symlinkSync(join(elsewhere, shard), join(folder, shard));
+    const scattered = await refusal(folder);
+    expect(scattered.code).toBe("checkpoint-scattered");
+    expect(scattered.message).toContain(realpathSync(elsewhere));
+    rmSync(join(elsewhere, shard));
+    const dangling = await refusal(folder);
+    expect(dangling.code).toBe("checkpoint-shard-missing");
+    expect(dangling.message).toContain(shard);
+  });
+
+  it("has a fingerprint of config and weights, not of names and places", async () => {
+    const print = async (files: Parameters<typeof writeFolder>[0]) =>
+      (await openCheckpoint(writeFolder(files))).fingerprint;
+    const base = await print(whole());
+    expect(base).toMatch(/^[0-9a-f]{64}$/);
+    expect(await print(whole())).toBe(base);
+    expect(await print({ ...whole(), "config.json": { ...TINY, rope_theta: 10_000, bos_token_id: 7 } })).toBe(base);
+    expect(await print({ ...whole(), "config.json": { ...TINY, rope_theta: 10_001 } })).not.toBe(base);
+    expect(await print(whole("F16"))).not.toBe(base);
+    const changed = Buffer.from(whole()["model.safetensors"]);
+    changed[changed.length - 1] = 255;
+    expect(await print({ ...whole(), "model.safetensors": changed })).not.toBe(base);
+  });
+});
+
+type Files = Parameters<typeof writeFolder>[0];
+const edited = (edit: (tensors: ReturnType<typeof tinyTensors>) => void): Files => {
+  const tensors = tinyTensors();
+  edit(tensors);
+  return { ...whole(), "model.safetensors": safetensorsOf(tensors) };
+};
+const index = (json: object | string): Files => ({ ...shardedTiny(), "model.safetensors.index.json": json });
+const placed = (file: string) => index({ weight_map: { "model.embed_tokens.weight": file } });
+const config = { "config.json": TINY };
+const Q = "model.layers.1.self_attn.q_proj.weight";
+
+describe("refusals", () => {
+  it.each<[string, Files, string, string[]]>([
+    ["no config", {}, "checkpoint-no-config", ["config.json"]],
+    ["adapter", { "adapter_config.json": {} }, "checkpoint-no-config", ["adapter", "Merge"]],
+    ["config not JSON", { "config.json": "{" }, "checkpoint-not-json", ["config.json"]],
+    ["config is null", { "config.json": "null" }, "config-invalid", ["config.json"]],
+    ["config says it twice", { "config.json": '{"a":1,"a":2}' }, "checkpoint-repeated-key", ['"a"']],
+    ["config too large", { "config.json": " ".repeat(2 ** 20 + 1) }, "checkpoint-file-too-large", ["1.05 MB"]],
+    ["no weights", config, "checkpoint-no-weights", ["model.safetensors", "none"]],
+    ["pickled only", { ...config, "pytorch_model.bin": "" }, "checkpoint-no-weights", ["pytorch_model.bin", "Pickled"]],
+    ["GGUF only", { ...config, "m.gguf": "" }, "checkpoint-no-weights", ["m.gguf", "GGUF"]],
+    ["adapter only", { ...config, "adapter_model.safetensors": "" }, "checkpoint-no-weights", ["adapter"]],
+    ["other name", { ...config, "weights.safetensors": "" }, "checkpoint-no-weights", ["weights.safetensors"]],
+    ["truncated weights", { ...config, "model.safetensors": "x" }, "safetensors-truncated", ["model.safetensors"]],
+    ["no tensors", { ...config, "model.safetensors": safetensors("{}", 0) }, "tensor-missing", ["embed_tokens"]],
+    ["tensor missing", edited((all) => all.delete(Q)), "tensor-missing", [Q]],
+    [
+      "wrong shape",
+      edited((all) => all.set(Q, { dtype: "F32", shape: [8, 12] })),
+      "tensor-shape",
+      [Q, "[8, 12]", "[12, 8]"],
+    ],
+    ["wrong rank", edited((all) => all.set(Q, { dtype: "F32", shape: [12, 8, 1] })), "tensor-shape", ["[12, 8, 1]"]],
+    [
+      "8-bit floats",
+      edited((all) => all.set(Q, { dtype: "F8_E4M3", shape: [12, 8] })),
+      "tensor-dtype",
+      [Q, "F8_E4M3", "F32, F16, BF16"],
+    ],
+    [
+      "a bias too many",
+      edited((all) => all.set("model.layers.0.self_attn.q_proj.bias", { dtype: "F32", shape: [12] })),
+      "tensor-unexpected",
+      ["q_proj.bias", "attention_bias"],
+    ],
+    ["index not JSON", index("{"), "checkpoint-not-json", ["index.json"]],
+    ["index without map", index({ metadata: {} }), "checkpoint-index", ["weight_map"]],
+    ["index is a list", index([]), "checkpoint-index", ["a list"]],
+    ["index names no text", index({ weight_map: { a: 7 } }), "checkpoint-index", ["weight_map.a", "7"]],
+    ["index lacks a tensor", index({ weight_map: {} }), "tensor-missing", ["embed_tokens"]],
+    [
+      "index says it twice",
+      index('{"weight_map":{"a":"a.safetensors","a":"b.safetensors"}}'),
+      "checkpoint-repeated-key",
+      ['"a"'],
+    ],
+    ...[
+      "../m.safetensors",
+      "/etc/m.safetensors",
+      "a\\m.safetensors",
+      "..safetensors",
+      "c:m.safetensors",
+      "m.bin",
+      "",
+    ].map((name): [string, Files, string, string[]] => [
+      `index names ${JSON.stringify(name)}`,
+      placed(name),
+      "checkpoint-index",
+      [JSON.stringify(name), "plain name"],
+    ]),
+  ])("%s", async (_name, files, code, words) => {
+    const error = await refusal(writeFolder(files));
+    expect(error.code).toBe(code);
+    for (const word of words) expect(error.message).toContain(word);
+  });
+
+  it("a missing shard, and a shard that lacks what the index says it holds", async () => {
+    const shard = "model-00002-of-00002.safetensors";
+    const missing = writeFolder(shardedTiny());
+    rmSync(join(missing, shard));
+    const missingShard = await refusal(missing);
+    expect(missingShard.code).toBe("checkpoint-shard-missing");
+    expect(missingShard.message).toContain(shard);
+    const tensors = new Map([...tinyTensors()].filter(([name]) => name.includes("layers.1.") && name !== Q));
+    const lacking = await refusal(writeFolder({ ...shardedTiny(), [shard]: safetensorsOf(tensors) }));
+    expect(lacking.code).toBe("checkpoint-index");
+    expect(lacking.message).toContain(Q);
+    expect(lacking.message).toContain(shard);
+  });
+
+  it("no folder, or a file in its place", async () => {
+    const folder = writeFolder(config);
+    for (const path of [join(folder, "none"), join(folder, "config.json")]) {
+      const error = await refusal(path);
+      expect(error.code).toBe("checkpoint-not-found");
+      expect(error.message).toContain(path);
+    }
+  });
+});
+
+async function refusal(folder: string): Promise<UserError> {
+  const thrown = await openCheckpoint(folder).catch((error: unknown) => error);
+  if (thrown instanceof UserError) return thrown;
+  throw new Error(`not refused: ${String(thrown)}`);
+}
