@@ -1,0 +1,293 @@
+import { readFile } from "node:fs/promises";
+import type { Problem } from "../core/errors.js";
+import { systemCodeOf } from "../core/errors.js";
+import { formatCount, plural } from "../core/units.js";
+import { type Run, runFolder, type ShardEnd, shardEndSchema } from "../formats/run-folder.js";
+import { quote } from "./duckdb.js";
+import { listNumbers, missingNumbers, type NumberList, nameNumbers, repeatedNumbers } from "./numbers.js";
+import { describeInvalid } from "./options.js";
+import { openScoreTable, type ScoreTable } from "./score-table.js";
+import { makeWorkFolder } from "./work-folder.js";
+
+export interface CheckReport {
+  readonly folder: string;
+  readonly kind: "run" | "bare";
+  /** No problem was found. */
+  readonly complete: boolean;
+  /** One line for a person: what was proved, or that it was not. */
+  readonly verdict: string;
+  /** `--limit` where all shards ended at it: complete for the first so many rows. */
+  readonly limit: number | null;
+  /** Rows that should be there; null for a bare folder, which does not say. */
+  readonly rowsExpected: number | null;
+  readonly scored: number;
+  readonly unscored: number;
+  /** Of the unscored, faults of the data; null for a bare folder. */
+  readonly bad: number | null;
+  readonly numShards: number | null;
+  /** Without any file. */
+  readonly shardsMissing: readonly number[];
+  /** With rows, without the record of their end. */
+  readonly shardsUnfinished: readonly number[];
+  /** Rows that are in no file; for a bare folder: gaps in the indexes, which are no problem. */
+  readonly rowsMissing: NumberList;
+  /** Rows that are there more than once; for a bare folder: indexes. */
+  readonly rowsRepeated: NumberList;
+  readonly problems: readonly Problem[];
+}
+
+/**
+ * Proves a run complete: every row of the data once, in its own shard, every shard ended with the counts it recorded.
+ * Of a bare folder of the original only repeated indexes are a problem, since nothing says what should be there.
+ * @throws UserError when there is no such folder or `run.json` cannot be read.
+ */
+export async function checkRun(folder: string): Promise<CheckReport> {
+  const work = await makeWorkFolder();
+  try {
+    const table = await openScoreTable(folder, { work: { folder: work.path } });
+    try {
+      return await checkTable(table);
+    } finally {
+      table.database.close();
+    }
+  } finally {
+    await work.remove();
+  }
+}
+
+/** `checkRun` of a table that is open. */
+export async function checkTable(table: ScoreTable): Promise<CheckReport> {
+  return table.run === null ? await checkBare(table) : await checkShards(table, table.run);
+}
+
+async function checkBare(table: ScoreTable): Promise<CheckReport> {
+  const { database } = table;
+  const counts = await database.row(
+    `select count(idx), count(score) filter (idx is not null), count(distinct idx), max(idx) + 1 from score_lines`,
+    { rows: "number", scored: "number", distinct: "number", bound: "number?" },
+  );
+  const rowsRepeated = await repeatedNumbers(
+    database,
+    "select idx as n, chunked from score_lines where idx is not null",
+    "n, chunked",
+  );
+  const missing = Math.max(0, (counts.bound ?? 0) - counts.distinct);
+  const rowsMissing = await missingNumbers(database, "select idx as n from score_lines", counts.bound ?? 0, missing);
+  const problems = [...repeatedProblem("index", rowsRepeated), ...(await unreadableLines(table))];
+  return {
+    folder: table.folder,
+    kind: "bare",
+    complete: problems.length === 0,
+    verdict: `${plural(counts.rows, "row")} in ${plural(table.files.length, "file")}; nothing here says how many there should be.${
+      missing === 0 ? "" : ` Indexes that are not there: ${nameNumbers(rowsMissing)}.`
+    }`,
+    limit: null,
+    rowsExpected: null,
+    scored: counts.scored,
+    unscored: counts.rows - counts.scored,
+    bad: null,
+    numShards: null,
+    shardsMissing: [],
+    shardsUnfinished: [],
+    rowsMissing,
+    rowsRepeated,
+    problems,
+  };
+}
+
+interface ShardLines {
+  readonly shard: number;
+  readonly scored: number;
+  readonly unscored: number;
+  readonly bad: number;
+  readonly strays: number;
+}
+
+async function checkShards(table: ScoreTable, run: Run): Promise<CheckReport> {
+  const { database } = table;
+  const { numShards } = run.configuration;
+  await nameShards(table);
+  const lines = await database.rows(
+    `select shard, count(*) filter (scored), count(*) filter (not scored), count(*) filter (bad),
+       count(*) filter (n % ${numShards} <> shard or n >= ${run.rows})
+     from present group by shard order by shard`,
+    { shard: "number", scored: "number", unscored: "number", bad: "number", strays: "number" },
+  );
+  const problems: Problem[] = [];
+  const ends = new Map<number, ShardEnd>();
+  const shardsMissing: number[] = [];
+  const shardsUnfinished: number[] = [];
+  const started = new Set(table.files.map(({ shardIndex }) => shardIndex));
+  for (let shard = 0; shard < numShards; shard++) {
+    const end = await readEnd(table.folder, { shard, numShards }, problems);
+    if (end === null) (started.has(shard) ? shardsUnfinished : shardsMissing).push(shard);
+    else {
+      ends.set(shard, end);
+      problems.push(
+        ...endProblems(
+          end,
+          lines.find((line) => line.shard === shard),
+        ),
+      );
+    }
+  }
+  problems.push(...shardProblems(shardsMissing, shardsUnfinished, lines, numShards));
+
+  const limits = new Set([...ends.values()].map(({ limit }) => (limit === null || limit >= run.rows ? null : limit)));
+  if (limits.size > 1) {
+    problems.push({
+      code: "shard-limits",
+      what: "Shards ended at different limits",
+      got: [...limits].map((limit) => (limit === null ? "no limit" : `--limit ${limit}`)).join(", "),
+      fix: "Run the shards again with one limit.",
+    });
+  }
+  const limit = limits.size === 1 ? ([...limits][0] ?? null) : null;
+  const rowsExpected = limit ?? run.rows;
+
+  const rowsRepeated = await repeatedNumbers(database, "select n from present", "n");
+  const { distinct } = await database.row(`select count(distinct n) from present where n < ${rowsExpected}`, {
+    distinct: "number",
+  });
+  const missing = rowsExpected - distinct;
+  const rowsMissing = await missingNumbers(database, "select n from present", rowsExpected, missing);
+  problems.push(...repeatedProblem("row", rowsRepeated), ...(await unreadableLines(table)));
+  if (missing > 0) {
+    problems.push({
+      code: "rows-missing",
+      what: "Rows are missing",
+      got: nameNumbers(rowsMissing),
+      allowed: `each of ${plural(rowsExpected, "row")} once`,
+    });
+  }
+  const total = (key: "scored" | "unscored" | "bad") => lines.reduce((sum, line) => sum + line[key], 0);
+  const span = limit === null ? plural(rowsExpected, "row") : `the first ${plural(limit, "row")} (--limit ${limit})`;
+  const complete = problems.length === 0;
+  return {
+    folder: table.folder,
+    kind: "run",
+    complete,
+    verdict: complete
+      ? `Complete for ${span}: each is there once.`
+      : `Not complete: ${plural(problems.length, "problem")}.`,
+    limit,
+    rowsExpected,
+    scored: total("scored"),
+    unscored: total("unscored"),
+    bad: total("bad"),
+    numShards,
+    shardsMissing,
+    shardsUnfinished,
+    rowsMissing,
+    rowsRepeated,
+    problems,
+  };
+}
+
+/** View `present`: every row that can be read, with the shard its file belongs to. */
+async function nameShards({ database, files }: ScoreTable): Promise<void> {
+  await database.run("create temp table shard_files (path VARCHAR, shard BIGINT)");
+  if (files.length > 0) {
+    const values = files.map(({ path, shardIndex }) => `(${quote(path)}, ${shardIndex ?? -1})`);
+    await database.run(`insert into shard_files values ${values.join(", ")}`);
+  }
+  await database.run(`create temp view present as
+    select "row" as n, shard, score is not null as scored, false as bad
+    from score_lines join shard_files using (path) where idx is not null and "row" is not null
+    union all
+    select "row" as n, shard, false as scored, coalesce(bad, false) as bad
+    from unscored_lines join shard_files using (path) where "row" is not null`);
+}
+
+async function readEnd(
+  folder: string,
+  { shard, numShards }: { readonly shard: number; readonly numShards: number },
+  problems: Problem[],
+): Promise<ShardEnd | null> {
+  const where = runFolder.end(folder, shard);
+  const refuse = (got: string) => {
+    problems.push({ code: "shard-end", what: "The record of a shard's end cannot be used", where, got });
+    return null;
+  };
+  try {
+    const end = shardEndSchema.parse(JSON.parse(await readFile(where, "utf8")));
+    const own = end.shardIndex === shard && end.numShards === numShards;
+    return own ? end : refuse(`shard ${end.shardIndex} of ${end.numShards}, not ${shard} of ${numShards}`);
+  } catch (thrown) {
+    return systemCodeOf(thrown) === "ENOENT" ? null : refuse(describeInvalid(thrown));
+  }
+}
+
+function endProblems(end: ShardEnd, lines: ShardLines | undefined): readonly Problem[] {
+  const found = lines ?? { scored: 0, unscored: 0, bad: 0 };
+  if (found.scored === end.scored && found.unscored === end.unscored && found.bad === end.bad) return [];
+  const say = (of: { scored: number; unscored: number; bad: number }) =>
+    `${formatCount(of.scored)} scored, ${formatCount(of.unscored)} unscored, ${formatCount(of.bad)} bad`;
+  return [
+    {
+      code: "shard-counts",
+      what: "A shard's lines are not those that its end recorded",
+      where: `shard ${end.shardIndex}`,
+      got: say(found),
+      allowed: say(end),
+    },
+  ];
+}
+
+function shardProblems(
+  missing: readonly number[],
+  unfinished: readonly number[],
+  lines: readonly ShardLines[],
+  numShards: number,
+): readonly Problem[] {
+  const problems: Problem[] = [];
+  const named = (shards: readonly number[]) => nameNumbers(listNumbers(shards));
+  const fix = "Start the same `ladm score` command again for each of them: it goes on where it stopped.";
+  if (missing.length > 0) {
+    problems.push({ code: "shards-missing", what: `Shards of ${numShards} are missing`, got: named(missing), fix });
+  }
+  if (unfinished.length > 0) {
+    problems.push({
+      code: "shards-unfinished",
+      what: `Shards of ${numShards} did not end`,
+      got: named(unfinished),
+      fix,
+    });
+  }
+  for (const { shard, strays } of lines.filter((line) => line.strays > 0)) {
+    problems.push({
+      code: "rows-astray",
+      what: "A shard holds rows that are not its own",
+      where: `shard ${shard}`,
+      got: plural(strays, "row"),
+      allowed: `row mod ${numShards} = ${shard}, inside the data`,
+    });
+  }
+  return problems;
+}
+
+async function unreadableLines(table: ScoreTable): Promise<readonly Problem[]> {
+  const noRow = table.run === null ? "" : ' or "row" is null';
+  const found = await table.database.rows(
+    `select path, count(*) from score_lines where idx is null${noRow} group by path
+     union all select path, count(*) from unscored_lines where "row" is null group by path order by path`,
+    { path: "text", count: "number" },
+  );
+  return found.map(({ path, count }) => ({
+    code: "lines-unreadable",
+    what: "Lines cannot be read as score rows (the last line of a killed run may be torn)",
+    where: path,
+    got: plural(count, "line"),
+  }));
+}
+
+function repeatedProblem(noun: "index" | "row", list: NumberList): readonly Problem[] {
+  if (list.count === 0) return [];
+  return [
+    {
+      code: "rows-repeated",
+      what: `Some ${noun === "index" ? "indexes are" : "rows are"} there more than once`,
+      got: nameNumbers(list),
+    },
+  ];
+}

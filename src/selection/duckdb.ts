@@ -1,0 +1,155 @@
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import type { DuckDBValue } from "@duckdb/node-api";
+import { messageOf, UserError } from "../core/errors.js";
+
+/** A column as it is asked for; `?` where it may be null. BIGINT arrives as a number. */
+type ColumnKind = "number" | "number?" | "text" | "text?";
+type Shape = Readonly<Record<string, ColumnKind>>;
+type RowOf<S extends Shape> = {
+  readonly [K in keyof S]:
+    | (S[K] extends "number" | "number?" ? number : string)
+    | (S[K] extends "number?" | "text?" ? null : never);
+};
+
+/** A DuckDB database in a folder of its own: what does not fit in memory goes to that folder. */
+export interface Database {
+  run(sql: string): Promise<void>;
+  /** The rows in pages; the shape's keys name the columns in their order. One at a time: the next statement ends it. */
+  pages<S extends Shape>(sql: string, shape: S): AsyncIterable<readonly RowOf<S>[]>;
+  rows<S extends Shape>(sql: string, shape: S): Promise<readonly RowOf<S>[]>;
+  /** The only row of a query. */
+  row<S extends Shape>(sql: string, shape: S): Promise<RowOf<S>>;
+  /** Adds rows of integers to a table whose columns are all BIGINT. */
+  append(table: string, rows: AsyncIterable<readonly number[]>): Promise<void>;
+  close(): void;
+}
+
+export interface DatabaseOptions {
+  /** Made if absent; the caller removes it. */
+  readonly folder: string;
+  /** As DuckDB writes it: `2GB`. Soft: the process takes up to twice that. */
+  readonly memoryLimit?: string | undefined;
+  readonly threads?: number | undefined;
+}
+
+/**
+ * Opens a database on disk. Insertion order is kept, because `rowid` is the order of reading in one table and the rank
+ * in another.
+ * @throws UserError (at any statement) when DuckDB runs out of memory or disk.
+ */
+export async function openDatabase(options: DatabaseOptions): Promise<Database> {
+  await mkdir(options.folder, { recursive: true });
+  const { DuckDBInstance } = await import("@duckdb/node-api");
+  const instance = await DuckDBInstance.create(join(options.folder, "scores.duckdb"), {
+    temp_directory: join(options.folder, "spill"),
+    memory_limit: options.memoryLimit ?? "2GB",
+    preserve_insertion_order: "true",
+    ...(options.threads === undefined ? {} : { threads: String(options.threads) }),
+  });
+  const connection = await instance.connect();
+
+  async function* pages<S extends Shape>(sql: string, shape: S): AsyncGenerator<readonly RowOf<S>[]> {
+    const columns = Object.entries(shape);
+    try {
+      const result = await connection.stream(sql);
+      for (;;) {
+        const chunk = await result.fetchChunk();
+        if (chunk === null || chunk.rowCount === 0) return;
+        const values = columns.map(([, kind], at) => chunk.getColumnValues(at).map((value) => convert(value, kind)));
+        yield Array.from({ length: chunk.rowCount }, (_, row) => {
+          const record: Record<string, number | string | null> = {};
+          for (const [at, [name]] of columns.entries()) record[name] = values[at]?.[row] ?? null;
+          return record as RowOf<S>;
+        });
+      }
+    } catch (thrown) {
+      throw explain(thrown);
+    }
+  }
+
+  async function rows<S extends Shape>(sql: string, shape: S): Promise<readonly RowOf<S>[]> {
+    const all: RowOf<S>[] = [];
+    for await (const page of pages(sql, shape)) all.push(...page);
+    return all;
+  }
+
+  return {
+    pages,
+    rows,
+    async run(sql) {
+      try {
+        await connection.run(sql);
+      } catch (thrown) {
+        throw explain(thrown);
+      }
+    },
+    async row(sql, shape) {
+      const [first] = await rows(sql, shape);
+      if (first === undefined) throw new Error(`a query of one row gave none: ${sql}`);
+      return first;
+    },
+    async append(table, source) {
+      // A connection of its own: the source may be reading pages on the other.
+      const writing = await instance.connect();
+      const appender = await writing.createAppender(table);
+      try {
+        for await (const row of source) {
+          for (const value of row) appender.appendBigInt(BigInt(value));
+          appender.endRow();
+        }
+        appender.flushSync();
+      } catch (thrown) {
+        throw explain(thrown);
+      } finally {
+        appender.closeSync();
+        writing.closeSync();
+      }
+    },
+    close() {
+      connection.closeSync();
+      instance.closeSync();
+    },
+  };
+}
+
+/** Text as a literal of SQL. */
+export function quote(text: string): string {
+  return `'${text.replaceAll("'", "''")}'`;
+}
+
+function convert(value: DuckDBValue, kind: ColumnKind): number | string | null {
+  if (value === null && kind.endsWith("?")) return null;
+  if (kind.startsWith("number")) {
+    if (typeof value === "number") return value;
+    if (typeof value === "bigint") return Number(value);
+  } else if (typeof value === "string") return value;
+  throw new Error(`DuckDB gave ${typeof value} where ${kind} was asked for`);
+}
+
+function explain(thrown: unknown): unknown {
+  const message = messageOf(thrown);
+  if (/out of memory/i.test(message)) {
+    return new UserError(
+      {
+        code: "selection-memory",
+        what: "The memory limit is too small for this table of scores",
+        got: message.split("\n")[0] ?? "",
+        fix: "Give a larger memory limit, or fewer threads.",
+      },
+      { cause: thrown },
+    );
+  }
+  if (/no space left|max_temp_directory_size/i.test(message)) {
+    return new UserError(
+      {
+        code: "selection-disk",
+        what: "The disk is full while ranking",
+        got: message.split("\n")[0] ?? "",
+        fix: "Make room beside the output folder: about twice the size of the score files is needed.",
+      },
+      { cause: thrown },
+    );
+  }
+  return thrown;
+}

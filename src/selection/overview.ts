@@ -1,0 +1,163 @@
+import { messageOf, UserError } from "../core/errors.js";
+import { parsedField, resolveData } from "./data.js";
+import { readDataLines } from "./data-lines.js";
+import { groupLabel } from "./groups.js";
+import { parseOptions, type RankOptions, rankOptionsSchema } from "./options.js";
+import { openRanking, type Ranking } from "./ranking.js";
+import { makeWorkFolder } from "./work-folder.js";
+
+const BINS = 40;
+const TEXT_CHARACTERS = 400;
+
+export interface OverviewRow {
+  readonly rank: number;
+  readonly index: number;
+  readonly score: number;
+  readonly tokenCount: number | null;
+  /** The beginning of the document's text; null where the data has none. */
+  readonly text: string | null;
+}
+
+export interface OverviewGroup {
+  readonly name: string;
+  readonly rows: number;
+  readonly best: readonly OverviewRow[];
+  readonly middle: readonly OverviewRow[];
+  readonly worst: readonly OverviewRow[];
+  /** Rows in each of the equal steps from `lowest` to `highest` score of the run. */
+  readonly histogram: readonly number[];
+}
+
+/** A run at a glance. */
+export interface RunOverview {
+  readonly rankedRows: number;
+  readonly unscoredRows: number;
+  readonly lowest: number;
+  readonly highest: number;
+  readonly groups: readonly OverviewGroup[];
+  readonly notes: readonly string[];
+}
+
+export interface OverviewOptions extends RankOptions {
+  /** Of each of best, middle and worst; 3 by default. */
+  readonly each?: number;
+}
+
+type Part = "best" | "middle" | "worst";
+
+/**
+ * Best, middle and worst rows of each group with the beginning of their text, and the distribution of scores. An
+ * incomplete run is shown as it is, and so is one whose data is gone (without text).
+ * @throws UserError when there is no run or no row can be ranked.
+ */
+export async function overview({ each = 3, ...options }: OverviewOptions): Promise<RunOverview> {
+  const resolved = parseOptions(rankOptionsSchema, { ...options, partial: true });
+  const work = await makeWorkFolder();
+  try {
+    const ranking = await openRanking({ ...resolved, work: work.path, needsTokens: false, needsData: false });
+    try {
+      return await describe(ranking, each, resolved.data);
+    } finally {
+      ranking.table.database.close();
+    }
+  } finally {
+    await work.remove();
+  }
+}
+
+async function describe(ranking: Ranking, each: number, given: readonly string[] | undefined): Promise<RunOverview> {
+  const { database, run } = ranking.table;
+  const { lowest, highest } = await database.row("select min(score), max(score) from ranked", {
+    lowest: "number",
+    highest: "number",
+  });
+  const histograms = ranking.groups.map(() => Array.from({ length: BINS }, () => 0));
+  const seen = ranking.groups.map(() => 0);
+  const shown: (Omit<OverviewRow, "text"> & { group: number; part: Part; place: number })[] = [];
+  const rows = database.pages("select rowid, idx, score, grp, scored_tokens, place from ranked", {
+    rank: "number",
+    index: "number",
+    score: "number",
+    group: "number",
+    tokenCount: "number?",
+    place: "number",
+  });
+  for await (const page of rows) {
+    for (const row of page) {
+      const bin = highest === lowest ? 0 : Math.floor(((row.score - lowest) / (highest - lowest)) * BINS);
+      const histogram = histograms[row.group] ?? [];
+      histogram[Math.min(bin, BINS - 1)] = (histogram[Math.min(bin, BINS - 1)] ?? 0) + 1;
+      const at = seen[row.group] ?? 0;
+      seen[row.group] = at + 1;
+      const part = partOf(at, ranking.groups[row.group]?.rankedRows ?? 0, each);
+      if (part !== null) shown.push({ ...row, part });
+    }
+  }
+  const notes = [...ranking.notes];
+  let texts: ReadonlyMap<number, string> = new Map();
+  try {
+    const data = ranking.data ?? (await resolveData(ranking.table, given));
+    texts = await beginnings(
+      data.paths,
+      new Set(shown.map(({ place }) => place)),
+      run?.configuration.textColumn ?? "text",
+    );
+  } catch (thrown) {
+    if (!(thrown instanceof UserError)) throw thrown;
+    notes.push(`Shown without text: ${messageOf(thrown)}`);
+  }
+  const rowsOf = (group: number, part: Part): readonly OverviewRow[] =>
+    shown
+      .filter((row) => row.group === group && row.part === part)
+      .map(({ rank, index, score, tokenCount, place }) => ({
+        rank,
+        index,
+        score,
+        tokenCount,
+        text: texts.get(place) ?? null,
+      }));
+  return {
+    rankedRows: ranking.rankedRows,
+    unscoredRows: ranking.unscoredRows,
+    lowest,
+    highest,
+    notes,
+    groups: ranking.groups.flatMap(({ name, rankedRows }, group) =>
+      rankedRows === 0
+        ? []
+        : {
+            name: groupLabel(ranking.grouping, name),
+            rows: rankedRows,
+            best: rowsOf(group, "best"),
+            middle: rowsOf(group, "middle"),
+            worst: rowsOf(group, "worst"),
+            histogram: histograms[group] ?? [],
+          },
+    ),
+  };
+}
+
+/** No row is shown twice: best before worst before middle. */
+function partOf(at: number, rows: number, each: number): Part | null {
+  if (at < each) return "best";
+  if (at >= rows - each) return "worst";
+  const first = Math.floor((rows - each) / 2);
+  return at >= first && at < first + each ? "middle" : null;
+}
+
+async function beginnings(
+  files: readonly string[],
+  places: ReadonlySet<number>,
+  column: string,
+): Promise<ReadonlyMap<number, string>> {
+  const texts = new Map<number, string>();
+  let left = places.size;
+  for await (const { row, line } of readDataLines(files)) {
+    if (!places.has(row)) continue;
+    const text = line === null ? null : parsedField(line, column);
+    if (typeof text === "string") texts.set(row, text.trimStart().slice(0, TEXT_CHARACTERS));
+    left -= 1;
+    if (left === 0) break;
+  }
+  return texts;
+}

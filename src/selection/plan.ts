@@ -1,0 +1,144 @@
+import type { Database } from "./duckdb.js";
+import type { ResolvedSelectOptions } from "./options.js";
+import { apportion, type Candidate, handOut, walkByRank, wholeTargets } from "./policies/budget.js";
+import { placesOfPercent, rowsOfPercent, tallyPercents } from "./policies/published.js";
+import type { Ranking } from "./ranking.js";
+
+const PAGE_ROWS = 1024;
+
+export type Unit = "tokens" | "documents";
+
+/** How the rows were taken that are now in table `chosen` (`place`, `ordinal`, `rank`). */
+export interface Plan {
+  /** What is shared out; null where a score decides. */
+  readonly budget: number | null;
+  readonly unit: Unit;
+  /** The percentage of every group, of the published policy. */
+  readonly percent: number | null;
+  /** Of each group, in `unit`; null where the policy has none. */
+  readonly targets: readonly number[] | null;
+  /** Rows go out in the order of the data; else by `ordinal`. */
+  readonly inputOrder: boolean;
+}
+
+interface PlannedRow {
+  readonly rank: number;
+  readonly group: number;
+  readonly score: number;
+  readonly place: number;
+  readonly tokens: number | null;
+}
+
+/** Chooses rows of table `ranked` by the policy. */
+export async function planSelection(ranking: Ranking, options: ResolvedSelectOptions): Promise<Plan> {
+  const { database } = ranking.table;
+  await database.run("create table chosen (place BIGINT, ordinal BIGINT, rank BIGINT)");
+  if (options.minScore !== undefined) return await planThreshold(database, options.minScore);
+  return options.policy === "published" ? await planPublished(ranking, options) : await planBudget(ranking, options);
+}
+
+async function planThreshold(database: Database, minScore: number): Promise<Plan> {
+  await choose(database, ({ score, rank }) => (score >= minScore ? rank : null));
+  return { budget: null, unit: "documents", percent: null, targets: null, inputOrder: true };
+}
+
+async function planPublished({ groups, table }: Ranking, options: ResolvedSelectOptions): Promise<Plan> {
+  const lengths = groups.map(({ rankedRows }) => rankedRows);
+  let percent = options.top;
+  if (percent === undefined) {
+    const tally = tallyPercents(lengths);
+    for await (const page of rankedPages(table.database)) {
+      for (const { group, tokens } of page) tally.add(group, tokens ?? 0);
+    }
+    percent = tally.firstAbove(options.tokens ?? 0);
+  }
+  const placeOf = placesOfPercent(lengths, percent);
+  await choose(table.database, ({ group }) => placeOf(group));
+  const chosenPercent = percent;
+  return {
+    budget: options.tokens ?? null,
+    unit: options.tokens === undefined ? "documents" : "tokens",
+    percent,
+    targets: options.tokens === undefined ? lengths.map((length) => rowsOfPercent(length, chosenPercent)) : null,
+    inputOrder: false,
+  };
+}
+
+async function planBudget(ranking: Ranking, options: ResolvedSelectOptions): Promise<Plan> {
+  const { database } = ranking.table;
+  const unit = options.tokens === undefined ? "documents" : "tokens";
+  const costOf = ({ tokens }: Pick<PlannedRow, "tokens">) => (unit === "tokens" ? (tokens ?? 0) : 1);
+  const budget = options.tokens ?? options.count ?? Math.round((ranking.rankedRows * (options.top ?? 0)) / 100);
+  const pools = ranking.groups.map((group) =>
+    unit === "tokens"
+      ? { weight: group.scoredTokens ?? 0, smallest: group.smallestTokens }
+      : { weight: group.scoredRows, smallest: group.rankedRows === 0 ? null : 1 },
+  );
+  const targets = apportion(pools, budget);
+  const taken = new Uint8Array(ranking.rankedRows);
+  const { spent, take } = walkByRank(targets);
+  for await (const page of rankedPages(database)) {
+    for (const row of page) if (take(row.group, costOf(row))) taken[row.rank] = 1;
+  }
+  const left = budget - spent.reduce((sum, cost) => sum + cost, 0);
+  const next = candidates(database, { cost: unit === "tokens" ? "tokens" : "1", isTaken: (rank) => taken[rank] === 1 });
+  for await (const { rank } of handOut({ targets, spent, left, next })) taken[rank] = 1;
+  await choose(database, ({ rank }) => (taken[rank] === 1 ? rank : null));
+  return { budget, unit, percent: null, targets: wholeTargets(targets), inputOrder: true };
+}
+
+/** For each group a page of its best-ranked rows that are not taken and fit, read on as it is used up. */
+function candidates(
+  database: Database,
+  { cost, isTaken }: { readonly cost: string; readonly isTaken: (rank: number) => boolean },
+): (group: number, left: number) => Promise<Candidate | null> {
+  interface Cursor {
+    readonly page: readonly Candidate[];
+    at: number;
+  }
+  const cursors = new Map<number, Cursor>();
+  return async (group, left) => {
+    for (;;) {
+      const cursor = cursors.get(group);
+      if (cursor !== undefined) {
+        while (cursor.at < cursor.page.length) {
+          const candidate = cursor.page[cursor.at];
+          cursor.at += 1;
+          if (candidate !== undefined && candidate.cost <= left && !isTaken(candidate.rank)) return candidate;
+        }
+        if (cursor.page.length < PAGE_ROWS) return null;
+      }
+      const after = cursor?.page.at(-1)?.rank ?? -1;
+      const page = await database.rows(
+        `select rowid, ${cost} from ranked where grp = ${group} and rowid > ${after} and ${cost} <= ${left}
+         order by rowid limit ${PAGE_ROWS}`,
+        { rank: "number", cost: "number" },
+      );
+      cursors.set(group, { page, at: 0 });
+    }
+  };
+}
+
+/** In order of rank: a table is read in the order in which it was filled. */
+function rankedPages(database: Database): AsyncIterable<readonly PlannedRow[]> {
+  return database.pages("select rowid, grp, score, place, tokens from ranked", {
+    rank: "number",
+    group: "number",
+    score: "number",
+    place: "number",
+    tokens: "number?",
+  });
+}
+
+/** Fills table `chosen`: the rows that get an ordinal. */
+async function choose(database: Database, ordinalOf: (row: PlannedRow) => number | null): Promise<void> {
+  async function* chosen(): AsyncGenerator<readonly number[]> {
+    for await (const page of rankedPages(database)) {
+      for (const row of page) {
+        const ordinal = ordinalOf(row);
+        if (ordinal !== null) yield [row.place, ordinal, row.rank];
+      }
+    }
+  }
+  await database.append("chosen", chosen());
+}

@@ -1,0 +1,247 @@
+import { describeProblem, UserError } from "../core/errors.js";
+import { formatCount, plural } from "../core/units.js";
+import { type CheckReport, checkTable } from "./check.js";
+import { type DataFiles, loadDataTokens, resolveData } from "./data.js";
+import { chooseGroups, type Grouping, groupFieldsOf } from "./groups.js";
+import { parseOptions, type RankOptions, type ResolvedRankOptions, rankOptionsSchema } from "./options.js";
+import { openScoreTable, type ScoreTable } from "./score-table.js";
+import { makeWorkFolder } from "./work-folder.js";
+
+/** What a group holds before anything is selected. */
+export interface GroupCounts {
+  /** Null: the rows that lack the field, or all rows. */
+  readonly name: string | null;
+  readonly scoredRows: number;
+  /** Of whole documents; null where no count is known. */
+  readonly scoredTokens: number | null;
+  readonly rankedRows: number;
+  /** Tokens of the shortest whole document that is ranked. */
+  readonly smallestTokens: number | null;
+}
+
+/**
+ * Ranked rows in table `ranked`: `rowid` is the rank; `idx`, `row`, `chunked`, `score`, `grp` (place in `groups`), `place` (row of the
+ * data), `tokens` (whole document), `scored_tokens`, `line`.
+ */
+export interface Ranking {
+  readonly table: ScoreTable;
+  /** Null where it was not needed. */
+  readonly data: DataFiles | null;
+  readonly grouping: Grouping;
+  readonly groups: readonly GroupCounts[];
+  readonly rankedRows: number;
+  readonly scoredRows: number;
+  readonly unscoredRows: number;
+  /** Scored but shorter than the window, so not ranked. */
+  readonly leftOutShort: number;
+  /** To be said aloud. */
+  readonly notes: readonly string[];
+}
+
+export interface RankedRow {
+  /** From 0, best first. */
+  readonly rank: number;
+  readonly index: number;
+  /** Place over all data files; null in the original's files. */
+  readonly row: number | null;
+  readonly score: number;
+  readonly group: string | null;
+  /** Tokens scored; null in the original's files. */
+  readonly tokenCount: number | null;
+  /** Tokens of the whole document; null where not known. */
+  readonly documentTokenCount: number | null;
+}
+
+export interface RankingOptions extends ResolvedRankOptions {
+  /** For the database; the caller removes it, after `table.database.close()`. */
+  readonly work: string;
+  /** Count tokens of the documents: refuse rows without a count. */
+  readonly needsTokens: boolean;
+  /** The data is to be written: find it, and refuse places in it that cannot be meant. */
+  readonly needsData: boolean;
+}
+
+/**
+ * Reads, checks, groups and ranks a run. Only rows as long as the window are ranked unless `includeShort`, since scores of
+ * different lengths do not compare; of a bare folder, all.
+ * @throws UserError when the run is not complete (unless `partial`), nothing can be ranked, or what is needed is not there.
+ */
+export async function openRanking(options: RankingOptions): Promise<Ranking> {
+  const { work, memoryLimit, threads } = options;
+  const groupFields = groupFieldsOf(options.groupBy);
+  const table = await openScoreTable(options.run, { work: { folder: work, memoryLimit, threads }, groupFields });
+  try {
+    return await rankTable(table, options);
+  } catch (thrown) {
+    table.database.close();
+    throw thrown;
+  }
+}
+
+async function rankTable(table: ScoreTable, options: RankingOptions): Promise<Ranking> {
+  const { database, run } = table;
+  const report = await checkTable(table);
+  if (!report.complete && !options.partial) throw notComplete(report);
+  const { scored } = await database.row("select count(*) from scored", { scored: "number" });
+  if (scored === 0) {
+    throw new UserError({ code: "nothing-scored", what: "No row has a score", where: table.folder });
+  }
+  const data =
+    options.needsData || options.data !== undefined || (run === null && options.needsTokens)
+      ? await resolveData(table, options.data)
+      : null;
+  if (options.policy === "published" && run !== null && data?.given === false) await checkIndexIsRow(table);
+  const { grouping, column } = await chooseGroups(table, options.groupBy);
+
+  // A score row names its place in the data that was scored by `row`, in any other by `index`, as the original does.
+  const place = options.policy === "budget" && run !== null && data?.scored !== false ? 's."row"' : "s.idx";
+  const countsData = data !== null && !data.scored;
+  if (countsData) await loadDataTokens(database, data.paths);
+  const window = run === null || options.includeShort ? null : run.configuration.maxLength;
+  const key = run === null ? "idx, chunked" : '"row"';
+  const once =
+    report.rowsRepeated.count === 0 ? "" : `where s.reading in (select min(reading) from scored group by ${key})`;
+  await database.run(`
+    create view pool as
+    select s.*, g.id as grp, ${place} as place,
+      ${countsData ? "coalesce(d.tokens, s.document_tokens)" : "s.document_tokens"} as cost,
+      ${window === null ? "true" : `coalesce(s.tokens = ${window}, false)`} as ranked
+    from scored s join groups g on ${column === null ? "true" : `s.${column} is not distinct from g.name`}
+    ${countsData ? `left join data_tokens d on d.place = ${place}` : ""} ${once}`);
+
+  const groups = await countGroups(table, grouping);
+  if (options.needsTokens) await checkTokens(table);
+  const sum = (key: "scoredRows" | "rankedRows") => groups.reduce((total, group) => total + group[key], 0);
+  const [scoredRows, rankedRows] = [sum("scoredRows"), sum("rankedRows")];
+  if (rankedRows === 0 && window !== null) throw await allShort(table, window);
+
+  await database.run(`
+    create table ranked as
+    select idx, "row", chunked, score, grp, place, cost as tokens, tokens as scored_tokens, line from pool where ranked
+    order by score desc, ${options.policy === "budget" ? "idx, reading" : "reading"}`);
+  return {
+    table,
+    data,
+    grouping,
+    groups,
+    rankedRows,
+    scoredRows,
+    unscoredRows: report.unscored,
+    leftOutShort: scoredRows - rankedRows,
+    notes: notesOf({ report, grouping, window, leftOutShort: scoredRows - rankedRows }),
+  };
+}
+
+async function countGroups({ database }: ScoreTable, grouping: Grouping): Promise<readonly GroupCounts[]> {
+  const counts = await database.rows(
+    `select count(*), case when count(cost) = count(*) then sum(cost)::BIGINT end, count(*) filter (ranked),
+       min(cost) filter (ranked)
+     from pool group by grp order by grp`,
+    { scoredRows: "number", scoredTokens: "number?", rankedRows: "number", smallestTokens: "number?" },
+  );
+  return counts.map((count, at) => ({ name: grouping.names[at] ?? null, ...count }));
+}
+
+async function checkIndexIsRow({ database }: ScoreTable): Promise<void> {
+  const { count, first, index } = await database.row(
+    `select count(*), min("row"), arg_min(idx, "row") from scored where idx <> "row"`,
+    { count: "number", first: "number?", index: "number?" },
+  );
+  if (count === 0) return;
+  throw new UserError({
+    code: "index-not-row",
+    what: "The published policy takes a row's index for its place in the data, and here it is not",
+    where: `row ${first ?? 0} of the scored data has index ${index ?? 0}`,
+    got: `${plural(count, "row")} with another index`,
+    fix: "Name the files that index points into (--data FILE...), or use --policy budget.",
+  });
+}
+
+async function checkTokens({ database, run }: ScoreTable): Promise<void> {
+  const { count, first } = await database.row("select count(*), min(idx) from pool where cost is null", {
+    count: "number",
+    first: "number?",
+  });
+  if (count === 0) return;
+  throw new UserError({
+    code: "tokens-unknown",
+    what: "A budget in tokens needs the tokens of every document",
+    where: `index ${first ?? 0}`,
+    got: `no count for ${plural(count, "row")}`,
+    fix: `${run === null ? "These score files hold no counts: name data with input_ids (--data FILE...)" : "Name data with input_ids (--data FILE...)"}, or select by --count or --top.`,
+  });
+}
+
+function notComplete(report: CheckReport): UserError {
+  return new UserError({
+    code: "run-incomplete",
+    what: "The run is not complete",
+    where: report.folder,
+    got: report.problems.map(describeProblem).join(" ").replace(/\.$/, ""),
+    fix: "Finish it, or go on with what is there: --partial.",
+  });
+}
+
+async function allShort({ database, folder }: ScoreTable, window: number): Promise<UserError> {
+  const { longest } = await database.row("select max(tokens) from scored", { longest: "number?" });
+  return new UserError({
+    code: "all-short",
+    what: "No row is as long as the window, and scores of different lengths do not compare",
+    where: folder,
+    got: `the longest has ${formatCount(longest ?? 0)} tokens`,
+    allowed: `${formatCount(window)} tokens`,
+    fix: "Rank them all the same with --include-short.",
+  });
+}
+
+function notesOf(of: {
+  readonly report: CheckReport;
+  readonly grouping: Grouping;
+  readonly window: number | null;
+  readonly leftOutShort: number;
+}): readonly string[] {
+  const { report, grouping, window, leftOutShort } = of;
+  const notes = [grouping.sentence];
+  if (report.limit !== null || report.kind === "bare") notes.push(report.verdict);
+  if (!report.complete) {
+    notes.push(`Went on with an incomplete run (--partial): ${report.problems.map(describeProblem).join(" ")}`);
+  }
+  if (window !== null && leftOutShort > 0) {
+    notes.push(
+      `${plural(leftOutShort, "row")} shorter than the window of ${formatCount(window)} tokens left out, since scores of different lengths do not compare; --include-short ranks them too.`,
+    );
+  }
+  return notes;
+}
+
+/**
+ * Ranks the rows of a run, best score first. Ties: by index (`budget`), in order of reading (`published`).
+ * @throws UserError as `openRanking` does, before the first row.
+ */
+export async function* rank(options: RankOptions): AsyncGenerator<RankedRow> {
+  const resolved = parseOptions(rankOptionsSchema, options);
+  const work = await makeWorkFolder();
+  try {
+    const ranking = await openRanking({ ...resolved, work: work.path, needsTokens: false, needsData: false });
+    try {
+      for await (const page of ranking.table.database.pages(
+        `select rowid, idx, "row", score, grp, scored_tokens, tokens from ranked`,
+        {
+          rank: "number",
+          index: "number",
+          row: "number?",
+          score: "number",
+          group: "number",
+          tokenCount: "number?",
+          documentTokenCount: "number?",
+        },
+      )) {
+        for (const row of page) yield { ...row, group: ranking.grouping.names[row.group] ?? null };
+      }
+    } finally {
+      ranking.table.database.close();
+    }
+  } finally {
+    await work.remove();
+  }
+}

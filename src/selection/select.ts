@@ -1,0 +1,188 @@
+import { mkdir, readdir, rename, rm, rmdir, writeFile } from "node:fs/promises";
+import { basename, dirname, join, resolve } from "node:path";
+import { systemCodeOf, UserError } from "../core/errors.js";
+import { writeSelected, writeSorted } from "./export.js";
+import { groupLabel } from "./groups.js";
+import { parseOptions, type ResolvedSelectOptions, type SelectOptions, selectOptionsSchema } from "./options.js";
+import { type Plan, planSelection, type Unit } from "./plan.js";
+import { openRanking, type Ranking } from "./ranking.js";
+
+export interface SelectedGroup {
+  readonly name: string;
+  readonly scoredRows: number;
+  /** Of whole documents; null where a count is not known. */
+  readonly scoredTokens: number | null;
+  readonly rankedRows: number;
+  readonly selectedRows: number;
+  readonly selectedTokens: number | null;
+  /** Its part of all scored rows, in the selection's unit; from 0 to 1. */
+  readonly share: number;
+  /** In the selection's unit; null where the policy sets none. */
+  readonly target: number | null;
+  /** Its part of the selection less its share: 0.01 is one percentage point too much. */
+  readonly distance: number;
+}
+
+export interface SelectionSummary {
+  readonly out: string;
+  readonly policy: "budget" | "published";
+  readonly unit: Unit;
+  /** In `unit`; null where a percentage or a score decided. */
+  readonly budget: number | null;
+  /** Of every group, where the policy is `published`. */
+  readonly percent: number | null;
+  readonly groupedBy: string | null;
+  readonly scoredRows: number;
+  readonly unscoredRows: number;
+  readonly rankedRows: number;
+  /** Scored, but shorter than the window. */
+  readonly leftOutShort: number;
+  readonly selectedRows: number;
+  readonly selectedTokens: number | null;
+  readonly groups: readonly SelectedGroup[];
+  /** To be said aloud. */
+  readonly notes: readonly string[];
+}
+
+/**
+ * Selects the best-scored documents of a run and writes them to the folder `out`: `sorted_by_score.jsonl`, `selected.jsonl` (the
+ * data's lines as they stand) and `selection.json`. The folder appears at the end, whole.
+ * @throws UserError for wrong options, a run that is not complete, data that is gone or has changed, or an `out` in use.
+ */
+export async function select(options: SelectOptions): Promise<SelectionSummary> {
+  const resolved = parseOptions(selectOptionsSchema, options);
+  await checkOut(resolved.out);
+  const out = resolve(resolved.out);
+  await mkdir(dirname(out), { recursive: true });
+  const stage = join(dirname(out), `.${basename(out)}-${process.pid}-${Date.now().toString(36)}`);
+  const work = join(stage, "work");
+  await mkdir(work, { recursive: true });
+  try {
+    const needsTokens = resolved.tokens !== undefined;
+    const ranking = await openRanking({ ...resolved, work, needsTokens, needsData: true });
+    const summary = await writeSelection(ranking, resolved, stage).finally(() => ranking.table.database.close());
+    await publish({ stage, work, out });
+    return summary;
+  } finally {
+    await rm(stage, { recursive: true, force: true });
+  }
+}
+
+async function writeSelection(
+  ranking: Ranking,
+  options: ResolvedSelectOptions,
+  stage: string,
+): Promise<SelectionSummary> {
+  const { database } = ranking.table;
+  const plan = await planSelection(ranking, options);
+  const summary = await summarise(ranking, plan, options);
+  await writeSorted(database, join(stage, "sorted_by_score.jsonl"));
+  await writeSelected({
+    database,
+    data: ranking.data?.paths ?? [],
+    path: join(stage, "selected.jsonl"),
+    spool: plan.inputOrder ? null : join(stage, "work", "spool.jsonl"),
+    rows: summary.selectedRows,
+  });
+  const { memoryLimit: _memory, threads: _threads, ...kept } = options;
+  const record = { format: 1, options: { ...kept, data: ranking.data?.paths ?? [] }, summary };
+  await writeFile(join(stage, "selection.json"), `${JSON.stringify(record, null, 2)}\n`);
+  return summary;
+}
+
+async function summarise(ranking: Ranking, plan: Plan, options: ResolvedSelectOptions): Promise<SelectionSummary> {
+  const { database } = ranking.table;
+  const selected = await database.rows(
+    `select r.grp, count(*), case when count(r.tokens) = count(*) then sum(r.tokens)::BIGINT end
+     from chosen c join ranked r on r.rowid = c.rank group by r.grp`,
+    { group: "number", rows: "number", tokens: "number?" },
+  );
+  const byGroup = new Map(selected.map((group) => [group.group, group]));
+  const selectedRows = selected.reduce((sum, { rows }) => sum + rows, 0);
+  const selectedTokens = total(selected.map(({ tokens }) => tokens));
+  const inTokens = plan.unit === "tokens";
+  const weights = ranking.groups.map((group) => (inTokens ? (group.scoredTokens ?? 0) : group.scoredRows));
+  const allWeight = weights.reduce((sum, weight) => sum + weight, 0);
+  const allTaken = inTokens ? (selectedTokens ?? 0) : selectedRows;
+  const groups = ranking.groups.map((group, at): SelectedGroup => {
+    const { rows, tokens } = byGroup.get(at) ?? { rows: 0, tokens: 0 };
+    const share = part(weights[at] ?? 0, allWeight);
+    return {
+      name: groupLabel(ranking.grouping, group.name),
+      scoredRows: group.scoredRows,
+      scoredTokens: group.scoredTokens,
+      rankedRows: group.rankedRows,
+      selectedRows: rows,
+      selectedTokens: tokens,
+      share,
+      target: plan.targets?.[at] ?? null,
+      distance: allTaken === 0 ? 0 : part(inTokens ? (tokens ?? 0) : rows, allTaken) - share,
+    };
+  });
+  return {
+    out: options.out,
+    policy: options.policy,
+    unit: plan.unit,
+    budget: plan.budget,
+    percent: plan.percent,
+    groupedBy: ranking.grouping.field,
+    scoredRows: ranking.scoredRows,
+    unscoredRows: ranking.unscoredRows,
+    rankedRows: ranking.rankedRows,
+    leftOutShort: ranking.leftOutShort,
+    selectedRows,
+    selectedTokens,
+    groups,
+    notes: ranking.notes,
+  };
+}
+
+function part(value: number, whole: number): number {
+  return whole === 0 ? 0 : value / whole;
+}
+
+/** Null as soon as one is not known. */
+function total(values: readonly (number | null)[]): number | null {
+  return values.reduce<number | null>((sum, value) => (sum === null || value === null ? null : sum + value), 0);
+}
+
+async function checkOut(out: string): Promise<void> {
+  let got: string;
+  try {
+    const inside = await readdir(out);
+    if (inside.length === 0) return;
+    got = `it holds ${inside.slice(0, 3).join(", ")}${inside.length > 3 ? ", …" : ""}`;
+  } catch (thrown) {
+    if (systemCodeOf(thrown) === "ENOENT") return;
+    if (systemCodeOf(thrown) !== "ENOTDIR") throw thrown;
+    got = "it is a file";
+  }
+  throw new UserError({
+    code: "out-in-use",
+    what: "The output folder is in use",
+    where: out,
+    got,
+    allowed: "a folder that is absent or empty",
+    fix: "Give another --out, or empty it.",
+  });
+}
+
+/** Renames the finished folder to its place. */
+async function publish({
+  stage,
+  work,
+  out,
+}: {
+  readonly stage: string;
+  readonly work: string;
+  readonly out: string;
+}): Promise<void> {
+  await rm(work, { recursive: true, force: true });
+  try {
+    // An empty folder may be there; one that was filled meanwhile makes this fail.
+    await rmdir(out);
+  } catch (thrown) {
+    if (systemCodeOf(thrown) !== "ENOENT") throw thrown;
+  }
+  await rename(stage, out);
+}

@@ -1,0 +1,102 @@
+import { expect, test } from "vitest";
+import { describeSelection } from "#ladm/report/selection.js";
+import { blocks, describeRun } from "#ladm/report/show.js";
+import { formatTable } from "#ladm/report/tables.js";
+import { firstLine, printable } from "#ladm/report/text.js";
+
+test("tables align text left and numbers right, by columns on the screen", () => {
+  const table = formatTable(
+    [{ title: "name" }, { title: "n", align: "right" }],
+    [
+      ["日本", "5"],
+      ["é", "12,345"],
+    ],
+  );
+  expect(table).toBe(["name       n", "────  ──────", "日本       5", "é     12,345"].join("\n"));
+});
+
+test("text from the outside cannot steer the terminal", () => {
+  expect(printable("a\u001b[31mred\u001b[0m\u001b]0;title\u0007b\tc\u009b2Jd")).toBe(
+    "ared b cd".replace("red b", "redb"),
+  );
+  expect(printable("x\u0000y\u202ez\u200b\r\nw\ud800")).toBe("x\uFFFDy\uFFFDz\uFFFD w\uFFFD");
+  expect(printable("\u001b]8;;http://e\u001b\\link\u001b]8;;\u001b\\ \u001bPq#\u001b\\s\u001bc")).toBe("link s");
+  expect(firstLine("\n \u001b[2J \n  the first line of it\nsecond", 12)).toBe("the first l…");
+});
+
+test("a bar that is not empty is seen", () => {
+  expect(blocks([0, 1, 500, 1000])).toBe(" ▁▄█");
+  expect(blocks([0, 0])).toBe("  ");
+});
+
+const row = (rank: number, text: string | null) => ({
+  rank,
+  index: rank + 10,
+  score: 0.123456,
+  tokenCount: 8192,
+  text,
+});
+
+test("a run is shown with its distribution and rows", () => {
+  const group = {
+    name: "law\u001b[2J",
+    rows: 1234,
+    best: [row(0, "A\nB")],
+    middle: [],
+    worst: [row(1233, null)],
+    histogram: [0, 2, 4],
+  };
+  const text = describeRun(
+    {
+      rankedRows: 1234,
+      unscoredRows: 5,
+      lowest: -1.5,
+      highest: 20,
+      notes: ["Grouped by meta.domain."],
+      groups: [group],
+    },
+    { width: 60 },
+  );
+  expect(text).toBe(
+    [
+      "1,234 ranked rows, 5 unscored",
+      "Grouped by meta.domain.",
+      "",
+      "group   rows  score -1.5 … 20",
+      "─────  ─────  ───────────────",
+      "law    1,234   ▄█",
+      "",
+      "law",
+      "        rank  index   score  tokens  text",
+      "─────  ─────  ─────  ──────  ──────  ────",
+      "best       0     10  0.1235   8,192  A",
+      "worst  1,233   1243  0.1235   8,192  –",
+      "",
+    ].join("\n"),
+  );
+});
+
+test("a selection tells how far each group is from its share", () => {
+  const group = {
+    name: "a",
+    rankedRows: 10,
+    selectedRows: 2,
+    selectedTokens: 200,
+    share: 0.5,
+    target: 210,
+    distance: -0.012,
+  };
+  const text = describeSelection({
+    policy: "budget",
+    unit: "tokens",
+    budget: 210,
+    percent: null,
+    rankedRows: 10,
+    selectedRows: 2,
+    selectedTokens: 200,
+    notes: ["Said."],
+    groups: [group],
+  });
+  expect(text).toContain("Selected 2 of 10 ranked rows, 200 tokens (policy budget, budget 210 tokens)\nSaid.\n");
+  expect(text).toMatch(/a +10 +2 +200 +210 +50\.0% +−1\.2 points/);
+});
