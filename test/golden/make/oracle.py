@@ -1,0 +1,156 @@
+#!/usr/bin/env python3
+"""Pair scores (PFS) and CDS of any decoder in Hugging Face transformers: plain loops in float64, to hold faster code against.
+
+An attention function sees the rotated queries and keys of every layer, notes the pair scores in float64 and goes on
+with ordinary attention. Both definitions (span length C, interval I = C*d_afs, stride S = C*d_cds, L tokens):
+
+reference   what the published code computes (ZNLP/LADM, commit 853d7c1). Query spans start at s = L-C, L-C-S, … while
+            s > C + 4*I. Keys are the tokens strictly before the span: softmax over [0, s). Key spans start at s - k*I,
+            k = 1, 2, … while s - k*I >= C. CDS of a layer = mean over s of sigma(s) * (s/L) * sum over k of (k*I/L) * PFS(s, k).
+paper       the equations of LADM (ACL 2025). Spans 0 … N-1, N = floor(L/C): the last L - N*C tokens lie in no span and are
+            left out (no earlier token sees them). Query spans j = N-1, N-1-d_cds, … >= n0. Keys are the spans 0 … j, its own
+            included, causal inside it. Key spans i = m, m+d_afs, … <= j-n-1. CDS of a layer = sum over j of
+            sigma(j) * (j/N) * sum over i of ((j-i)/N) * PFS(i, j).
+
+Both: PFS = attention from all C queries of the span to all C keys of the key span, mean over heads; sigma = sample standard
+deviation (n-1) of the PFS of one query span; CDS = mean over layers. `no_std` drops sigma, `no_len_weight` both distance weights.
+
+    oracle.py MODEL_DIR IDS.json OUT.json [--definition paper] [--chunk 16 --d-afs 2 --d-cds 2] [--heads]
+"""
+import argparse
+import json
+import math
+from dataclasses import dataclass
+
+import torch
+from transformers import AutoModel
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+from transformers.utils import logging
+
+logging.set_verbosity_error()
+logging.disable_progress_bar()
+
+ABLATIONS = ("", "_no_std", "_no_len_weight")
+
+
+@dataclass(frozen=True)
+class Settings:
+    definition: str = "reference"
+    chunk: int = 128
+    d_afs: int = 4
+    d_cds: int = 4
+    m: int = 1
+    n: int = 4
+    n0: int = 16
+
+
+def grid(length, st):
+    """[(first token of the query span, [first token of each key span])], in the order of the definition's sum."""
+    c = st.chunk
+    if st.definition == "paper":
+        last = length // c - 1
+        return [(j * c, [i * c for i in range(st.m, j - st.n, st.d_afs)]) for j in range(last, st.n0 - 1, -st.d_cds)]
+    interval = c * st.d_afs
+    starts = range(length - c, c + 4 * interval, -c * st.d_cds)
+    return [(s, list(range(s - interval, c - 1, -interval))) for s in starts]
+
+
+def span_attention(query, key, s, scale, st):
+    """query [C, D] of the span that starts at s, key [L, D] -> [keys]: attention summed over the span's queries, float64."""
+    c = st.chunk
+    end = s + c if st.definition == "paper" else s
+    logits = query.double() @ key[:end].double().T * scale
+    if st.definition == "paper":
+        own = torch.ones(c, c, dtype=torch.bool).tril()
+        logits[:, s:] = logits[:, s:].masked_fill(~own, -math.inf)
+    return logits.softmax(-1).sum(0)
+
+
+def pair_scores(query, key, scale, st):
+    """query [H, L, D], key [KV, L, D] -> [{"query": s, "heads": [[PFS of each key span] of each head]}]."""
+    heads, length, _ = query.shape
+    groups = heads // key.shape[0]
+    rows = []
+    for s, keys in grid(length, st):
+        of_heads = []
+        for h in range(heads):
+            w = span_attention(query[h, s : s + st.chunk], key[h // groups], s, scale, st)
+            of_heads.append([w[k : k + st.chunk].sum().item() for k in keys])
+        rows.append({"query": s, "heads": of_heads})
+    return rows
+
+
+def mean(values):
+    return sum(values) / len(values)
+
+
+def layer_cds(rows, length, st, ablation):
+    """rows [{"query", "pfs"}] -> CDS of the layer; None where the sample is too short for a query span."""
+    whole = length // st.chunk * st.chunk if st.definition == "paper" else length
+    afs = []
+    for (s, keys), row in zip(grid(length, st), rows, strict=True):
+        weight = [1.0 if ablation == "_no_len_weight" else (s - k) / whole for k in keys]
+        value = sum(w * p for w, p in zip(weight, row["pfs"], strict=True))
+        if ablation != "_no_std":
+            average = mean(row["pfs"])
+            value *= math.sqrt(sum((p - average) ** 2 for p in row["pfs"]) / (len(keys) - 1))
+        if ablation != "_no_len_weight":
+            value *= s / whole
+        afs.append(value)
+    if not afs:
+        return None
+    return sum(afs) if st.definition == "paper" else mean(afs)
+
+
+def observed_layers(model_dir, ids, st):
+    """The rows of `pair_scores` of every layer. The model is read anew for each sample: the dynamic rotary embedding of
+    transformers keeps the frequencies of the longest text it has seen, and a score must not depend on the sample before."""
+    seen = {}
+
+    def attention(module, query, key, value, attention_mask, scaling=None, **rest):
+        seen[module.layer_idx] = pair_scores(query[0], key[0], scaling, st)
+        return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **rest)
+
+    ALL_ATTENTION_FUNCTIONS.register("observed", attention)
+    ALL_MASK_ATTENTION_FUNCTIONS.register("observed", ALL_MASK_ATTENTION_FUNCTIONS["sdpa"])
+    model = AutoModel.from_pretrained(model_dir, dtype=torch.float32, attn_implementation="observed").eval()
+    with torch.inference_mode():
+        model(torch.tensor([ids]), use_cache=False)
+    return [seen[layer] for layer in sorted(seen)]
+
+
+def score(model_dir, sample_id, ids, st, keep_heads=False):
+    """One sample -> id, length, cds, layers, both ablations of each, and `pfs` (or `heads`) of every layer."""
+    layers = observed_layers(model_dir, ids, st)
+    pfs = [[{"query": r["query"], "pfs": [mean(p) for p in zip(*r["heads"])]} for r in rows] for rows in layers]
+    out = {"id": sample_id, "length": len(ids)}
+    for name in ABLATIONS:
+        values = [layer_cds(rows, len(ids), st, name) for rows in pfs]
+        out["cds" + name] = None if values[0] is None else mean(values)
+        out["layers" + name] = values
+    out["heads" if keep_heads else "pfs"] = layers if keep_heads else pfs
+    return out
+
+
+def main():
+    ap = argparse.ArgumentParser()
+    ap.add_argument("model")
+    ap.add_argument("ids", help='[{"id": "…", "ids": [0, …]}]')
+    ap.add_argument("out")
+    ap.add_argument("--definition", choices=["reference", "paper"], default="reference")
+    ap.add_argument("--chunk", type=int, default=128)
+    ap.add_argument("--d-afs", type=int, default=4)
+    ap.add_argument("--d-cds", type=int, default=4)
+    ap.add_argument("--heads", action="store_true", help="keep heads apart")
+    a = ap.parse_args()
+    st = Settings(a.definition, a.chunk, a.d_afs, a.d_cds)
+    with open(a.ids) as f:
+        samples = json.load(f)
+    with open(a.out, "w") as f:
+        json.dump([score(a.model, s["id"], s["ids"], st, a.heads) for s in samples], f)
+
+
+if __name__ == "__main__":
+    main()
