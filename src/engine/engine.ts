@@ -1,6 +1,6 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { EngineError } from "../core/errors.js";
+import { EngineError, UserError } from "../core/errors.js";
 import type { NamedTensors } from "../core/tensor.js";
 import type { Reply, Request } from "./protocol.js";
 
@@ -28,7 +28,7 @@ export class Engine {
 
   /**
    * Loads the graph.
-   * @throws EngineError when it cannot be loaded
+   * @throws EngineError when it cannot be loaded; UserError when ONNX Runtime is not installed
    */
   async start(): Promise<void> {
     await this.process();
@@ -169,7 +169,7 @@ function engineFailed(message: string): EngineError {
   });
 }
 
-function engineDied(end: string, stderr: string): EngineError {
+function engineDied(end: string, stderr: string): EngineError | UserError {
   const missing = /Cannot find (package|module)[^\n]*onnxruntime|onnxruntime_binding/.test(stderr);
   if (missing) return engineMissing();
   const tail = stderr.trim().split("\n").slice(-3).join(" | ");
@@ -181,8 +181,8 @@ function engineDied(end: string, stderr: string): EngineError {
   });
 }
 
-function engineMissing(): EngineError {
-  return new EngineError({
+function engineMissing(): UserError {
+  return new UserError({
     code: "engine-missing",
     what: "onnxruntime-node is not installed",
     fix: "Its installer downloads GPU libraries and fails on a closed network: install again with the environment variable ONNXRUNTIME_NODE_INSTALL=skip.",

@@ -1,0 +1,161 @@
+import { buildCommand, numberParser } from "@stricli/core";
+import { EXIT, UserError } from "../../core/errors.js";
+import { formatCount, plural } from "../../core/units.js";
+import type { RunSummary, ScoreRunOptions } from "../../scoring/score-run.js";
+import type { LadmContext } from "../context.js";
+
+interface Flags {
+  readonly model: string;
+  readonly data: readonly string[];
+  readonly out: string;
+  readonly maxLength?: number;
+  readonly allowLonger: boolean;
+  readonly attnChunkSize?: number;
+  readonly dAfs?: number;
+  readonly dCds?: number;
+  readonly layers?: readonly number[];
+  readonly ablation?: "no_std" | "no_len_weight";
+  readonly definition?: "reference" | "paper";
+  readonly keep?: "none" | "layers" | "pairs" | "heads";
+  readonly textColumn?: string;
+  readonly idColumn?: string;
+  readonly threads?: number;
+  readonly limit?: number;
+  readonly numShards?: number;
+  readonly shardIndex?: number;
+  readonly strict: boolean;
+  readonly quiet: boolean;
+  readonly json: boolean;
+}
+
+const text = (brief: string, placeholder: string) =>
+  ({ kind: "parsed", parse: String, brief, placeholder, optional: true }) as const;
+const whole = (brief: string) =>
+  ({ kind: "parsed", parse: numberParser, brief, placeholder: "N", optional: true }) as const;
+const yes = (brief: string) => ({ kind: "boolean", brief, default: false, withNegated: false }) as const;
+
+export const scoreCommand = buildCommand<Flags, [], LadmContext>({
+  docs: {
+    brief: "Score documents with a checkpoint, into a run folder",
+    fullDescription: `Scores each document by how much its spans attend to spans far before them, and writes one row per document into a run
+folder. Started again with the same options, it goes on after the last whole row.
+
+EXAMPLE
+  ladm score --model ./checkpoint --data pool/*.jsonl.zst --max-length 8192 --out run
+
+EXIT CODE
+  0 every row is scored or too short; 3 finished, but some rows are bad; 2 your mistake; 130 Ctrl-C, rows so far are kept`,
+  },
+  parameters: {
+    flags: {
+      model: { kind: "parsed", parse: String, brief: "Folder of a Hugging Face checkpoint", placeholder: "DIR" },
+      data: {
+        kind: "parsed",
+        parse: String,
+        variadic: true,
+        brief: "JSON lines (plain, .gz, .zst) with text or input_ids; several files after one flag",
+        placeholder: "FILE",
+      },
+      out: { kind: "parsed", parse: String, brief: "Run folder, new or to be continued", placeholder: "RUN" },
+      maxLength: whole("Window in tokens; default: 32768 or the model's own, whichever is less"),
+      allowLonger: yes("Accept a window longer than the model is made to read"),
+      attnChunkSize: whole("Tokens of a span; default: 128"),
+      dAfs: whole("Every N-th span is a key span; default: 4"),
+      dCds: whole("Every N-th span is a query span; default: 4"),
+      layers: {
+        kind: "parsed",
+        parse: parseLayers,
+        brief: "Layers to listen to, such as 0-21 or 3,7,9; the pass ends at the last one. Default: all",
+        placeholder: "LIST",
+        optional: true,
+      },
+      ablation: {
+        kind: "enum",
+        values: ["no_std", "no_len_weight"],
+        brief: "Leave the deviation or the length weights out",
+        optional: true,
+      },
+      definition: {
+        kind: "enum",
+        values: ["reference", "paper"],
+        brief: "The published code's definition (default) or the paper's equations",
+        optional: true,
+      },
+      keep: {
+        kind: "enum",
+        values: ["none", "layers", "pairs", "heads"],
+        brief: "What to keep beside the score; default: layers",
+        optional: true,
+      },
+      textColumn: text("Column of the text; default: text", "NAME"),
+      idColumn: text("Column of the document's id; default: id", "NAME"),
+      threads: whole("Cores; default: all"),
+      limit: whole("Score the first N rows of the data only"),
+      numShards: whole("Split the rows over N processes: row r belongs to shard r mod N"),
+      shardIndex: whole("Which of them this is, from 0"),
+      strict: yes("Stop at the first bad row"),
+      quiet: yes("No progress"),
+      json: yes("Print events as JSON lines on standard output"),
+    },
+  },
+  async func(flags) {
+    const { quiet, json, ...options } = flags;
+    const { scoreRun } = await import("../../scoring/score-run.js");
+    const { Progress } = await import("../progress.js");
+    const print = (value: object) => this.stdout.write(`${JSON.stringify(value)}\n`);
+    const progress = new Progress({
+      write: (line) => this.stderr.write(line),
+      isTerminal: this.isTerminal,
+      quiet,
+    });
+    const abort = new AbortController();
+    const interrupt = () => abort.abort();
+    this.process.once("SIGINT", interrupt).once("SIGTERM", interrupt);
+    try {
+      const summary = await scoreRun(options satisfies ScoreRunOptions, {
+        signal: abort.signal,
+        onEvent: (event) => {
+          progress.onEvent(event);
+          if (json) print(event);
+        },
+      });
+      progress.end();
+      if (json) print({ kind: "summary", ...summary });
+      else this.stdout.write(`${describeSummary(summary, flags.out)}\n`);
+      if (!summary.finished) this.process.exitCode = EXIT.interrupted;
+      else if (summary.bad > 0) this.process.exitCode = EXIT.badRows;
+    } finally {
+      progress.end();
+      this.process.off("SIGINT", interrupt).off("SIGTERM", interrupt);
+    }
+  },
+});
+
+/** `0-3,7` → 0, 1, 2, 3, 7. */
+export function parseLayers(input: string): readonly number[] {
+  return input.split(",").flatMap((part) => {
+    const match = /^(\d{1,6})(?:-(\d{1,6}))?$/.exec(part.trim());
+    const first = Number(match?.[1]);
+    const last = match?.[2] === undefined ? first : Number(match[2]);
+    if (match === null || last < first) {
+      throw new UserError({
+        code: "layers",
+        what: "--layers is not a list of layers",
+        got: input,
+        allowed: "numbers and ranges, such as 0-21 or 3,7,9",
+      });
+    }
+    return Array.from({ length: last - first + 1 }, (_, i) => first + i);
+  });
+}
+
+function describeSummary({ scored, unscored, bad, finished, shardRows }: RunSummary, out: string): string {
+  const left = shardRows - scored - unscored;
+  const parts = [
+    `${plural(scored, "row")} scored`,
+    ...(unscored > bad ? [`${formatCount(unscored - bad)} too short`] : []),
+    ...(bad > 0 ? [`${formatCount(bad)} bad`] : []),
+    ...(finished ? [] : [`${formatCount(left)} left: the same command goes on`]),
+  ];
+  return `${parts.join(", ")}. Next: ladm show ${out}`;
+}

@@ -1,0 +1,9 @@
+import { readFileSync } from "node:fs";
+
+/** Of this package. */
+export const VERSION: string = readVersion(new URL("../../package.json", import.meta.url));
+
+function readVersion(packageJson: URL): string {
+  const value: unknown = JSON.parse(readFileSync(packageJson, "utf8"));
+  return typeof value === "object" && value !== null && "version" in value ? String(value.version) : "unknown";
+}

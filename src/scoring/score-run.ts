@@ -1,0 +1,336 @@
+import { readFile } from "node:fs/promises";
+import { availableParallelism } from "node:os";
+import { z } from "zod";
+import { describeProblem, type Problem, UserError } from "../core/errors.js";
+import { fingerprintFile } from "../core/fingerprint.js";
+import type { Sample, UnscoredRow } from "../core/records.js";
+import { VERSION } from "../core/version.js";
+import { readDocuments } from "../corpus/documents.js";
+import { tokenizeSamples } from "../corpus/samples.js";
+import { surveyData } from "../corpus/survey.js";
+import { openTokenizer, type Tokenizer } from "../corpus/tokenizer.js";
+import { checkDataFiles } from "../formats/lines.js";
+import type { Run, RunConfiguration } from "../formats/run-folder.js";
+import { estimateMemory } from "./memory.js";
+import { changedVersions, claimRunFolder, readRun, refuseAnotherRun } from "./run-folder.js";
+import { prepareScorer, type Scorer, scorerSchema, TOO_SHORT, tokenizerMissing } from "./scorer.js";
+import { readShardEnd, Shard, type ShardCounts } from "./shard.js";
+
+const positive = z.number().int().positive();
+
+const scoreRunSchema = scorerSchema
+  .omit({ keepHeads: true })
+  .extend({
+    /** JSON-lines files, plain, gzip or zstd; rows count over all of them in this order. */
+    data: z.array(z.string().min(1)).min(1).readonly(),
+    /** The run folder. */
+    out: z.string().min(1),
+    keep: z.enum(["none", "layers", "pairs", "heads"]).default("layers"),
+    textColumn: z.string().min(1).default("text"),
+    idColumn: z.string().min(1).default("id"),
+    /** Score the first so many rows of the data only. */
+    limit: positive.optional(),
+    numShards: positive.default(1),
+    shardIndex: z.number().int().nonnegative().default(0),
+    /** Stop at the first bad row. */
+    strict: z.boolean().default(false),
+  })
+  .refine(({ shardIndex, numShards }) => shardIndex < numShards, "shardIndex must be less than numShards");
+export type ScoreRunOptions = Readonly<z.input<typeof scoreRunSchema>>;
+type ResolvedOptions = z.output<typeof scoreRunSchema>;
+
+/** What is known before the first sample is scored. */
+export interface RunPlan {
+  readonly out: string;
+  /** Rows of all data, and of this shard (up to the limit). */
+  readonly rows: number;
+  readonly shardRows: number;
+  /** Of this shard, those that an earlier process wrote. */
+  readonly doneRows: number;
+  readonly maxLength: number;
+  readonly layerCount: number;
+  readonly listenedLayers: number;
+  readonly threads: number;
+  /** Mean over the first documents of what is still to be scored; null when none could be read. */
+  readonly meanTokenCount: { readonly scored: number; readonly document: number } | null;
+  /** Bytes that scoring one whole window takes, weights included. */
+  readonly memoryBytes: number;
+  /** Things to be said aloud. */
+  readonly warnings: readonly string[];
+}
+
+export type RunEvent =
+  | { readonly kind: "survey"; readonly rows: number; readonly sizeBytes: number }
+  | { readonly kind: "plan"; readonly plan: RunPlan }
+  | { readonly kind: "started"; readonly loadMs: number }
+  | {
+      readonly kind: "row";
+      readonly row: number;
+      readonly index: number | null;
+      readonly score: number | null;
+      readonly tokenCount: number;
+      readonly elapsedMs: number;
+      /** Null where there is a score. */
+      readonly reason: { readonly code: string; readonly message: string; readonly bad: boolean } | null;
+    };
+
+export interface RunSummary extends ShardCounts {
+  /** False when it was interrupted. */
+  readonly finished: boolean;
+  /** Rows the shard should hold. */
+  readonly shardRows: number;
+}
+
+export interface RunHooks {
+  readonly onEvent?: (event: RunEvent) => void;
+  /** Stops at once; rows so far are kept. */
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Scores the rows of one shard into a run folder, or goes on with it.
+ * @throws UserError before anything is scored, for a mistake of the user; with `strict`, at the first bad row
+ */
+export async function scoreRun(options: ScoreRunOptions, hooks: RunHooks = {}): Promise<RunSummary> {
+  const parsed = scoreRunSchema.safeParse(options);
+  if (!parsed.success)
+    throw new UserError({ code: "options", what: "Wrong options", got: z.prettifyError(parsed.error) });
+  const resolved = parsed.data;
+  const emit = hooks.onEvent ?? (() => undefined);
+  await checkDataFiles(resolved.data);
+  const { data, out, keep, textColumn, idColumn, limit, numShards, shardIndex, strict, ...scorerOptions } = resolved;
+  const scorer = await prepareScorer({ ...scorerOptions, keepHeads: keep === "heads" });
+  try {
+    const tokenizer = await openTokenizerOf(scorer);
+    const { run, warnings } = await openRun(resolved, scorer, tokenizer, emit);
+    const shard = await Shard.open(out, shardIndex, run.configuration);
+    try {
+      const shardRows = rowsOfShard(Math.min(run.rows, limit ?? Infinity), numShards, shardIndex);
+      const job = { options: resolved, scorer, tokenizer, shard, shardRows, hooks };
+      const plan = await planShard(job, run, warnings);
+      emit({ kind: "plan", plan });
+      const finished = plan.doneRows >= shardRows || (await scoreShard(job));
+      if (finished) await endShard(job, limit !== undefined && limit < run.rows ? limit : null);
+      return { ...shard.counts, finished, shardRows };
+    } finally {
+      await shard.close();
+    }
+  } finally {
+    await scorer.close();
+  }
+}
+
+/** Writes the end record, when the shard holds what it should; with a smaller `--limit` than before it may hold more. */
+async function endShard({ shard, shardRows, options }: ShardJob, limit: number | null): Promise<void> {
+  const { scored, unscored } = shard.counts;
+  if (scored + unscored === shardRows) return shard.end(shardRows, limit);
+  if (scored + unscored > shardRows) return;
+  throw new UserError({
+    code: "data-changed",
+    what: "The data changed while it was read",
+    where: options.data.join(", "),
+    got: `${scored + unscored} rows for this shard`,
+    allowed: `${shardRows}`,
+    fix: "Score the changed data into another --out.",
+  });
+}
+
+interface ShardJob {
+  readonly options: ResolvedOptions;
+  readonly scorer: Scorer;
+  readonly tokenizer: Tokenizer | null;
+  readonly shard: Shard;
+  readonly shardRows: number;
+  readonly hooks: RunHooks;
+}
+
+/** Rows r of `rows` with r mod `numShards` = `shardIndex`. */
+export function rowsOfShard(rows: number, numShards: number, shardIndex: number): number {
+  return Math.max(0, Math.ceil((rows - shardIndex) / numShards));
+}
+
+async function openTokenizerOf(scorer: Scorer): Promise<Tokenizer | null> {
+  const { tokenizerFile } = scorer.checkpoint;
+  return tokenizerFile === null ? null : openTokenizer(tokenizerFile);
+}
+
+/** The run in the folder, made now or found there; the data is counted only when no process has done so before. */
+async function openRun(
+  options: ResolvedOptions,
+  scorer: Scorer,
+  tokenizer: Tokenizer | null,
+  emit: (event: RunEvent) => void,
+): Promise<{ readonly run: Run; readonly warnings: readonly string[] }> {
+  const configuration = await configurationOf(options, scorer, tokenizer);
+  const versions = { ladm: VERSION, node: process.versions.node, "onnxruntime-node": await engineVersion() };
+  const there = await readRun(options.out);
+  if (there !== null) {
+    refuseAnotherRun(options.out, there.configuration, configuration);
+    const changed = changedVersions(there.versions, versions);
+    const warnings = changed.map(
+      (name) => `the run was begun with another version of ${name}: ${there.versions[name] ?? "unknown"}`,
+    );
+    return { run: there, warnings };
+  }
+  if (tokenizer === null) await refuseTextsWithoutTokenizer(options, scorer);
+  const survey = await surveyData(options.data, {
+    ...columnsOf(options),
+    onProgress: (soFar) => emit({ kind: "survey", ...soFar }),
+  });
+  const paths = { model: options.model, data: [...options.data] };
+  const run = await claimRunFolder(options.out, { format: 1, configuration, rows: survey.rows, paths, versions });
+  return { run, warnings: [] };
+}
+
+async function configurationOf(
+  options: ResolvedOptions,
+  { checkpoint, maxLength, layers }: Scorer,
+  tokenizer: Tokenizer | null,
+): Promise<RunConfiguration> {
+  const { definition, attnChunkSize, dAfs, dCds, ablation, keep, numShards, textColumn, idColumn } = options;
+  return {
+    model: { family: checkpoint.config.family, fingerprint: checkpoint.fingerprint },
+    tokenizer: tokenizer?.fingerprint ?? null,
+    data: await Promise.all(options.data.map(fingerprintFile)),
+    textColumn,
+    idColumn,
+    maxLength,
+    definition,
+    attnChunkSize,
+    dAfs,
+    dCds,
+    ablation,
+    layers: [...layers],
+    keep,
+    numShards,
+  };
+}
+
+const columnsOf = ({ textColumn, idColumn }: ResolvedOptions) => ({ textColumn, idColumn });
+
+/** @throws UserError when the first readable row is a text */
+async function refuseTextsWithoutTokenizer(options: ResolvedOptions, scorer: Scorer): Promise<void> {
+  for await (const row of readDocuments(options.data, columnsOf(options))) {
+    if (!("content" in row)) continue;
+    if ("text" in row.content) throw tokenizerMissing(scorer.checkpoint.directory);
+    return;
+  }
+}
+
+const PREVIEW_ROWS = 4;
+
+async function planShard(job: ShardJob, run: Run, warnings: readonly string[]): Promise<RunPlan> {
+  const { options, scorer, shard, shardRows } = job;
+  const { scored, unscored } = shard.counts;
+  const end = await readShardEnd(options.out, options.shardIndex);
+  if (end !== null && end.rows < shardRows) await shard.reopen();
+  const lengths: { scored: number; document: number }[] = [];
+  if (scored + unscored < shardRows) {
+    for await (const item of samplesOf(job, PREVIEW_ROWS)) {
+      if ("tokenIds" in item) lengths.push({ scored: item.tokenIds.length, document: item.documentTokenCount });
+      if (lengths.length === PREVIEW_ROWS) break;
+    }
+  }
+  const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
+  return {
+    out: options.out,
+    rows: run.rows,
+    shardRows,
+    doneRows: scored + unscored,
+    maxLength: scorer.maxLength,
+    layerCount: scorer.checkpoint.config.layerCount,
+    listenedLayers: scorer.layers.length,
+    threads: options.threads ?? availableParallelism(),
+    meanTokenCount:
+      lengths.length === 0
+        ? null
+        : { scored: mean(lengths.map((l) => l.scored)), document: mean(lengths.map((l) => l.document)) },
+    memoryBytes: estimateMemory(scorer.checkpoint, scorer.maxLength).totalBytes,
+    warnings,
+  };
+}
+
+/** What this shard still has to write, in the order of the data. */
+function samplesOf({ options, scorer, tokenizer, shard }: ShardJob, batchTexts?: number) {
+  const { numShards, shardIndex } = options;
+  const limit = options.limit ?? Infinity;
+  const wanted = (row: number) => row % numShards === shardIndex && row < limit && !shard.has(row);
+  const documents = readDocuments(options.data, { ...columnsOf(options), wanted });
+  const { vocabSize } = scorer.checkpoint.config;
+  return tokenizeSamples(documents, {
+    tokenizer,
+    maxLength: scorer.maxLength,
+    vocabSize,
+    ...(batchTexts === undefined ? {} : { batchTexts }),
+  });
+}
+
+/** @returns false when it was interrupted */
+async function scoreShard(job: ShardJob): Promise<boolean> {
+  const { options, scorer, shard, shardRows, hooks } = job;
+  const { signal } = hooks;
+  const emit = hooks.onEvent ?? (() => undefined);
+  const stop = () => void scorer.close();
+  signal?.addEventListener("abort", stop);
+  try {
+    const startMs = performance.now();
+    await scorer.start();
+    emit({ kind: "started", loadMs: performance.now() - startMs });
+    for await (const item of samplesOf(job)) {
+      const rowStartMs = performance.now();
+      const outcome = "tokenIds" in item ? await scoreSample(scorer, item) : item;
+      if (signal?.aborted === true) return false;
+      if ("score" in outcome) await shard.writeScore(outcome);
+      else if (options.strict && outcome.bad) throw strictError(outcome);
+      else await shard.writeUnscored(outcome);
+      emit({ kind: "row", ...eventOf(outcome), elapsedMs: performance.now() - rowStartMs });
+      if (shard.counts.scored + shard.counts.unscored === shardRows) break;
+    }
+    return true;
+  } catch (error) {
+    if (signal?.aborted === true) return false;
+    throw error;
+  } finally {
+    signal?.removeEventListener("abort", stop);
+  }
+}
+
+type RowOutcome = Parameters<Shard["writeScore"]>[0] | UnscoredRow;
+
+async function scoreSample(scorer: Scorer, sample: Sample): Promise<RowOutcome> {
+  const outcome = await scorer.scoreTokens(sample, sample.tokenIds);
+  return outcome.score === null ? unscoredRow(sample, outcome.problem) : outcome;
+}
+
+function unscoredRow({ index, row, id, meta, file, line }: Sample, problem: Problem): UnscoredRow {
+  const message = describeProblem({ ...problem, where: `${file}:${line}` });
+  return { index, row, id, meta, bad: problem.code !== TOO_SHORT, reason: { code: problem.code, message, file, line } };
+}
+
+function eventOf(outcome: RowOutcome) {
+  if ("score" in outcome) {
+    const { sample, score } = outcome;
+    return { row: sample.row, index: sample.index, score, tokenCount: sample.tokenIds.length, reason: null };
+  }
+  const { row, index, bad, reason } = outcome;
+  return { row, index, score: null, tokenCount: 0, reason: { code: reason.code, message: reason.message, bad } };
+}
+
+function strictError({ reason }: UnscoredRow): UserError {
+  return new UserError({
+    code: "strict",
+    what: `Stopped at a bad row (--strict): ${reason.message}`,
+    fix: "Mend the row, or leave --strict away: bad rows are then reported and the run goes on.",
+  });
+}
+
+/** As installed; read, not loaded. */
+async function engineVersion(): Promise<string> {
+  try {
+    const text = await readFile(new URL(import.meta.resolve("onnxruntime-node/package.json")), "utf8");
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" && value !== null && "version" in value ? String(value.version) : "unknown";
+  } catch {
+    return "not installed";
+  }
+}

@@ -1,0 +1,269 @@
+import { availableParallelism } from "node:os";
+import { z } from "zod";
+import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.js";
+import { EngineError, type Problem, UserError } from "../core/errors.js";
+import type { PairScores } from "../core/records.js";
+import { openTokenizer, type Tokenizer } from "../corpus/tokenizer.js";
+import { buildDecoder, decoderInputs } from "../decoder/decoder.js";
+import { Engine } from "../engine/engine.js";
+import { type Ablation, aggregate } from "../measure/aggregate.js";
+import type { Definition, SpanSettings } from "../measure/definition.js";
+import { DEFINITIONS } from "../measure/definitions/index.js";
+import { PairScoreTap } from "../measure/tap.js";
+import { GraphBuilder } from "../onnx/builder.js";
+import { encodeModel } from "../onnx/encode.js";
+import { VERSION } from "../core/version.js";
+
+const positive = z.number().int().positive();
+
+/** What is measured, and with how much of the machine; names as in the published code and the command line. */
+const scorerShape = {
+  /** Folder of a Hugging Face checkpoint. */
+  model: z.string().min(1),
+  /** Tokens of the window; default: 32,768 or what the model is made to read, whichever is less. */
+  maxLength: positive.optional(),
+  /** Accept a window longer than the model is made to read. */
+  allowLonger: z.boolean().default(false),
+  /** Tokens of a span. */
+  attnChunkSize: positive.default(128),
+  /** Every so many spans is a key span. */
+  dAfs: positive.default(4),
+  /** Every so many spans is a query span. */
+  dCds: positive.default(4),
+  /** Layers to listen to, counted from 0; default: all. The pass ends at the last one. */
+  layers: z.array(z.number().int().nonnegative()).min(1).readonly().optional(),
+  definition: z.enum(["reference", "paper"]).default("reference"),
+  ablation: z.enum(["no_std", "no_len_weight"]).nullable().default(null),
+  /** Keep pair scores apart by head. */
+  keepHeads: z.boolean().default(false),
+  /** Cores; default: all of this machine. */
+  threads: positive.default(() => availableParallelism()),
+};
+/** What `openScorer` accepts; a run adds its own to it. */
+export const scorerSchema = z.strictObject(scorerShape);
+export type ScorerOptions = Readonly<z.input<typeof scorerSchema>>;
+type ResolvedOptions = z.output<typeof scorerSchema>;
+
+const DEFAULT_WINDOW = 32_768;
+
+/** What the scorer can read: a text, or its token ids. */
+export type ScorerInput = { readonly text: string } | { readonly tokenIds: ArrayLike<number> };
+
+/** One sample's outcome: a score, or the problem that kept it from having one. */
+export type Outcome<Input> =
+  | {
+      readonly sample: Input;
+      readonly score: number;
+      /** Score of each layer of `pairs.layers`. */
+      readonly layers: readonly number[];
+      readonly pairs: PairScores;
+    }
+  | { readonly sample: Input; readonly score: null; readonly problem: Problem };
+
+/**
+ * A checkpoint, ready to score samples one after another in a process of its own.
+ * @throws UserError when the options, the checkpoint or the window are wrong; EngineError when the graph cannot be loaded
+ */
+export async function openScorer(options: ScorerOptions): Promise<Scorer> {
+  const scorer = await prepareScorer(options);
+  try {
+    await scorer.start();
+    return scorer;
+  } catch (error) {
+    await scorer.close();
+    throw error;
+  }
+}
+
+/** `openScorer` without starting the engine yet: everything that can be refused is refused before that. */
+export async function prepareScorer(options: ScorerOptions): Promise<Scorer> {
+  const parsed = scorerSchema.safeParse(options);
+  if (!parsed.success) {
+    throw new UserError({ code: "options", what: "Wrong options", got: z.prettifyError(parsed.error) });
+  }
+  return new Scorer(await openCheckpoint(parsed.data.model), parsed.data);
+}
+
+export class Scorer {
+  readonly definition: Definition;
+  readonly settings: SpanSettings;
+  readonly layers: readonly number[];
+  /** Tokens of the window. */
+  readonly maxLength: number;
+  /** Shorter samples have no query span, and no score. */
+  readonly minimumLength: number;
+  private readonly tap: PairScoreTap;
+  private readonly engine: Engine;
+  private tokenizer: Promise<Tokenizer> | undefined;
+
+  /** @throws UserError when layers or window do not fit the checkpoint */
+  constructor(
+    readonly checkpoint: Checkpoint,
+    private readonly options: ResolvedOptions,
+  ) {
+    const { config } = checkpoint;
+    this.definition = DEFINITIONS[options.definition];
+    this.settings = { attnChunkSize: options.attnChunkSize, dAfs: options.dAfs, dCds: options.dCds };
+    this.layers = chooseLayers(options.layers, config.layerCount);
+    this.minimumLength = this.definition.minimumLength(this.settings);
+    this.maxLength = chooseWindow(options, config.windowTokens, this.minimumLength);
+    const builder = new GraphBuilder("ladm");
+    this.tap = new PairScoreTap(builder, {
+      definition: this.definition,
+      settings: this.settings,
+      headCount: config.headCount,
+      keyValueHeadCount: config.keyValueHeadCount,
+      headDim: config.headDim,
+      keepHeads: options.keepHeads,
+    });
+    buildDecoder(builder, { checkpoint, layers: this.layers, tap: this.tap.tap });
+    this.engine = new Engine({
+      model: encodeModel(builder.build(), VERSION),
+      weightsDirectory: checkpoint.weightsDirectory,
+      threads: options.threads,
+    });
+  }
+
+  start(): Promise<void> {
+    return this.engine.start();
+  }
+
+  /** The engine's process, for measurements. */
+  pid(): Promise<number | undefined> {
+    return this.engine.pid();
+  }
+
+  /**
+   * Pair scores of one sample of token ids `[L]`, `minimumLength <= L <= maxLength`.
+   * @throws EngineError when the engine fails on this sample; the next one can be asked for
+   */
+  async pairScores(tokenIds: Int32Array): Promise<PairScores> {
+    const grid = this.definition.grid(tokenIds.length, this.settings);
+    const inputs = { ...decoderInputs(this.checkpoint, tokenIds), ...this.tap.inputs(grid) };
+    return this.tap.collect(await this.engine.run(inputs), grid, this.layers);
+  }
+
+  /**
+   * Scores one sample of token ids; a failure of the sample is an outcome, not an exception.
+   * @param ablation instead of the one the scorer was opened with
+   */
+  async scoreTokens<Input>(
+    sample: Input,
+    tokenIds: Int32Array,
+    ablation: Ablation | null = this.options.ablation,
+  ): Promise<Outcome<Input>> {
+    if (tokenIds.length < this.minimumLength) {
+      return { sample, score: null, problem: tooShort(tokenIds.length, this.minimumLength) };
+    }
+    try {
+      const pairs = await this.pairScores(tokenIds);
+      const { score, layers } = aggregate(pairs, { definition: this.definition.name, ablation });
+      if (score === null) return { sample, score, problem: NO_DEVIATION };
+      if (!Number.isFinite(score)) return { sample, score: null, problem: notFinite(score) };
+      return { sample, score, layers, pairs };
+    } catch (error) {
+      if (error instanceof EngineError) return { sample, score: null, problem: error.problem };
+      throw error;
+    }
+  }
+
+  /**
+   * Scores samples in order, each cut to the window. Texts are tokenised with the checkpoint's `tokenizer.json`.
+   * @throws UserError when a text comes and the checkpoint has no tokenizer
+   */
+  async *score<Input extends ScorerInput>(
+    samples: Iterable<Input> | AsyncIterable<Input>,
+  ): AsyncGenerator<Outcome<Input>> {
+    for await (const sample of samples) {
+      const tokenIds = "tokenIds" in sample ? Int32Array.from(sample.tokenIds) : await this.tokenize(sample.text);
+      yield await this.scoreTokens(sample, tokenIds.subarray(0, this.maxLength));
+    }
+  }
+
+  /** Ends the engine's process; a sample that is being scored fails. */
+  close(): Promise<void> {
+    return this.engine.close();
+  }
+
+  private async tokenize(text: string): Promise<Int32Array> {
+    const { tokenizerFile, directory } = this.checkpoint;
+    if (tokenizerFile === null) throw tokenizerMissing(directory);
+    this.tokenizer ??= openTokenizer(tokenizerFile);
+    const [tokenIds] = await (await this.tokenizer).encodeBatch([text]);
+    return tokenIds ?? new Int32Array();
+  }
+}
+
+function chooseLayers(layers: readonly number[] | undefined, layerCount: number): readonly number[] {
+  if (layers === undefined) return Array.from({ length: layerCount }, (_, layer) => layer);
+  const chosen = [...new Set(layers)].sort((a, b) => a - b);
+  const outside = chosen.filter((layer) => layer >= layerCount);
+  if (outside.length > 0) {
+    throw new UserError({
+      code: "layers",
+      what: "The checkpoint has no such layers",
+      got: outside.join(", "),
+      allowed: `0 to ${layerCount - 1}`,
+      fix: "Give --layers within that range.",
+    });
+  }
+  return chosen;
+}
+
+function chooseWindow(options: ResolvedOptions, windowTokens: number, minimumLength: number): number {
+  const maxLength = options.maxLength ?? Math.min(DEFAULT_WINDOW, windowTokens);
+  if (maxLength > windowTokens && !options.allowLonger) {
+    throw new UserError({
+      code: "window-too-long",
+      what: "The window is longer than the model is made to read",
+      got: `--max-length ${maxLength}`,
+      allowed: `up to ${windowTokens} tokens`,
+      fix: "Give a smaller --max-length, or --allow-longer if you know that the model can.",
+    });
+  }
+  if (maxLength < minimumLength) {
+    throw new UserError({
+      code: "window-too-short",
+      what: "No sample of this window has a query span",
+      got: `a window of ${maxLength} tokens`,
+      allowed: `${minimumLength} or more with these spans`,
+      fix: "Give a larger --max-length, or smaller --attn-chunk-size or --d-afs.",
+    });
+  }
+  return maxLength;
+}
+
+const tooShort = (length: number, minimumLength: number): Problem => ({
+  code: TOO_SHORT,
+  what: "The sample is too short for a query span",
+  got: `${length} tokens`,
+  allowed: `${minimumLength} or more with these spans`,
+});
+
+/** The code of the one reason that is no fault of the data. */
+export const TOO_SHORT = "too-short";
+
+const NO_DEVIATION: Problem = {
+  code: "no-deviation",
+  what: "A query span has one key span only, so that the deviation of its pair scores does not exist",
+  fix: "Give a smaller --d-afs, or --ablation no_std.",
+};
+
+const notFinite = (score: number): Problem => ({
+  code: "not-finite",
+  what: "The score is not a finite number",
+  got: String(score),
+  fix: "The checkpoint's weights overflow in this sample; try another checkpoint.",
+});
+
+/** The refusal of texts without a tokenizer. */
+export function tokenizerMissing(directory: string): UserError {
+  return new UserError({
+    code: "no-tokenizer",
+    what: "The data holds texts, and the model has no tokenizer",
+    where: directory,
+    got: "no tokenizer.json",
+    allowed: "a folder with tokenizer.json, or rows with input_ids",
+    fix: "Put the checkpoint's tokenizer.json into the folder, or add input_ids to the rows.",
+  });
+}

@@ -1,0 +1,177 @@
+import { readFile, rm } from "node:fs/promises";
+import { systemCodeOf, UserError } from "../core/errors.js";
+import type { JsonObject, PairScores, Sample, UnscoredRow } from "../core/records.js";
+import { type AppendFile, openAppend, readJsonLines, writeFileAtomic } from "../formats/append.js";
+import { openPairsFile, type PairsFile } from "../formats/pairs.js";
+import {
+  type RunConfiguration,
+  runFolder,
+  type ScoreLine,
+  type ShardEnd,
+  shardEndSchema,
+  type UnscoredLine,
+} from "../formats/run-folder.js";
+
+/** Milliseconds between waits for the disk; what lies between survives the death of the process, not a power cut. */
+const SYNC_INTERVAL_MS = 1000;
+
+/** A sample's score, as it goes into the shard. */
+export interface ScoredSample {
+  readonly sample: Sample;
+  readonly score: number;
+  readonly layers: readonly number[];
+  readonly pairs: PairScores;
+}
+
+export interface ShardCounts {
+  readonly scored: number;
+  readonly unscored: number;
+  readonly bad: number;
+}
+
+/**
+ * The files of one shard: rows are written once, whole, in the order of the data; what is there already is known by its
+ * row, so that a restart goes on where the last process stopped.
+ */
+export class Shard {
+  private lastSyncMs = performance.now();
+
+  private constructor(
+    private readonly run: string,
+    private readonly shardIndex: number,
+    private readonly configuration: RunConfiguration,
+    private readonly scoreFile: AppendFile,
+    private readonly unscoredFile: AppendFile,
+    private readonly pairsFile: PairsFile | null,
+    private readonly rows: Set<number>,
+    private tally: { scored: number; unscored: number; bad: number },
+  ) {}
+
+  /** @throws UserError when a file of the shard is damaged or holds rows of another shard */
+  static async open(run: string, shardIndex: number, configuration: RunConfiguration): Promise<Shard> {
+    const scorePath = runFolder.score(run, shardIndex);
+    const unscoredPath = runFolder.unscored(run, shardIndex);
+    const scoreFile = await openAppend(scorePath);
+    const unscoredFile = await openAppend(unscoredPath);
+    const rows = new Set<number>();
+    const tally = { scored: 0, unscored: 0, bad: 0 };
+    let pairsEnd = 0;
+    for await (const { line, value } of readJsonLines(scorePath)) {
+      keepRow(rows, value, configuration.numShards, shardIndex, `${scorePath}:${line}`);
+      tally.scored += 1;
+      pairsEnd = Math.max(pairsEnd, endOfPairs(value));
+    }
+    for await (const { line, value } of readJsonLines(unscoredPath)) {
+      keepRow(rows, value, configuration.numShards, shardIndex, `${unscoredPath}:${line}`);
+      tally.unscored += 1;
+      if (value.bad === true) tally.bad += 1;
+    }
+    const keepsPairs = configuration.keep === "pairs" || configuration.keep === "heads";
+    const pairsFile = keepsPairs ? await openPairsFile(runFolder.pairs(run, shardIndex), pairsEnd) : null;
+    return new Shard(run, shardIndex, configuration, scoreFile, unscoredFile, pairsFile, rows, tally);
+  }
+
+  /** Of all rows that are written. */
+  get counts(): ShardCounts {
+    return { ...this.tally };
+  }
+
+  has(row: number): boolean {
+    return this.rows.has(row);
+  }
+
+  /** Pair scores first, so that no row refers to what is not there. */
+  async writeScore({ sample, score, layers, pairs }: ScoredSample): Promise<void> {
+    const { keep } = this.configuration;
+    const kept = await this.pairsFile?.append(sample.row, sample.index, pairs);
+    const line: ScoreLine = {
+      index: sample.index,
+      chunked_index: sample.chunkedIndex,
+      score,
+      meta: sample.meta ?? null,
+      ...(sample.id === null ? {} : { id: sample.id }),
+      row: sample.row,
+      tokenCount: sample.tokenIds.length,
+      documentTokenCount: sample.documentTokenCount,
+      ...(keep === "none" ? {} : { layers }),
+      ...(kept === undefined ? {} : { pairs: kept }),
+    };
+    await this.scoreFile.append(line);
+    this.rows.add(sample.row);
+    this.tally.scored += 1;
+    await this.syncNowAndThen();
+  }
+
+  async writeUnscored({ index, row, id, meta, bad, reason }: UnscoredRow): Promise<void> {
+    const idField = id === null ? {} : { id };
+    const line: UnscoredLine = { index, row, score: null, ...idField, meta: meta ?? null, bad, reason };
+    await this.unscoredFile.append(line);
+    this.rows.add(row);
+    this.tally.unscored += 1;
+    if (bad) this.tally.bad += 1;
+    await this.syncNowAndThen();
+  }
+
+  /** Records that the shard has all the rows it should hold. */
+  async end(rows: number, limit: number | null): Promise<void> {
+    await this.sync();
+    const { numShards } = this.configuration;
+    const record: ShardEnd = { shardIndex: this.shardIndex, numShards, rows, ...this.counts, limit };
+    await writeFileAtomic(runFolder.end(this.run, this.shardIndex), `${JSON.stringify(record)}\n`);
+  }
+
+  /** Takes the end record back: the shard is to hold more rows than it says. */
+  async reopen(): Promise<void> {
+    await rm(runFolder.end(this.run, this.shardIndex), { force: true });
+  }
+
+  async close(): Promise<void> {
+    await this.sync();
+    await this.scoreFile.close();
+    await this.unscoredFile.close();
+    await this.pairsFile?.close();
+  }
+
+  private async syncNowAndThen(): Promise<void> {
+    if (performance.now() - this.lastSyncMs >= SYNC_INTERVAL_MS) await this.sync();
+  }
+
+  private async sync(): Promise<void> {
+    await this.pairsFile?.sync();
+    await this.scoreFile.sync();
+    await this.unscoredFile.sync();
+    this.lastSyncMs = performance.now();
+  }
+}
+
+/** The end record of a shard; null where the shard has not ended, or the record is broken and is to be made again. */
+export async function readShardEnd(run: string, shardIndex: number): Promise<ShardEnd | null> {
+  try {
+    return shardEndSchema.parse(JSON.parse(await readFile(runFolder.end(run, shardIndex), "utf8")));
+  } catch (error) {
+    const code = systemCodeOf(error);
+    if (code !== undefined && code !== "ENOENT") throw error;
+    return null;
+  }
+}
+
+function keepRow(rows: Set<number>, value: JsonObject, numShards: number, shardIndex: number, where: string): void {
+  const { row } = value;
+  const known = typeof row === "number" && row % numShards === shardIndex && !rows.has(row);
+  if (!known) {
+    throw new UserError({
+      code: "shard-damaged",
+      what: "The shard holds a line that no run of it wrote",
+      where,
+      got: `row ${JSON.stringify(row)}`,
+      allowed: `each row once, row mod ${numShards} = ${shardIndex}`,
+      fix: "Remove the files of this shard and score it again.",
+    });
+  }
+  rows.add(row);
+}
+
+function endOfPairs({ pairs }: JsonObject): number {
+  if (typeof pairs !== "object" || pairs === null || !("offset" in pairs)) return 0;
+  return Number(pairs.offset) + Number(pairs.sizeBytes);
+}
