@@ -1,0 +1,56 @@
+const PAGE_BITS = 2 ** 18;
+/** Below it a set bit each, 128 MiB at most; above, where only sparse numbers go, 8 bytes each in a hash table. */
+const DENSE_LIMIT = 2 ** 30;
+const EMPTY = -1;
+
+/** A set of integers from 0 to 2^53 - 1 that takes one bit for each of a row of neighbours. */
+export class IndexSet {
+  readonly #pages = new Map<number, Uint32Array>();
+  #slots = new Float64Array(1024).fill(EMPTY);
+  #sparseCount = 0;
+
+  /** False where it was there already. */
+  add(index: number): boolean {
+    return index < DENSE_LIMIT ? this.#addDense(index) : this.#addSparse(index);
+  }
+
+  #addDense(index: number): boolean {
+    const pageNumber = Math.floor(index / PAGE_BITS);
+    let page = this.#pages.get(pageNumber);
+    if (page === undefined) {
+      page = new Uint32Array(PAGE_BITS / 32);
+      this.#pages.set(pageNumber, page);
+    }
+    const word = (index % PAGE_BITS) >>> 5;
+    const bit = 1 << (index & 31);
+    const before = page[word] ?? 0;
+    page[word] = before | bit;
+    return (before & bit) === 0;
+  }
+
+  #addSparse(index: number): boolean {
+    const at = slotOf(this.#slots, index);
+    if (this.#slots[at] === index) return false;
+    this.#slots[at] = index;
+    this.#sparseCount += 1;
+    if (this.#sparseCount * 2 > this.#slots.length) this.#grow();
+    return true;
+  }
+
+  #grow(): void {
+    const larger = new Float64Array(this.#slots.length * 2).fill(EMPTY);
+    for (const index of this.#slots) if (index !== EMPTY) larger[slotOf(larger, index)] = index;
+    this.#slots = larger;
+  }
+}
+
+/** Where the index is, or else the empty slot that it goes to. */
+function slotOf(slots: Float64Array, index: number): number {
+  const mask = slots.length - 1;
+  const low = index >>> 0;
+  const high = Math.floor(index / 2 ** 32);
+  const mixed = Math.imul(low ^ Math.imul(high, 0x9e3779b1), 0x85ebca6b);
+  let slot = (mixed ^ (mixed >>> 15)) & mask;
+  while (slots[slot] !== EMPTY && slots[slot] !== index) slot = (slot + 1) & mask;
+  return slot;
+}
