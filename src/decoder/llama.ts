@@ -5,6 +5,8 @@ import type { DecoderOptions, TapPoint } from "./decoder.js";
 import { asFloat32, storedWeight, weight } from "./weights.js";
 
 const INT32_CODE = 6;
+/** ONNX Runtime's attention takes heads of a multiple of so many values; others (OpenLLaMA's 100) are padded. */
+const KERNEL_HEAD_MULTIPLE = 8;
 
 /**
  * The Llama decoder, one sample at a time, in float32 (transformers 5.23, `modeling_llama.py`):
@@ -139,20 +141,38 @@ class LlamaLayer {
   ): { readonly output: Value; readonly lengths: Lengths } {
     const { headCount, keyValueHeadCount, headDim } = this.checkpoint.config;
     const value = this.batch("self_attn/v_proj", this.linear("self_attn.v_proj", normed));
-    const present = { dtype: "float32", shape: [1, keyValueHeadCount, "L", headDim] } as const;
+    const paddedDim = Math.ceil(headDim / KERNEL_HEAD_MULTIPLE) * KERNEL_HEAD_MULTIPLE;
+    const present = { dtype: "float32", shape: [1, keyValueHeadCount, "L", paddedDim] } as const;
     const path = `${this.scope}/self_attn`;
     // The CPU kernel is a flash attention only when it is asked for the present keys and values too.
     const attended = this.builder.nodeOutputs(
       "GroupQueryAttention",
       path,
-      [query, key, value, undefined, undefined, lengths.lastPosition, lengths.total],
-      { output: { dtype: "float32", shape: query.shape }, presentKey: present, presentValue: present },
-      { domain: MICROSOFT, attributes: { num_heads: int(headCount), kv_num_heads: int(keyValueHeadCount) } },
+      [
+        this.padHeads("q_pad", query, headCount, paddedDim),
+        this.padHeads("k_pad", key, keyValueHeadCount, paddedDim),
+        this.padHeads("v_pad", value, keyValueHeadCount, paddedDim),
+        undefined,
+        undefined,
+        lengths.lastPosition,
+        lengths.total,
+      ],
+      {
+        output: { dtype: "float32", shape: [1, "L", headCount * paddedDim] },
+        presentKey: present,
+        presentValue: present,
+      },
+      {
+        domain: MICROSOFT,
+        attributes: {
+          num_heads: int(headCount),
+          kv_num_heads: int(keyValueHeadCount),
+          scale: float(1 / Math.sqrt(headDim)),
+        },
+      },
     );
-    const batchAxis = this.builder.constant("int64", [0]);
-    const rows = this.emit("Squeeze", "self_attn/rows", [attended.output, batchAxis], query.shape.slice(1));
     return {
-      output: this.linear("self_attn.o_proj", rows),
+      output: this.linear("self_attn.o_proj", this.rowsOf(attended.output, paddedDim)),
       lengths: emitLengths(this.builder, `${path}/length`, attended.presentKey, attended.presentValue, 2),
     };
   }
@@ -170,6 +190,33 @@ class LlamaLayer {
 
   add(name: string, hidden: Value, change: Value): Value {
     return this.emit("Add", name, [hidden, change], hidden.shape);
+  }
+
+  /** `[1, L, N*D]` -> `[1, L, N*paddedDim]`, zeros behind each head: they change no product of queries and keys. */
+  private padHeads(name: string, value: Value, headCount: number, paddedDim: number): Value {
+    const { headDim } = this.checkpoint.config;
+    if (paddedDim === headDim) return value;
+    const heads = this.splitHeads(name, value, headCount);
+    const pads = this.builder.constant("int64", [0, 0, 0, 0, 0, paddedDim - headDim]);
+    const padded = this.emit("Pad", `self_attn/${name}`, [heads, pads], ["L", headCount, paddedDim]);
+    const target = this.builder.constant("int64", [1, -1, headCount * paddedDim]);
+    const path = `self_attn/${name}/join`;
+    return this.emit("Reshape", path, [padded, target], [1, "L", headCount * paddedDim]);
+  }
+
+  /** What attention gave, `[1, L, H*paddedDim]` -> `[L, H*D]`. */
+  private rowsOf(attended: Value, paddedDim: number): Value {
+    const { headCount, headDim } = this.checkpoint.config;
+    const constant = (values: readonly number[]) => this.builder.constant("int64", values);
+    if (paddedDim === headDim) {
+      return this.emit("Squeeze", "self_attn/rows", [attended, constant([0])], attended.shape.slice(1));
+    }
+    const split = constant([-1, headCount, paddedDim]);
+    const heads = this.emit("Reshape", "self_attn/rows/split", [attended, split], ["L", headCount, paddedDim]);
+    const bounds = [constant([0]), constant([headDim]), constant([2])];
+    const cut = this.emit("Slice", "self_attn/rows", [heads, ...bounds], ["L", headCount, headDim]);
+    const target = constant([-1, headCount * headDim]);
+    return this.emit("Reshape", "self_attn/rows/join", [cut, target], ["L", headCount * headDim]);
   }
 
   private batch(name: string, value: Value): Value {

@@ -30,6 +30,8 @@ function load({ model, weightsDirectory, threads }: Extract<Request, { kind: "lo
     executionMode: "sequential",
     graphOptimizationLevel: "all",
     logSeverityLevel: 3,
+    // Its patterns are of one shape each; samples of other lengths would add theirs to what is held.
+    enableMemPattern: false,
     extra: {
       session: {
         model_external_initializers_file_folder_path: weightsDirectory,

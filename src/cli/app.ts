@@ -1,0 +1,40 @@
+// A command is one file, commands/NAME.ts: `export const NAMECommand = buildCommand<Flags, Args, LadmContext>({ docs, parameters, func })`, flags in camelCase.
+// It imports statically only @stricli/core, core/ and cli/ helpers; `func` does `await import(…)` of the stages it calls, so that --help stays fast.
+// `func` writes to this.stdout and throws its faults (UserError: exit 2, anything else: 1); any other code is set: `this.process.exitCode = EXIT.badRows`.
+import { buildApplication, buildRouteMap } from "@stricli/core";
+import { checkCommand } from "./commands/check.js";
+import { doctorCommand } from "./commands/doctor.js";
+import { modelsCommand } from "./commands/models.js";
+import { scoreCommand } from "./commands/score.js";
+import { selectCommand } from "./commands/select.js";
+import { showCommand } from "./commands/show.js";
+import { exitCodeOf, text } from "./text.js";
+
+const root = buildRouteMap({
+  // In the order of work.
+  routes: {
+    doctor: doctorCommand,
+    models: modelsCommand,
+    score: scoreCommand,
+    check: checkCommand,
+    show: showCommand,
+    select: selectCommand,
+  },
+  docs: {
+    brief: "Score long documents by how much they depend on what lies far back, and select the best.",
+    fullDescription: `Scores long documents by how much they depend on what lies far back (LADM), and selects the best.
+
+EXAMPLE
+  ladm score --model ./checkpoint --data documents/*.jsonl --out run
+  ladm select run --tokens 1G --out selected`,
+  },
+});
+
+export const app = buildApplication(root, {
+  name: "ladm",
+  versionInfo: { getCurrentVersion: async () => (await import("./libraries.js")).describeVersion() },
+  scanner: { caseStyle: "allow-kebab-for-camel", allowArgumentEscapeSequence: true },
+  documentation: { onlyRequiredInUsageLine: true },
+  localization: { text },
+  determineExitCode: exitCodeOf,
+});

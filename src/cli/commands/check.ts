@@ -1,0 +1,44 @@
+import { buildCommand } from "@stricli/core";
+import { describeProblem, EXIT } from "../../core/errors.js";
+import { plural } from "../../core/units.js";
+import type { LadmContext } from "../context.js";
+import { switchFlag } from "../flags.js";
+
+interface CheckFlags {
+  readonly json?: boolean;
+}
+
+export const checkCommand = buildCommand<CheckFlags, [run: string], LadmContext>({
+  docs: {
+    brief: "Prove a run complete: every row once, every shard whole",
+    fullDescription: `Proves a run complete: every row of the data once, every shard ended with the rows it recorded.
+Exit code 0: complete; 3: rows are missing, repeated or bad.
+
+EXAMPLE
+  ladm check run`,
+  },
+  parameters: {
+    positional: {
+      kind: "tuple",
+      parameters: [{ parse: String, placeholder: "RUN", brief: "Run folder, or a folder of part*-score.json files" }],
+    },
+    flags: { json: switchFlag("Print the report as JSON") },
+  },
+  async func({ json }, run) {
+    const { checkRun } = await import("../../selection/check.js");
+    const report = await checkRun(run);
+    if (!report.complete || (report.bad ?? 0) > 0) this.process.exitCode = EXIT.badRows;
+    if (json === true) {
+      this.stdout.write(`${JSON.stringify(report)}\n`);
+      return;
+    }
+    const { printable } = await import("../../report/text.js");
+    const bad = report.bad === null ? "" : `, of them ${plural(report.bad, "bad row")}`;
+    const lines = [
+      report.verdict,
+      `${plural(report.scored, "row")} scored, ${plural(report.unscored, "row")} unscored${bad}.`,
+      ...report.problems.map((problem) => `- ${describeProblem(problem)}`),
+    ];
+    this.stdout.write(`${lines.map(printable).join("\n")}\n`);
+  },
+});

@@ -1,0 +1,86 @@
+import { buildCommand } from "@stricli/core";
+import type { Checkpoint } from "../../checkpoint/checkpoint.js";
+import { EXIT, UserError } from "../../core/errors.js";
+import { formatBytes, formatCount } from "../../core/units.js";
+import type { LadmContext } from "../context.js";
+import type { Fact } from "../facts.js";
+import { switchFlag } from "../flags.js";
+
+interface ModelsFlags {
+  readonly json?: boolean;
+}
+
+export const modelsCommand = buildCommand<ModelsFlags, [directory: string | undefined], LadmContext>({
+  docs: {
+    brief: "Say which checkpoints are supported, and the verdict on one",
+    fullDescription: `Says which checkpoints are supported; of a given one, whether it is, and what it is. No weight is read.
+Exit code 0: supported; 2: not supported, damaged or not there.
+
+EXAMPLE
+  ladm models ./checkpoint`,
+  },
+  parameters: {
+    positional: {
+      kind: "tuple",
+      parameters: [{ parse: String, placeholder: "DIR", brief: "Folder of a Hugging Face checkpoint", optional: true }],
+    },
+    flags: { json: switchFlag("Print the answer as JSON") },
+  },
+  async func({ json }, directory) {
+    const { describeFacts } = await import("../facts.js");
+    if (directory === undefined) {
+      const { SUPPORTED } = await import("../../checkpoint/config.js");
+      const text = () => describeFacts(factsOfSupport(SUPPORTED));
+      this.stdout.write(json === true ? `${JSON.stringify({ supported: SUPPORTED })}\n` : text());
+      return;
+    }
+    const { openCheckpoint } = await import("../../checkpoint/checkpoint.js");
+    try {
+      const checkpoint = await openCheckpoint(directory);
+      const { tensors: _tensors, ...known } = checkpoint;
+      const verdict = { verdict: "supported", ...known };
+      this.stdout.write(json === true ? `${JSON.stringify(verdict)}\n` : describeFacts(factsOf(checkpoint)));
+    } catch (thrown) {
+      if (json !== true || !(thrown instanceof UserError)) throw thrown;
+      this.stdout.write(`${JSON.stringify({ verdict: "not supported", directory, problem: thrown.problem })}\n`);
+      this.process.exitCode = EXIT.user;
+    }
+  },
+});
+
+function factsOfSupport(supported: {
+  readonly modelTypes: readonly string[];
+  readonly hiddenActivations: readonly string[];
+  readonly ropeTypes: readonly string[];
+  readonly dtypes: readonly string[];
+  readonly files: readonly string[];
+}): readonly Fact[] {
+  return [
+    ["families", `${supported.modelTypes.join(", ")} (model_type of config.json)`],
+    ["activations", supported.hiddenActivations.join(", ")],
+    ["rotary scalings", supported.ropeTypes.join(", ")],
+    ["weights", `${supported.dtypes.join(", ")} in ${supported.files.join(" or ")}`],
+    ["tokenizer", "tokenizer.json; not needed for rows with input_ids"],
+  ];
+}
+
+function factsOf(checkpoint: Checkpoint): readonly Fact[] {
+  const { config, tokenizerFile } = checkpoint;
+  const biases = [config.attentionBias ? "attention" : "", config.mlpBias ? "MLP" : ""].filter((name) => name !== "");
+  return [
+    ["verdict", "supported"],
+    ["checkpoint", checkpoint.directory],
+    ["family", config.family],
+    ["layers", `${config.layerCount}, hidden size ${config.hiddenSize}, intermediate size ${config.intermediateSize}`],
+    ["heads", `${config.headCount} of ${config.headDim}, key-value heads ${config.keyValueHeadCount}`],
+    ["biases", biases.length === 0 ? "none" : biases.join(", ")],
+    ["rotary", `theta ${config.ropeTheta}, scaling ${config.ropeScaling.kind}`],
+    ["window", `${formatCount(config.windowTokens)} tokens`],
+    ["vocabulary", `${formatCount(config.vocabSize)} tokens`],
+    [
+      "weights",
+      `${checkpoint.dtype}, ${formatCount(checkpoint.parameterCount)} parameters, ${formatBytes(checkpoint.sizeBytes)} (without the LM head)`,
+    ],
+    ["tokenizer", tokenizerFile === null ? "no tokenizer.json: rows must bring input_ids" : "tokenizer.json"],
+  ];
+}

@@ -1,0 +1,109 @@
+import { buildCommand } from "@stricli/core";
+import { UserError } from "../../core/errors.js";
+import type { LadmContext } from "../context.js";
+import {
+  countFlag,
+  filesFlag,
+  parseDecimal,
+  parsePercent,
+  parseTokens,
+  requiredTextFlag,
+  switchFlag,
+  textFlag,
+} from "../flags.js";
+
+interface SelectFlags {
+  readonly tokens?: number;
+  readonly top?: number;
+  readonly count?: number;
+  readonly minScore?: number;
+  readonly out: string;
+  readonly policy: "budget" | "published";
+  readonly groupBy?: string;
+  readonly data?: readonly string[];
+  readonly includeShort?: boolean;
+  readonly partial?: boolean;
+  readonly memoryLimit?: string;
+  readonly threads?: number;
+  readonly json?: boolean;
+}
+
+export const selectCommand = buildCommand<SelectFlags, [run: string], LadmContext>({
+  docs: {
+    brief: "Select the best-scored documents of a run up to a budget",
+    fullDescription: `Selects the best-scored documents of a run and writes them to a new folder: selected.jsonl (the rows as they stand in the
+data), sorted_by_score.jsonl (every ranked row with its rank) and selection.json (what was asked and what came out).
+Exactly one of --tokens, --top, --count and --min-score says how much.
+
+EXAMPLE
+  ladm select run --tokens 1G --group-by meta.domain --out selected`,
+  },
+  parameters: {
+    positional: {
+      kind: "tuple",
+      parameters: [{ parse: String, placeholder: "RUN", brief: "Run folder, or a folder of part*-score.json files" }],
+    },
+    flags: {
+      tokens: {
+        kind: "parsed",
+        parse: parseTokens,
+        placeholder: "N",
+        brief: "Budget in tokens of whole documents: 1073741824, 500M, 1.5G",
+        optional: true,
+      },
+      top: {
+        kind: "parsed",
+        parse: parsePercent,
+        placeholder: "P%",
+        brief: "The best percent of each group",
+        optional: true,
+      },
+      count: countFlag("Budget in documents"),
+      minScore: {
+        kind: "parsed",
+        parse: parseDecimal,
+        placeholder: "X",
+        brief: "Every document with at least this score",
+        optional: true,
+      },
+      out: requiredTextFlag("DIR", "Folder to write, absent or empty"),
+      policy: {
+        kind: "enum",
+        values: ["budget", "published"],
+        default: "budget",
+        brief: "budget: each group gets its share of the tokens; published: as in the published code",
+      },
+      groupBy: textFlag("FIELD", "Field of the rows that makes the groups (meta.domain), or none"),
+      data: filesFlag("The data that index counts in; by default what was scored"),
+      includeShort: switchFlag("Rank also the documents shorter than the window"),
+      partial: switchFlag("Go on although rows are missing or repeated"),
+      memoryLimit: textFlag("SIZE", "Memory for ranking, such as 2GB; more lies on disk"),
+      threads: countFlag("Threads for ranking"),
+      json: switchFlag("Print the summary as JSON"),
+    },
+  },
+  async func({ json, ...flags }, run) {
+    checkAmount(flags);
+    const { select } = await import("../../selection/select.js");
+    const summary = await select({ ...flags, data: flags.data && [...flags.data], run });
+    if (json === true) {
+      this.stdout.write(`${JSON.stringify(summary)}\n`);
+      return;
+    }
+    const { describeSelection } = await import("../../report/selection.js");
+    this.stdout.write(describeSelection(summary));
+  },
+});
+
+function checkAmount({ tokens, top, count, minScore }: Omit<SelectFlags, "json">): void {
+  const amounts = { "--tokens": tokens, "--top": top, "--count": count, "--min-score": minScore };
+  const given = Object.entries(amounts).flatMap(([flag, value]) => (value === undefined ? [] : [flag]));
+  if (given.length === 1) return;
+  throw new UserError({
+    code: "select-amount",
+    what: "How much to select is not clear",
+    got: given.length === 0 ? `none of ${Object.keys(amounts).join(", ")}` : given.join(" and "),
+    allowed: "exactly one of them",
+    fix: "Give, for example, --tokens 1G or --top 10%.",
+  });
+}

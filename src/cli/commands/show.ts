@@ -1,0 +1,42 @@
+import { buildCommand } from "@stricli/core";
+import type { LadmContext } from "../context.js";
+import { countFlag, filesFlag, switchFlag, textFlag } from "../flags.js";
+
+interface ShowFlags {
+  readonly each?: number;
+  readonly groupBy?: string;
+  readonly data?: readonly string[];
+  readonly includeShort?: boolean;
+}
+
+/** Where the output is no terminal. */
+const COLUMNS = 100;
+
+export const showCommand = buildCommand<ShowFlags, [run: string], LadmContext>({
+  docs: {
+    brief: "Show the best, middle and worst documents of a run, and how the scores lie",
+    fullDescription: `Shows a run at a glance: how the scores of each group lie, and its best, middle and worst documents with their first lines.
+An incomplete run is shown as it is.
+
+EXAMPLE
+  ladm show run --group-by meta.domain`,
+  },
+  parameters: {
+    positional: {
+      kind: "tuple",
+      parameters: [{ parse: String, placeholder: "RUN", brief: "Run folder, or a folder of part*-score.json files" }],
+    },
+    flags: {
+      each: countFlag("Documents shown of each of best, middle and worst; by default 3"),
+      groupBy: textFlag("FIELD", "Field of the rows that makes the groups (meta.domain), or none"),
+      data: filesFlag("The data that index counts in; by default what was scored"),
+      includeShort: switchFlag("Rank also the documents shorter than the window"),
+    },
+  },
+  async func({ each, data, ...flags }, run) {
+    const { overview } = await import("../../selection/overview.js");
+    const { describeRun } = await import("../../report/show.js");
+    const shown = await overview({ ...flags, run, data: data && [...data], ...(each === undefined ? {} : { each }) });
+    this.stdout.write(describeRun(shown, { width: this.stdout.columns ?? COLUMNS }));
+  },
+});

@@ -1,0 +1,63 @@
+import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.js";
+import { formatBytes, formatCount } from "../core/units.js";
+import { estimateMemory, type MemoryEstimate } from "../scoring/memory.js";
+import type { Fact } from "./facts.js";
+
+export interface Fit extends MemoryEstimate {
+  readonly model: string;
+  /** Tokens of the window that was asked about. */
+  readonly maxLength: number;
+  readonly availableBytes: number;
+  readonly fits: boolean;
+  /** The longest window of this model that fits, in tokens; 0 when none does. */
+  readonly longestLength: number;
+}
+
+/** What `score` takes by default, where the model reads as far. */
+const DEFAULT_LENGTH = 32_768;
+/** The published span: a window is a number of spans. */
+const SPAN_TOKENS = 128;
+
+/**
+ * Whether scoring with a checkpoint fits into memory.
+ * @throws UserError when the checkpoint cannot be used.
+ */
+export async function inspectFit(
+  model: string,
+  { maxLength, availableBytes }: { readonly maxLength: number | undefined; readonly availableBytes: number },
+): Promise<Fit> {
+  const checkpoint = await openCheckpoint(model);
+  const length = maxLength ?? Math.min(DEFAULT_LENGTH, checkpoint.config.windowTokens);
+  const estimate = estimateMemory(checkpoint, length);
+  return {
+    model,
+    maxLength: length,
+    ...estimate,
+    availableBytes,
+    fits: estimate.totalBytes <= availableBytes,
+    longestLength: longestLength(checkpoint, availableBytes),
+  };
+}
+
+function longestLength(checkpoint: Checkpoint, availableBytes: number): number {
+  const { windowTokens } = checkpoint.config;
+  const left = availableBytes - estimateMemory(checkpoint, 0).totalBytes;
+  const length = Math.floor(left / estimateMemory(checkpoint, 1).activationsBytes);
+  return length >= windowTokens ? windowTokens : Math.max(0, length - (length % SPAN_TOKENS));
+}
+
+export function factsOfFit(fit: Fit): readonly Fact[] {
+  const parts = `weights ${formatBytes(fit.weightsBytes)}, activations ${formatBytes(fit.activationsBytes)}`;
+  const longest =
+    fit.longestLength === 0
+      ? "none: the weights alone do not fit"
+      : `${formatCount(fit.longestLength)} tokens (--max-length ${fit.longestLength})`;
+  return [
+    ["checkpoint", fit.model],
+    ["window", `${formatCount(fit.maxLength)} tokens`],
+    ["needed", `about ${formatBytes(fit.totalBytes)} (${parts})`],
+    ["available", formatBytes(fit.availableBytes)],
+    ["verdict", fit.fits ? "fits" : "does not fit"],
+    ["longest window", longest],
+  ];
+}

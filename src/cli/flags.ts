@@ -1,0 +1,54 @@
+/** Shapes and parsers of flags that several commands have. A parser throws what is allowed. */
+
+/** A flag that is there or not. */
+export function switchFlag(brief: string) {
+  return { kind: "boolean", brief, optional: true, withNegated: false } as const;
+}
+
+/** A flag with one value, as it is. */
+export function textFlag(placeholder: string, brief: string) {
+  return { kind: "parsed", parse: String, placeholder, brief, optional: true } as const;
+}
+
+export function requiredTextFlag(placeholder: string, brief: string) {
+  return { kind: "parsed", parse: String, placeholder, brief } as const;
+}
+
+/** A whole number of at least `minimum`. */
+export function countFlag(brief: string, { minimum = 1 }: { readonly minimum?: number } = {}) {
+  const parse = (text: string): number => {
+    const value = Number(text);
+    if (/^\d+$/.test(text) && Number.isSafeInteger(value) && value >= minimum) return value;
+    throw new SyntaxError(`allowed: a whole number from ${minimum}`);
+  };
+  return { kind: "parsed", parse, placeholder: "N", brief, optional: true } as const;
+}
+
+/** Files: several values after one flag, or the flag several times. */
+export function filesFlag(brief: string) {
+  return { kind: "parsed", parse: String, placeholder: "FILE", brief, variadic: true, optional: true } as const;
+}
+
+const TOKEN_UNITS: Readonly<Record<string, number>> = { "": 1, K: 1e3, M: 1e6, G: 1e9, B: 1e9, T: 1e12 };
+
+/** `1073741824`, `500M`, `1.5G`; units are powers of ten. */
+export function parseTokens(text: string): number {
+  const [, digits = "", unit = ""] = /^(\d+(?:\.\d+)?)([kmgbt]?)$/i.exec(text.replaceAll(/[,_]/g, "")) ?? [];
+  const value = Math.round(Number(digits) * (TOKEN_UNITS[unit.toUpperCase()] ?? 1));
+  if (digits !== "" && value >= 1 && Number.isSafeInteger(value)) return value;
+  throw new SyntaxError("allowed: a number of tokens such as 1073741824, 500M or 1.5G (1G is 1,000,000,000)");
+}
+
+/** `10%` or `10`. */
+export function parsePercent(text: string): number {
+  const [, digits = ""] = /^(\d+(?:\.\d+)?)%?$/.exec(text) ?? [];
+  const value = Number(digits);
+  if (value > 0 && value <= 100) return value;
+  throw new SyntaxError("allowed: a percentage above 0, at most 100, such as 10%");
+}
+
+export function parseDecimal(text: string): number {
+  const value = Number(text);
+  if (text.trim() !== "" && Number.isFinite(value)) return value;
+  throw new SyntaxError("allowed: a number such as 0.25");
+}
