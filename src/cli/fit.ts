@@ -7,6 +7,8 @@ export interface Fit extends MemoryEstimate {
   readonly model: string;
   /** Tokens of the window that was asked about. */
   readonly maxLength: number;
+  /** Tokens that the model is made to read. */
+  readonly windowTokens: number;
   readonly availableBytes: number;
   readonly fits: boolean;
   /** The longest window of this model that fits, in tokens; 0 when none does. */
@@ -27,11 +29,13 @@ export async function inspectFit(
   { maxLength, availableBytes }: { readonly maxLength: number | undefined; readonly availableBytes: number },
 ): Promise<Fit> {
   const checkpoint = await openCheckpoint(model);
-  const length = maxLength ?? Math.min(DEFAULT_LENGTH, checkpoint.config.windowTokens);
+  const { windowTokens } = checkpoint.config;
+  const length = maxLength ?? Math.min(DEFAULT_LENGTH, windowTokens);
   const estimate = estimateMemory(checkpoint, length);
   return {
     model,
     maxLength: length,
+    windowTokens,
     ...estimate,
     availableBytes,
     fits: estimate.totalBytes <= availableBytes,
@@ -48,13 +52,14 @@ function longestLength(checkpoint: Checkpoint, availableBytes: number): number {
 
 export function factsOfFit(fit: Fit): readonly Fact[] {
   const parts = `weights ${formatBytes(fit.weightsBytes)}, activations ${formatBytes(fit.activationsBytes)}`;
+  const own = `, more than the ${formatCount(fit.windowTokens)} that the model is made to read (score: --allow-longer)`;
   const longest =
     fit.longestLength === 0
       ? "none: the weights alone do not fit"
       : `${formatCount(fit.longestLength)} tokens (--max-length ${fit.longestLength})`;
   return [
     ["checkpoint", fit.model],
-    ["window", `${formatCount(fit.maxLength)} tokens`],
+    ["window", `${formatCount(fit.maxLength)} tokens${fit.maxLength > fit.windowTokens ? own : ""}`],
     ["needed", `about ${formatBytes(fit.totalBytes)} (${parts})`],
     ["available", formatBytes(fit.availableBytes)],
     ["verdict", fit.fits ? "fits" : "does not fit"],

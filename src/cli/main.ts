@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { run } from "@stricli/core";
+import { run, type StricliProcess } from "@stricli/core";
 import { EXIT, systemCodeOf } from "../core/errors.js";
 import { app } from "./app.js";
 import { expandArguments } from "./arguments.js";
@@ -17,5 +17,9 @@ process.on("uncaughtException", (error) => {
   process.exit(EXIT.ours);
 });
 
-await run(app, expandArguments(process.argv.slice(2)), contextOf(process));
-process.exitCode = exitCodeOfStricli(Number(process.exitCode ?? EXIT.done));
+const { stdout, stderr, env } = process;
+const result: StricliProcess = { stdout, stderr, env };
+await run(app, expandArguments(process.argv.slice(2)), { process: result, forCommand: () => contextOf(process) });
+const exitCode = exitCodeOfStricli(Number(result.exitCode));
+// Else the code that the command has set stands.
+if (exitCode !== EXIT.done) process.exitCode = exitCode;

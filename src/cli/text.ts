@@ -69,8 +69,9 @@ function describeScannerError(error: ArgumentScannerError): string {
       `--${externalFlagName} needs a value${nextFlagName === undefined ? "" : `: got --${nextFlagName}`}. See --help of the command.`,
     UnexpectedFlagError: ({ externalFlagName, previousInput, input }) =>
       `--${externalFlagName} is there twice: "${previousInput}" and "${input}".`,
-    UnsatisfiedPositionalError: ({ placeholder }) => `${placeholder} is missing. See --help of the command.`,
+    UnsatisfiedPositionalError: ({ placeholder }) =>
+      `${placeholder} is missing: it comes before the flags. See --help of the command.`,
     UnexpectedPositionalError: ({ expectedCount, input }) =>
-      `One word too many: got "${input}" after ${expectedCount} of ${expectedCount}. See --help of the command.`,
+      `"${input}" is one word too many: the command takes ${expectedCount === 0 ? "only flags" : `${expectedCount} beside its flags`}. See --help of the command.`,
   });
 }

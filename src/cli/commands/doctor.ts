@@ -1,6 +1,6 @@
 import { buildCommand } from "@stricli/core";
 import { EXIT } from "../../core/errors.js";
-import { formatBytes, plural } from "../../core/units.js";
+import { formatBytes } from "../../core/units.js";
 import type { LadmContext } from "../context.js";
 import type { Fact } from "../facts.js";
 import { countFlag, switchFlag, textFlag } from "../flags.js";
@@ -61,7 +61,7 @@ function factsOfMachine(machine: Machine): readonly Fact[] {
       `${machine.platform} ${machine.arch} (${machine.tried ? "tried" : "only expected to work: Linux x64 is tried"})`,
     ],
     ["processor", machine.processor ?? "unknown"],
-    ["cores", `${cores}${coreLimit === null ? "" : `; the control group allows ${plural(coreLimit, "core")}`}`],
+    ["cores", `${cores}${coreLimit === null ? "" : `; the control group allows ${coreLimit}`}`],
     ["memory", `${formatBytes(totalBytes)}, of it available ${formatBytes(availableBytes)}${limit}`],
     ["devices", devices.join(", ")],
   ];
