@@ -33,7 +33,7 @@ EXAMPLE
       return;
     }
     const { printable } = await import("../../report/text.js");
-    const bad = report.bad === null ? "" : `, of them ${plural(report.bad, "bad row")}`;
+    const bad = (report.bad ?? 0) === 0 ? "" : `, of them ${plural(report.bad ?? 0, "bad row")}`;
     const lines = [
       report.verdict,
       `${plural(report.scored, "row")} scored, ${plural(report.unscored, "row")} unscored${bad}.`,

@@ -1,15 +1,17 @@
-import { buildCommand, numberParser } from "@stricli/core";
+import { buildCommand } from "@stricli/core";
 import { EXIT, UserError } from "../../core/errors.js";
 import { formatCount, plural } from "../../core/units.js";
 import type { RunSummary, ScoreRunOptions } from "../../scoring/score-run.js";
 import type { LadmContext } from "../context.js";
+import { countFlag, filesFlag, requiredTextFlag, switchFlag, textFlag } from "../flags.js";
+import { chooseShard } from "../shard.js";
 
 interface Flags {
   readonly model: string;
   readonly data: readonly string[];
   readonly out: string;
   readonly maxLength?: number;
-  readonly allowLonger: boolean;
+  readonly allowLonger?: boolean;
   readonly attnChunkSize?: number;
   readonly dAfs?: number;
   readonly dCds?: number;
@@ -23,16 +25,10 @@ interface Flags {
   readonly limit?: number;
   readonly numShards?: number;
   readonly shardIndex?: number;
-  readonly strict: boolean;
-  readonly quiet: boolean;
-  readonly json: boolean;
+  readonly strict?: boolean;
+  readonly quiet?: boolean;
+  readonly json?: boolean;
 }
-
-const text = (brief: string, placeholder: string) =>
-  ({ kind: "parsed", parse: String, brief, placeholder, optional: true }) as const;
-const whole = (brief: string) =>
-  ({ kind: "parsed", parse: numberParser, brief, placeholder: "N", optional: true }) as const;
-const yes = (brief: string) => ({ kind: "boolean", brief, default: false, withNegated: false }) as const;
 
 export const scoreCommand = buildCommand<Flags, [], LadmContext>({
   docs: {
@@ -48,20 +44,17 @@ EXIT CODE
   },
   parameters: {
     flags: {
-      model: { kind: "parsed", parse: String, brief: "Folder of a Hugging Face checkpoint", placeholder: "DIR" },
+      model: requiredTextFlag("DIR", "Folder of a Hugging Face checkpoint"),
       data: {
-        kind: "parsed",
-        parse: String,
-        variadic: true,
-        brief: "JSON lines (plain, .gz, .zst) with text or input_ids; several files after one flag",
-        placeholder: "FILE",
+        ...filesFlag("JSON lines (plain, .gz, .zst) with text or input_ids; several files after one flag"),
+        optional: false,
       },
-      out: { kind: "parsed", parse: String, brief: "Run folder, new or to be continued", placeholder: "RUN" },
-      maxLength: whole("Window in tokens; default: 32768 or the model's own, whichever is less"),
-      allowLonger: yes("Accept a window longer than the model is made to read"),
-      attnChunkSize: whole("Tokens of a span; default: 128"),
-      dAfs: whole("Every N-th span is a key span; default: 4"),
-      dCds: whole("Every N-th span is a query span; default: 4"),
+      out: requiredTextFlag("RUN", "Run folder, new or to be continued"),
+      maxLength: countFlag("Window in tokens; default: 32768 or the model's own, whichever is less"),
+      allowLonger: switchFlag("Accept a window longer than the model is made to read"),
+      attnChunkSize: countFlag("Tokens of a span; default: 128"),
+      dAfs: countFlag("Every N-th span is a key span; default: 4"),
+      dCds: countFlag("Every N-th span is a query span; default: 4"),
       layers: {
         kind: "parsed",
         parse: parseLayers,
@@ -87,19 +80,23 @@ EXIT CODE
         brief: "What to keep beside the score; default: layers",
         optional: true,
       },
-      textColumn: text("Column of the text; default: text", "NAME"),
-      idColumn: text("Column of the document's id; default: id", "NAME"),
-      threads: whole("Cores; default: all"),
-      limit: whole("Score the first N rows of the data only"),
-      numShards: whole("Split the rows over N processes: row r belongs to shard r mod N"),
-      shardIndex: whole("Which of them this is, from 0"),
-      strict: yes("Stop at the first bad row"),
-      quiet: yes("No progress"),
-      json: yes("Print events as JSON lines on standard output"),
+      textColumn: textFlag("NAME", "Column of the text; default: text"),
+      idColumn: textFlag("NAME", "Column of the document's id; default: id"),
+      threads: countFlag("Cores; default: all"),
+      limit: countFlag("Score the first N rows of the data only"),
+      numShards: countFlag("Split the rows over N processes: row r belongs to shard r mod N"),
+      shardIndex: countFlag("Which of them this is, from 0; default: what a Slurm array or an indexed job says", {
+        minimum: 0,
+      }),
+      strict: switchFlag("Stop at the first bad row"),
+      quiet: switchFlag("No progress"),
+      json: switchFlag("Print events as JSON lines on standard output"),
     },
   },
   async func(flags) {
-    const { quiet, json, ...options } = flags;
+    const { quiet = false, json = false, ...rest } = flags;
+    const shard = chooseShard(flags, this.process.env);
+    const options = { ...rest, ...shard };
     const { scoreRun } = await import("../../scoring/score-run.js");
     const { Progress } = await import("../progress.js");
     const print = (value: object) => this.stdout.write(`${JSON.stringify(value)}\n`);

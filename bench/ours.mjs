@@ -1,0 +1,74 @@
+/**
+ * Scores samples of ids with our scorer; prints one JSON line each: {id, tokenCount, seconds, cds}.
+ *
+ *     node bench/ours.mjs MODEL IDS --length N --threads N [--bare]
+ *
+ * --bare: the forward pass up to the last layer's queries and keys, without taps.
+ */
+import { readFileSync } from "node:fs";
+import { parseArgs } from "node:util";
+import { openCheckpoint } from "../dist/checkpoint/checkpoint.js";
+import { buildDecoder, decoderInputs } from "../dist/decoder/decoder.js";
+import { Engine } from "../dist/engine/engine.js";
+import { openScorer } from "../dist/index.js";
+import { GraphBuilder } from "../dist/onnx/builder.js";
+import { encodeModel } from "../dist/onnx/encode.js";
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    length: { type: "string", default: "4096" },
+    threads: { type: "string", default: "2" },
+    bare: { type: "boolean", default: false },
+  },
+});
+const [model = "", ids = ""] = positionals;
+const length = Number(values.length);
+const threads = Number(values.threads);
+const documents = /** @type {{ id: string, ids: number[] }[]} */ (JSON.parse(readFileSync(ids, "utf8")));
+
+/** @returns {Promise<{ run: (tokenIds: Int32Array) => Promise<number | null>, close: () => Promise<void> }>} */
+async function openContender() {
+  if (!values.bare) {
+    const scorer = await openScorer({ model, threads, maxLength: length });
+    return {
+      run: async (tokenIds) => (await scorer.scoreTokens(null, tokenIds)).score,
+      close: () => scorer.close(),
+    };
+  }
+  const checkpoint = await openCheckpoint(model);
+  const builder = new GraphBuilder("bare");
+  buildDecoder(builder, {
+    checkpoint,
+    layers: [checkpoint.config.layerCount - 1],
+    tap: (graph, { query, key }) => {
+      for (const [name, value] of Object.entries({ query, key })) {
+        const bounds = [graph.constant("int64", [0]), graph.constant("int64", [1])];
+        graph.output(graph.node("Slice", `/bare/${name}`, [value, ...bounds], value));
+      }
+    },
+  });
+  const engine = new Engine({
+    model: encodeModel(builder.build(), "bench"),
+    weightsDirectory: checkpoint.weightsDirectory,
+    threads,
+  });
+  await engine.start();
+  return {
+    run: async (tokenIds) => {
+      await engine.run(decoderInputs(checkpoint, tokenIds));
+      return null;
+    },
+    close: () => engine.close(),
+  };
+}
+
+const contender = await openContender();
+for (const { id, ids: tokens } of documents) {
+  if (tokens.length < length) continue;
+  const start = performance.now();
+  const cds = await contender.run(Int32Array.from(tokens.slice(0, length)));
+  const seconds = (performance.now() - start) / 1000;
+  process.stdout.write(`${JSON.stringify({ id, tokenCount: length, seconds, cds })}\n`);
+}
+await contender.close();
