@@ -9,6 +9,7 @@ export const runFolder = {
   score: (run: string, shardIndex: number) => join(run, "scores", `part${shardIndex}-score.json`),
   unscored: (run: string, shardIndex: number) => join(run, "scores", `part${shardIndex}-unscored.json`),
   end: (run: string, shardIndex: number) => join(run, "scores", `part${shardIndex}-end.json`),
+  lock: (run: string, shardIndex: number) => join(run, "scores", `part${shardIndex}.lock`),
   pairsFolder: (run: string) => join(run, "pairs"),
   pairs: (run: string, shardIndex: number) => join(run, "pairs", `part${shardIndex}-pairs.arrows`),
 } as const;

@@ -1,7 +1,7 @@
 import { link, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { z } from "zod";
-import { canonicalJson } from "../core/fingerprint.js";
 import { messageOf, systemCodeOf, UserError } from "../core/errors.js";
+import { canonicalJson } from "../core/fingerprint.js";
 import { type Run, type RunConfiguration, runFolder, runSchema } from "../formats/run-folder.js";
 
 /** What `run.json` holds. @returns null where there is none. @throws UserError when it is not ours or broken. */

@@ -10,7 +10,8 @@ import { tokenizeSamples } from "../corpus/samples.js";
 import { surveyData } from "../corpus/survey.js";
 import { openTokenizer, type Tokenizer } from "../corpus/tokenizer.js";
 import { checkDataFiles } from "../formats/lines.js";
-import type { Run, RunConfiguration } from "../formats/run-folder.js";
+import { type Run, type RunConfiguration, runFolder } from "../formats/run-folder.js";
+import { holdLock } from "./lock.js";
 import { estimateMemory } from "./memory.js";
 import { changedVersions, claimRunFolder, readRun, refuseAnotherRun } from "./run-folder.js";
 import { prepareScorer, type Scorer, scorerSchema, TOO_SHORT, tokenizerMissing } from "./scorer.js";
@@ -103,7 +104,11 @@ export async function scoreRun(options: ScoreRunOptions, hooks: RunHooks = {}): 
   try {
     const tokenizer = await openTokenizerOf(scorer);
     const { run, warnings } = await openRun(resolved, scorer, tokenizer, emit);
-    const shard = await Shard.open(out, shardIndex, run.configuration);
+    const unlock = await holdLock(runFolder.lock(out, shardIndex));
+    const shard = await Shard.open(out, shardIndex, run.configuration).catch(async (error: unknown) => {
+      await unlock();
+      throw error;
+    });
     try {
       const shardRows = rowsOfShard(Math.min(run.rows, limit ?? Infinity), numShards, shardIndex);
       const job = { options: resolved, scorer, tokenizer, shard, shardRows, hooks };
@@ -114,6 +119,7 @@ export async function scoreRun(options: ScoreRunOptions, hooks: RunHooks = {}): 
       return { ...shard.counts, finished, shardRows };
     } finally {
       await shard.close();
+      await unlock();
     }
   } finally {
     await scorer.close();

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.js";
 import { EngineError, type Problem, UserError } from "../core/errors.js";
 import type { PairScores } from "../core/records.js";
+import { VERSION } from "../core/version.js";
 import { openTokenizer, type Tokenizer } from "../corpus/tokenizer.js";
 import { buildDecoder, decoderInputs } from "../decoder/decoder.js";
 import { Engine } from "../engine/engine.js";
@@ -12,7 +13,6 @@ import { DEFINITIONS } from "../measure/definitions/index.js";
 import { PairScoreTap } from "../measure/tap.js";
 import { GraphBuilder } from "../onnx/builder.js";
 import { encodeModel } from "../onnx/encode.js";
-import { VERSION } from "../core/version.js";
 
 const positive = z.number().int().positive();
 

@@ -1,0 +1,84 @@
+import { randomUUID } from "node:crypto";
+import { readFile, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { hostname } from "node:os";
+import { z } from "zod";
+import { systemCodeOf, UserError } from "../core/errors.js";
+
+/** A holder on another machine shows that it lives by touching the lock this often. */
+const HEARTBEAT_MS = 15_000;
+const STALE_MS = 4 * HEARTBEAT_MS;
+
+const holderSchema = z.object({ host: z.string(), pid: z.number().int(), token: z.string() });
+type Holder = z.infer<typeof holderSchema>;
+
+/**
+ * Keeps a second process from writing the same files, as when a job is queued again while its first process still runs.
+ * What a dead process left is taken over: at once on its own machine, after a minute of silence elsewhere.
+ * @returns how to let go
+ * @throws UserError naming the process that holds it
+ */
+export async function holdLock(path: string): Promise<() => Promise<void>> {
+  const own: Holder = { host: hostname(), pid: process.pid, token: randomUUID() };
+  if (!(await create(path, own))) {
+    const other = await readHolder(path);
+    if (other !== null && (await isAlive(path, other))) throw held(path, other);
+    await rm(path, { force: true });
+    // Somebody else may have taken it over in between.
+    if (!(await create(path, own))) throw held(path, await readHolder(path));
+  }
+  const heartbeat = setInterval(() => void touch(path), HEARTBEAT_MS);
+  heartbeat.unref();
+  return async () => {
+    clearInterval(heartbeat);
+    if ((await readHolder(path))?.token === own.token) await rm(path, { force: true });
+  };
+}
+
+async function create(path: string, holder: Holder): Promise<boolean> {
+  try {
+    await writeFile(path, `${JSON.stringify(holder)}\n`, { flag: "wx" });
+    return true;
+  } catch (error) {
+    if (systemCodeOf(error) === "EEXIST") return false;
+    throw error;
+  }
+}
+
+/** Null where there is no lock, or a torn one. */
+async function readHolder(path: string): Promise<Holder | null> {
+  try {
+    return holderSchema.parse(JSON.parse(await readFile(path, "utf8")));
+  } catch {
+    return null;
+  }
+}
+
+async function isAlive(path: string, { host, pid }: Holder): Promise<boolean> {
+  if (host === hostname()) return pid !== process.pid && isRunning(pid);
+  const { mtimeMs } = await stat(path).catch(() => ({ mtimeMs: 0 }));
+  return Date.now() - mtimeMs < STALE_MS;
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return systemCodeOf(error) === "EPERM";
+  }
+}
+
+async function touch(path: string): Promise<void> {
+  const now = new Date();
+  await utimes(path, now, now).catch(() => undefined);
+}
+
+function held(path: string, holder: Holder | null): UserError {
+  return new UserError({
+    code: "shard-busy",
+    what: "Another process is writing this shard",
+    where: path,
+    ...(holder === null ? {} : { got: `process ${holder.pid} on ${holder.host}` }),
+    fix: `Wait for it or end it; if it is gone, remove the lock or start again in ${STALE_MS / 1000} seconds.`,
+  });
+}
