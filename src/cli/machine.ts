@@ -38,6 +38,11 @@ export async function inspectMachine(): Promise<Machine> {
   };
 }
 
+/** Whole cores that this process may use, at least one. */
+export async function usableCores(): Promise<number> {
+  return Math.max(1, Math.floor(Math.min(availableParallelism(), (await readCoreLimit()) ?? Infinity)));
+}
+
 /** The smallest CPU quota of this process's control groups, in cores; Linux only. */
 async function readCoreLimit(): Promise<number | null> {
   const own = /^0::(\/.*)$/m.exec((await readIfThere("/proc/self/cgroup")) ?? "")?.[1] ?? "/";

@@ -2,6 +2,7 @@
  * The engine's process: one ONNX Runtime session for its life, since sessions made and released in turn leak, and `run` blocks the event loop.
  * The only file that imports `onnxruntime-node`.
  */
+import { Worker } from "node:worker_threads";
 import { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node";
 import { messageOf } from "../core/errors.js";
 import type { NamedTensors, Tensor } from "../core/tensor.js";
@@ -66,3 +67,16 @@ process.on("message", (request: Request) => {
 // Ctrl-C reaches every process of the terminal; the parent decides when this one ends.
 process.on("SIGINT", () => undefined);
 process.on("disconnect", () => process.exit(0));
+watchParent();
+
+/** A pass blocks this thread for minutes; another one sees that the parent is gone and ends the orphan at once. */
+function watchParent(): void {
+  const source = `
+    const parent = process.ppid;
+    setInterval(() => {
+      if (process.ppid !== parent) process.kill(process.pid, "SIGKILL");
+    }, 500);`;
+  const resourceLimits = { maxOldGenerationSizeMb: 32, maxYoungGenerationSizeMb: 2 };
+  // Without the watch an orphan ends after its pass; that is no reason to end here.
+  new Worker(source, { eval: true, resourceLimits }).on("error", () => undefined).unref();
+}

@@ -4,6 +4,7 @@ import { formatCount, plural } from "../../core/units.js";
 import type { RunSummary, ScoreRunOptions } from "../../scoring/score-run.js";
 import type { LadmContext } from "../context.js";
 import { countFlag, filesFlag, requiredTextFlag, switchFlag, textFlag } from "../flags.js";
+import { usableCores } from "../machine.js";
 import { chooseShard } from "../shard.js";
 
 interface Flags {
@@ -96,7 +97,7 @@ EXIT CODE
   async func(flags) {
     const { quiet = false, json = false, ...rest } = flags;
     const shard = chooseShard(flags, this.process.env);
-    const options = { ...rest, ...shard };
+    const options = { ...rest, ...shard, threads: flags.threads ?? (await usableCores()) };
     const { scoreRun } = await import("../../scoring/score-run.js");
     const { Progress } = await import("../progress.js");
     const print = (value: object) => this.stdout.write(`${JSON.stringify(value)}\n`);
@@ -140,6 +141,7 @@ export function parseLayers(input: string): readonly number[] {
         what: "--layers is not a list of layers",
         got: input,
         allowed: "numbers and ranges, such as 0-21 or 3,7,9",
+        fix: "Layers count from 0; `ladm models DIR` says how many a checkpoint has.",
       });
     }
     return Array.from({ length: last - first + 1 }, (_, i) => first + i);
@@ -152,7 +154,7 @@ function describeSummary({ scored, unscored, bad, finished, shardRows }: RunSumm
     `${plural(scored, "row")} scored`,
     ...(unscored > bad ? [`${formatCount(unscored - bad)} too short`] : []),
     ...(bad > 0 ? [`${formatCount(bad)} bad`] : []),
-    ...(finished ? [] : [`${formatCount(left)} left: the same command goes on`]),
+    ...(finished ? [] : [`${left > 0 ? `${formatCount(left)} left` : "interrupted"}: the same command goes on`]),
   ];
   return `${parts.join(", ")}. Next: ladm show ${out}`;
 }

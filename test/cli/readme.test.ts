@@ -1,0 +1,68 @@
+/** The README is true: its commands and its example run, and print what it shows. */
+import { execFile } from "node:child_process";
+import { mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+const run = promisify(execFile);
+const repository = fileURLToPath(new URL("../../", import.meta.url));
+
+/** Fenced blocks of a language, "" for output. */
+function blocks(readme: string, language: string): string[] {
+  return [...readme.matchAll(/^```(\w*)\n([\s\S]*?)^```$/gm)].filter((m) => m[1] === language).map((m) => m[2] ?? "");
+}
+
+/** Rates, times and core counts are the machine's; everything else must agree. */
+const withoutTimes = (line: string) =>
+  line
+    .replace(/[\d,]+ tokens\/s/, "N tokens/s")
+    .replace(/\d+ threads?/, "N threads")
+    .replace(/\d+ s\b/g, "N s");
+
+describe("README", () => {
+  let folder: string;
+  let readme: string;
+  let command: string;
+  beforeAll(async () => {
+    readme = await readFile(join(repository, "README.md"), "utf8");
+    command = blocks(readme, "sh")[0]?.split("&& ")[1]?.trim() ?? "";
+    folder = await mkdtemp(join(tmpdir(), "ladm-readme-"));
+    await symlink(join(repository, "examples"), join(folder, "examples"));
+    await symlink(join(repository, "dist"), join(folder, "dist"));
+  });
+  afterAll(() => rm(folder, { recursive: true }));
+
+  it("the first command scores the examples and prints what is shown", async () => {
+    const [program = "", ...args] = command.split(" ");
+    expect([program, args[0], args[1]]).toEqual(["node", "dist/cli/main.js", "score"]);
+    const { stdout, stderr } = await run(process.execPath, args, { cwd: folder });
+    const printed = `${stderr}${stdout}`.trim().split("\n").map(withoutTimes);
+    const shown = (blocks(readme, "")[0] ?? "").trim().split("\n").map(withoutTimes);
+    expect(printed).toEqual(shown);
+  });
+
+  it("the library example runs after it", async () => {
+    const example = blocks(readme, "js")[0] ?? "";
+    expect(example.trim().split("\n").length).toBeLessThanOrEqual(14);
+    // Beside the compiled code, so that the package finds itself by its name.
+    const file = join(repository, "dist", `readme-example-${process.pid}.mjs`);
+    await writeFile(file, example);
+    try {
+      const { stdout } = await run(process.execPath, [file], { cwd: folder });
+      expect(stdout).toMatch(/^counting \d+\.\d+ \[/);
+      expect(stdout).toMatch(/^0 11 0\.19/m);
+      expect(stdout).toContain("selectedRows: 1");
+    } finally {
+      await rm(file);
+    }
+  });
+
+  it("every file it links to is there", async () => {
+    for (const [, target = ""] of readme.matchAll(/\]\((?!https?:)([^)]+)\)/g)) {
+      await expect(run("ls", [join(repository, target)]), target).resolves.toBeDefined();
+    }
+  });
+});
