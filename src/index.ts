@@ -11,7 +11,6 @@ export type { GridQuery, PairScores, SpanGrid } from "./core/records.js";
 export { readPairs } from "./formats/pairs.js";
 export type { Run, RunConfiguration, ScoreLine, UnscoredLine } from "./formats/run-folder.js";
 export { type Ablation, type AggregateOptions, aggregate, type ContextualDependency } from "./measure/aggregate.js";
-export { openScorer, type Outcome, type Scorer, type ScorerInput, type ScorerOptions } from "./scoring/scorer.js";
 export {
   type RunEvent,
   type RunHooks,
@@ -20,6 +19,7 @@ export {
   type ScoreRunOptions,
   scoreRun,
 } from "./scoring/score-run.js";
+export { type Outcome, openScorer, type Scorer, type ScorerInput, type ScorerOptions } from "./scoring/scorer.js";
 export { type CheckReport, checkRun } from "./selection/check.js";
 export type { RankOptions, SelectOptions } from "./selection/options.js";
 export { type RankedRow, rank } from "./selection/ranking.js";

@@ -62,13 +62,13 @@ function describeScannerError(error: ArgumentScannerError): string {
     ArgumentParseError: ({ externalFlagNameOrPlaceholder, input, exception }) =>
       exception instanceof UserError
         ? exception.message
-        : `The value of --${externalFlagNameOrPlaceholder} cannot be used: got "${input}"; ${messageOf(exception)}.`,
+        : `The value of --${externalFlagNameOrPlaceholder} cannot be used: got "${input}"; ${messageOf(exception)}. See --help of the command.`,
     EnumValidationError: ({ externalFlagName, input, values }) =>
-      `The value of --${externalFlagName} cannot be used: got "${input}"; allowed: ${values.join(", ")}.`,
+      `The value of --${externalFlagName} cannot be used: got "${input}"; allowed: ${values.join(", ")}. See --help of the command.`,
     UnsatisfiedFlagError: ({ externalFlagName, nextFlagName }) =>
       `--${externalFlagName} needs a value${nextFlagName === undefined ? "" : `: got --${nextFlagName}`}. See --help of the command.`,
     UnexpectedFlagError: ({ externalFlagName, previousInput, input }) =>
-      `--${externalFlagName} is there twice: "${previousInput}" and "${input}".`,
+      `--${externalFlagName} is there twice: "${previousInput}" and "${input}". Give it once.`,
     UnsatisfiedPositionalError: ({ placeholder }) =>
       `${placeholder} is missing: it comes before the flags. See --help of the command.`,
     UnexpectedPositionalError: ({ expectedCount, input }) =>

@@ -1,29 +1,9 @@
 import type { Checkpoint } from "../checkpoint/checkpoint.js";
 import { float32Tensor, int64Tensor, type NamedTensors } from "../core/tensor.js";
 import type { GraphBuilder } from "../onnx/builder.js";
-import type { Value } from "../onnx/types.js";
 import { buildLlama } from "./llama.js";
 import { ropeTables } from "./rope.js";
-
-/** What a decoder shows of one layer. */
-export interface TapPoint {
-  /** Counted from 0. */
-  readonly layer: number;
-  /** After rotary embedding, float32 `[L, H, D]`. */
-  readonly query: Value;
-  /** After rotary embedding, float32 `[L, KV, D]`. */
-  readonly key: Value;
-}
-
-/** Called once for each tapped layer, while the graph grows. */
-export type Tap = (builder: GraphBuilder, point: TapPoint) => void;
-
-export interface DecoderOptions {
-  readonly checkpoint: Checkpoint;
-  /** Layers to tap, ascending. The graph ends at the queries and keys of the last one; there is no LM head. */
-  readonly layers: readonly number[];
-  readonly tap: Tap;
-}
+import type { DecoderOptions } from "./tap.js";
 
 /** Grows a checkpoint's decoder into `builder`. A new family is one file like `llama.ts` and one case here. */
 export function buildDecoder(builder: GraphBuilder, options: DecoderOptions): void {

@@ -1,7 +1,7 @@
 import type { Checkpoint } from "../checkpoint/checkpoint.js";
 import { type GraphBuilder, MICROSOFT } from "../onnx/builder.js";
 import { float, int, type Value } from "../onnx/types.js";
-import type { DecoderOptions, TapPoint } from "./decoder.js";
+import type { DecoderOptions, TapPoint } from "./tap.js";
 import { asFloat32, storedWeight, weight } from "./weights.js";
 
 const INT32_CODE = 6;

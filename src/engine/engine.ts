@@ -21,7 +21,7 @@ const STDERR_KEPT = 4000;
  * request starts a new one.
  */
 export class Engine {
-  private child: Promise<EngineProcess> | undefined;
+  private current: { readonly child: EngineProcess; readonly loaded: Promise<EngineProcess> } | undefined;
   private closed = false;
 
   constructor(private readonly options: EngineOptions) {}
@@ -36,7 +36,7 @@ export class Engine {
 
   /** The process's number, for measurements; undefined when none is alive. */
   async pid(): Promise<number | undefined> {
-    return (await this.child)?.pid;
+    return (await this.current?.loaded)?.pid;
   }
 
   /**
@@ -50,32 +50,27 @@ export class Engine {
     return reply.outputs;
   }
 
+  /** Ends the process, whatever it is busy with: that request fails. */
   async close(): Promise<void> {
     this.closed = true;
-    const child = this.child;
-    this.child = undefined;
-    await child?.then(
-      (started) => started.close(),
-      () => undefined,
-    );
+    const child = this.current?.child;
+    this.current = undefined;
+    await child?.close();
   }
 
-  private process(): Promise<EngineProcess> {
+  private async process(): Promise<EngineProcess> {
     if (this.closed) throw new Error("the engine is closed");
-    if (this.child === undefined) {
-      const forget = () => {
-        if (this.child === started) this.child = undefined;
-      };
-      const started = startProcess(this.options, forget);
-      started.catch(forget);
-      this.child = started;
+    if (this.current === undefined) {
+      const child = new EngineProcess(() => {
+        if (this.current?.child === child) this.current = undefined;
+      });
+      this.current = { child, loaded: load(child, this.options) };
     }
-    return this.child;
+    return this.current.loaded;
   }
 }
 
-async function startProcess(options: EngineOptions, onExit: () => void): Promise<EngineProcess> {
-  const child = new EngineProcess(onExit);
+async function load(child: EngineProcess, options: EngineOptions): Promise<EngineProcess> {
   try {
     await child.ask({ kind: "load", ...options });
     return child;
@@ -185,6 +180,6 @@ function engineMissing(): UserError {
   return new UserError({
     code: "engine-missing",
     what: "onnxruntime-node is not installed",
-    fix: "Its installer downloads GPU libraries and fails on a closed network: install again with the environment variable ONNXRUNTIME_NODE_INSTALL=skip.",
+    fix: "Its installer downloads GPU libraries, which fails on a closed network; without them: ONNXRUNTIME_NODE_INSTALL=skip npm install onnxruntime-node.",
   });
 }

@@ -1,7 +1,7 @@
 import { type FileHandle, open, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
-import type { JsonObject } from "../core/records.js";
 import { messageOf, systemCodeOf, UserError } from "../core/errors.js";
+import type { JsonObject } from "../core/records.js";
 import { readLines } from "./lines.js";
 
 const TAIL_BYTES = 64 * 1024;

@@ -1,6 +1,6 @@
 import type { GridQuery, PairScores } from "../core/records.js";
-import { DEFINITIONS } from "./definitions/index.js";
 import type { Definition } from "./definition.js";
+import { DEFINITIONS } from "./definitions/index.js";
 import { layerPairs } from "./pairs.js";
 
 /** What the paper leaves out to show that it matters. */

@@ -1,4 +1,4 @@
-import type { Attribute, Dim, DType, ExternalData, Graph, Initializer, Node, Shape, Value } from "./types.js";
+import type { Attribute, DType, ExternalData, Graph, Initializer, Node, Shape, Value } from "./types.js";
 
 /** The domain of ONNX Runtime's own operators. */
 export const MICROSOFT = "com.microsoft";
@@ -136,12 +136,4 @@ export class GraphBuilder {
     if (known === undefined) this.initializers.set(initializer.name, initializer);
     return known ?? initializer;
   }
-}
-
-/** Product of the fixed dimensions; a named one cannot be multiplied. */
-export function elementCount(shape: Shape): number {
-  return shape.reduce((product: number, dim: Dim) => {
-    if (typeof dim !== "number") throw new Error(`dimension ${dim} is not fixed`);
-    return product * dim;
-  }, 1);
 }

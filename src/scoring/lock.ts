@@ -1,8 +1,9 @@
 import { randomUUID } from "node:crypto";
-import { readFile, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { readFile, rm, stat, utimes } from "node:fs/promises";
 import { hostname } from "node:os";
 import { z } from "zod";
 import { systemCodeOf, UserError } from "../core/errors.js";
+import { createExclusively } from "./exclusive.js";
 
 /** A holder on another machine shows that it lives by touching the lock this often. */
 const HEARTBEAT_MS = 15_000;
@@ -34,14 +35,8 @@ export async function holdLock(path: string): Promise<() => Promise<void>> {
   };
 }
 
-async function create(path: string, holder: Holder): Promise<boolean> {
-  try {
-    await writeFile(path, `${JSON.stringify(holder)}\n`, { flag: "wx" });
-    return true;
-  } catch (error) {
-    if (systemCodeOf(error) === "EEXIST") return false;
-    throw error;
-  }
+function create(path: string, holder: Holder): Promise<boolean> {
+  return createExclusively(path, `${JSON.stringify(holder)}\n`);
 }
 
 /** Null where there is no lock, or a torn one. */

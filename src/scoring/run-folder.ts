@@ -1,47 +1,36 @@
-import { link, mkdir, readFile, rm, writeFile } from "node:fs/promises";
-import { z } from "zod";
-import { messageOf, systemCodeOf, UserError } from "../core/errors.js";
+import { mkdir } from "node:fs/promises";
+import { messageOf, UserError } from "../core/errors.js";
 import { canonicalJson } from "../core/fingerprint.js";
-import { type Run, type RunConfiguration, runFolder, runSchema } from "../formats/run-folder.js";
+import { type Run, type RunConfiguration, runFolder } from "../formats/run-folder.js";
+import { readRun } from "../formats/run-json.js";
+import { createExclusively } from "./exclusive.js";
 
-/** What `run.json` holds. @returns null where there is none. @throws UserError when it is not ours or broken. */
-export async function readRun(folder: string): Promise<Run | null> {
-  const path = runFolder.runJson(folder);
-  const text = await readFile(path, "utf8").catch((error: unknown) => {
-    if (systemCodeOf(error) === "ENOENT") return null;
-    throw new UserError({
-      code: "run-unreadable",
-      what: "run.json cannot be read",
-      where: path,
-      got: messageOf(error),
-    });
-  });
-  if (text === null) return null;
-  const parsed = runSchema.safeParse(parseOrUndefined(text));
-  if (parsed.success) return parsed.data;
-  throw new UserError({
-    code: "run-broken",
-    what: "run.json is not one that this version writes",
-    where: path,
-    got: z.prettifyError(parsed.error),
-    fix: "Give another --out.",
+/** Makes the folders of a run, where they are missing. @throws UserError when they cannot be made */
+export function makeRunFolder(folder: string, { keep }: Pick<RunConfiguration, "keep">): Promise<void> {
+  return orNotWritable(folder, async () => {
+    await mkdir(runFolder.scores(folder), { recursive: true });
+    if (keep === "pairs" || keep === "heads") await mkdir(runFolder.pairsFolder(folder), { recursive: true });
   });
 }
 
 /**
- * Creates the run folder, or makes sure that the run in it is the same one. Of several processes that start at once one creates it and the
+ * Writes `run.json`, or makes sure that the run there is the same one. Of several processes that start at once one writes it and the
  * others compare.
  * @returns the run as it stands in the folder
  * @throws UserError naming the keys that differ
  */
 export async function claimRunFolder(folder: string, run: Run): Promise<Run> {
+  const text = `${JSON.stringify(run, null, 2)}\n`;
+  if (await orNotWritable(folder, () => createExclusively(runFolder.runJson(folder), text))) return run;
+  const existing = await readRun(folder);
+  if (existing === null) throw new Error(`${folder} lost its run.json`);
+  refuseAnotherRun(folder, existing.configuration, run.configuration);
+  return existing;
+}
+
+async function orNotWritable<T>(folder: string, action: () => Promise<T>): Promise<T> {
   try {
-    await mkdir(runFolder.scores(folder), { recursive: true });
-    if (run.configuration.keep === "pairs" || run.configuration.keep === "heads") {
-      await mkdir(runFolder.pairsFolder(folder), { recursive: true });
-    }
-    const created = await createExclusively(runFolder.runJson(folder), `${JSON.stringify(run, null, 2)}\n`);
-    if (created) return run;
+    return await action();
   } catch (error) {
     throw new UserError(
       {
@@ -49,15 +38,12 @@ export async function claimRunFolder(folder: string, run: Run): Promise<Run> {
         what: "The run folder cannot be written",
         where: folder,
         got: messageOf(error),
-        fix: "Give an --out that you may write.",
+        allowed: "a folder that can be made and written",
+        fix: "Give another --out.",
       },
       { cause: error },
     );
   }
-  const existing = await readRun(folder);
-  if (existing === null) throw new Error(`${folder} lost its run.json`);
-  refuseAnotherRun(folder, existing.configuration, run.configuration);
-  return existing;
 }
 
 /** @throws UserError naming the keys that differ */
@@ -85,27 +71,4 @@ export function changedVersions(there: Run["versions"], here: Run["versions"]): 
 function brief(value: unknown): string {
   const text = canonicalJson(value) ?? "none";
   return text.length <= 48 ? text : `${text.slice(0, 45)}…`;
-}
-
-function parseOrUndefined(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
-
-/** A whole file or none, and only where none was: false when one was there. */
-async function createExclusively(path: string, text: string): Promise<boolean> {
-  const temporary = `${path}.${process.pid}.tmp`;
-  await writeFile(temporary, text, { flush: true });
-  try {
-    await link(temporary, path);
-    return true;
-  } catch (error) {
-    if (systemCodeOf(error) === "EEXIST") return false;
-    throw error;
-  } finally {
-    await rm(temporary, { force: true });
-  }
 }

@@ -1,8 +1,8 @@
 import { readFile } from "node:fs/promises";
-import { availableParallelism } from "node:os";
 import { z } from "zod";
 import { describeProblem, type Problem, UserError } from "../core/errors.js";
 import { fingerprintFile } from "../core/fingerprint.js";
+import { parseOptions } from "../core/invalid.js";
 import type { Sample, UnscoredRow } from "../core/records.js";
 import { VERSION } from "../core/version.js";
 import { readDocuments } from "../corpus/documents.js";
@@ -11,9 +11,10 @@ import { surveyData } from "../corpus/survey.js";
 import { openTokenizer, type Tokenizer } from "../corpus/tokenizer.js";
 import { checkDataFiles } from "../formats/lines.js";
 import { type Run, type RunConfiguration, runFolder } from "../formats/run-folder.js";
+import { readRun } from "../formats/run-json.js";
 import { holdLock } from "./lock.js";
 import { estimateMemory } from "./memory.js";
-import { changedVersions, claimRunFolder, readRun, refuseAnotherRun } from "./run-folder.js";
+import { changedVersions, claimRunFolder, makeRunFolder, refuseAnotherRun } from "./run-folder.js";
 import { prepareScorer, type Scorer, scorerSchema, TOO_SHORT, tokenizerMissing } from "./scorer.js";
 import { readShardEnd, Shard, type ShardCounts } from "./shard.js";
 
@@ -93,17 +94,16 @@ export interface RunHooks {
  * @throws UserError before anything is scored, for a mistake of the user; with `strict`, at the first bad row
  */
 export async function scoreRun(options: ScoreRunOptions, hooks: RunHooks = {}): Promise<RunSummary> {
-  const parsed = scoreRunSchema.safeParse(options);
-  if (!parsed.success)
-    throw new UserError({ code: "options", what: "Wrong options", got: z.prettifyError(parsed.error) });
-  const resolved = parsed.data;
+  const resolved = parseOptions(scoreRunSchema, options);
   const emit = hooks.onEvent ?? (() => undefined);
   await checkDataFiles(resolved.data);
   const { data, out, keep, textColumn, idColumn, limit, numShards, shardIndex, strict, ...scorerOptions } = resolved;
   const scorer = await prepareScorer({ ...scorerOptions, keepHeads: keep === "heads" });
   try {
     const tokenizer = await openTokenizerOf(scorer);
-    const { run, warnings } = await openRun(resolved, scorer, tokenizer, emit);
+    const opened = await openRun(resolved, scorer, tokenizer, hooks);
+    if (opened === null) return NOTHING_BEGUN;
+    const { run, warnings } = opened;
     const unlock = await holdLock(runFolder.lock(out, shardIndex));
     const shard = await Shard.open(out, shardIndex, run.configuration).catch(async (error: unknown) => {
       await unlock();
@@ -114,7 +114,8 @@ export async function scoreRun(options: ScoreRunOptions, hooks: RunHooks = {}): 
       const job = { options: resolved, scorer, tokenizer, shard, shardRows, hooks };
       const plan = await planShard(job, run, warnings);
       emit({ kind: "plan", plan });
-      const finished = plan.doneRows >= shardRows || (await scoreShard(job));
+      const leftRows = shardRows - plan.doneRows;
+      const finished = leftRows <= 0 || (await scoreShard(job, leftRows));
       if (finished) await endShard(job, limit !== undefined && limit < run.rows ? limit : null);
       return { ...shard.counts, finished, shardRows };
     } finally {
@@ -126,19 +127,22 @@ export async function scoreRun(options: ScoreRunOptions, hooks: RunHooks = {}): 
   }
 }
 
-/** Writes the end record, when the shard holds what it should; with a smaller `--limit` than before it may hold more. */
+/** Writes the end record, unless the shard holds more than is asked for now: a smaller `--limit` than before changes nothing. */
 async function endShard({ shard, shardRows, options }: ShardJob, limit: number | null): Promise<void> {
-  const { scored, unscored } = shard.counts;
-  if (scored + unscored === shardRows) return shard.end(shardRows, limit);
-  if (scored + unscored > shardRows) return;
-  throw new UserError({
-    code: "data-changed",
-    what: "The data changed while it was read",
-    where: options.data.join(", "),
-    got: `${scored + unscored} rows for this shard`,
-    allowed: `${shardRows}`,
-    fix: "Score the changed data into another --out.",
-  });
+  const rows = shard.rowsBelow(options.limit);
+  if (rows !== shardRows) {
+    throw new UserError({
+      code: "data-changed",
+      what: "The data changed while it was read",
+      where: options.data.join(", "),
+      got: `${rows} rows for this shard`,
+      allowed: `${shardRows}`,
+      fix: "Score the changed data into another --out.",
+    });
+  }
+  const end = await readShardEnd(options.out, options.shardIndex);
+  const reachesFurther = end !== null && (end.limit ?? Infinity) > (limit ?? Infinity);
+  if (!reachesFurther && shard.rowsBelow() === shardRows) await shard.end(shardRows, limit);
 }
 
 interface ShardJob {
@@ -160,13 +164,19 @@ async function openTokenizerOf(scorer: Scorer): Promise<Tokenizer | null> {
   return tokenizerFile === null ? null : openTokenizer(tokenizerFile);
 }
 
-/** The run in the folder, made now or found there; the data is counted only when no process has done so before. */
+/** What an interrupt leaves while the data is counted. */
+const NOTHING_BEGUN: RunSummary = { scored: 0, unscored: 0, bad: 0, finished: false, shardRows: 0 };
+
+/**
+ * The run in the folder, made now or found there; the data is counted only when no process has done so before.
+ * @returns null when it was interrupted
+ */
 async function openRun(
   options: ResolvedOptions,
   scorer: Scorer,
   tokenizer: Tokenizer | null,
-  emit: (event: RunEvent) => void,
-): Promise<{ readonly run: Run; readonly warnings: readonly string[] }> {
+  { onEvent, signal }: RunHooks,
+): Promise<{ readonly run: Run; readonly warnings: readonly string[] } | null> {
   const configuration = await configurationOf(options, scorer, tokenizer);
   const versions = { ladm: VERSION, node: process.versions.node, "onnxruntime-node": await engineVersion() };
   const there = await readRun(options.out);
@@ -179,10 +189,20 @@ async function openRun(
     return { run: there, warnings };
   }
   if (tokenizer === null) await refuseTextsWithoutTokenizer(options, scorer);
+  // Before the data is counted, which may take long.
+  await makeRunFolder(options.out, options);
   const survey = await surveyData(options.data, {
     ...columnsOf(options),
-    onProgress: (soFar) => emit({ kind: "survey", ...soFar }),
+    onProgress: (soFar) => {
+      signal?.throwIfAborted();
+      onEvent?.({ kind: "survey", ...soFar });
+    },
+  }).catch((error: unknown) => {
+    if (signal?.aborted === true) return null;
+    throw error;
   });
+  if (survey === null) return null;
+  if (survey.rows === 0) throw noRows(options.data);
   const paths = { model: options.model, data: [...options.data] };
   const run = await claimRunFolder(options.out, { format: 1, configuration, rows: survey.rows, paths, versions });
   return { run, warnings: [] };
@@ -227,11 +247,11 @@ const PREVIEW_ROWS = 4;
 
 async function planShard(job: ShardJob, run: Run, warnings: readonly string[]): Promise<RunPlan> {
   const { options, scorer, shard, shardRows } = job;
-  const { scored, unscored } = shard.counts;
+  const doneRows = shard.rowsBelow(options.limit);
   const end = await readShardEnd(options.out, options.shardIndex);
   if (end !== null && end.rows < shardRows) await shard.reopen();
   const lengths: { scored: number; document: number }[] = [];
-  if (scored + unscored < shardRows) {
+  if (doneRows < shardRows) {
     for await (const item of samplesOf(job, PREVIEW_ROWS)) {
       if ("tokenIds" in item) lengths.push({ scored: item.tokenIds.length, document: item.documentTokenCount });
       if (lengths.length === PREVIEW_ROWS) break;
@@ -242,18 +262,22 @@ async function planShard(job: ShardJob, run: Run, warnings: readonly string[]): 
     out: options.out,
     rows: run.rows,
     shardRows,
-    doneRows: scored + unscored,
+    doneRows,
     maxLength: scorer.maxLength,
     layerCount: scorer.checkpoint.config.layerCount,
     listenedLayers: scorer.layers.length,
-    threads: options.threads ?? availableParallelism(),
+    threads: scorer.threads,
     meanTokenCount:
       lengths.length === 0
         ? null
         : { scored: mean(lengths.map((l) => l.scored)), document: mean(lengths.map((l) => l.document)) },
     memoryBytes: estimateMemory(scorer.checkpoint, scorer.maxLength).totalBytes,
-    warnings,
+    warnings: [...warnings, ...(options.threads > scorer.threads ? [tooManyThreads(options, scorer)] : [])],
   };
+}
+
+function tooManyThreads(options: ResolvedOptions, scorer: Scorer): string {
+  return `--threads ${options.threads} is more than this machine has cores: ${scorer.threads} are used`;
 }
 
 /** What this shard still has to write, in the order of the data. */
@@ -271,14 +295,19 @@ function samplesOf({ options, scorer, tokenizer, shard }: ShardJob, batchTexts?:
   });
 }
 
-/** @returns false when it was interrupted */
-async function scoreShard(job: ShardJob): Promise<boolean> {
-  const { options, scorer, shard, shardRows, hooks } = job;
+/**
+ * @param leftRows rows that are still to be written
+ * @returns false when it was interrupted
+ */
+async function scoreShard(job: ShardJob, leftRows: number): Promise<boolean> {
+  const { options, scorer, shard, hooks } = job;
   const { signal } = hooks;
   const emit = hooks.onEvent ?? (() => undefined);
+  let left = leftRows;
   const stop = () => void scorer.close();
   signal?.addEventListener("abort", stop);
   try {
+    signal?.throwIfAborted();
     const startMs = performance.now();
     await scorer.start();
     emit({ kind: "started", loadMs: performance.now() - startMs });
@@ -290,7 +319,8 @@ async function scoreShard(job: ShardJob): Promise<boolean> {
       else if (options.strict && outcome.bad) throw strictError(outcome);
       else await shard.writeUnscored(outcome);
       emit({ kind: "row", ...eventOf(outcome), elapsedMs: performance.now() - rowStartMs });
-      if (shard.counts.scored + shard.counts.unscored === shardRows) break;
+      left -= 1;
+      if (left === 0) break;
     }
     return true;
   } catch (error) {
@@ -327,6 +357,17 @@ function strictError({ reason }: UnscoredRow): UserError {
     code: "strict",
     what: `Stopped at a bad row (--strict): ${reason.message}`,
     fix: "Mend the row, or leave --strict away: bad rows are then reported and the run goes on.",
+  });
+}
+
+function noRows(data: readonly string[]): UserError {
+  return new UserError({
+    code: "no-rows",
+    what: "The data holds no rows",
+    where: data.join(", "),
+    got: "no line, or blank ones",
+    allowed: "one JSON object a line",
+    fix: "Check the paths.",
   });
 }
 

@@ -2,6 +2,7 @@ import { availableParallelism } from "node:os";
 import { z } from "zod";
 import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.js";
 import { EngineError, type Problem, UserError } from "../core/errors.js";
+import { parseOptions } from "../core/invalid.js";
 import type { PairScores } from "../core/records.js";
 import { VERSION } from "../core/version.js";
 import { openTokenizer, type Tokenizer } from "../corpus/tokenizer.js";
@@ -77,11 +78,8 @@ export async function openScorer(options: ScorerOptions): Promise<Scorer> {
 
 /** `openScorer` without starting the engine yet: everything that can be refused is refused before that. */
 export async function prepareScorer(options: ScorerOptions): Promise<Scorer> {
-  const parsed = scorerSchema.safeParse(options);
-  if (!parsed.success) {
-    throw new UserError({ code: "options", what: "Wrong options", got: z.prettifyError(parsed.error) });
-  }
-  return new Scorer(await openCheckpoint(parsed.data.model), parsed.data);
+  const resolved = parseOptions(scorerSchema, options);
+  return new Scorer(await openCheckpoint(resolved.model), resolved);
 }
 
 export class Scorer {
@@ -90,6 +88,8 @@ export class Scorer {
   readonly layers: readonly number[];
   /** Tokens of the window. */
   readonly maxLength: number;
+  /** Cores given to the engine: those asked for, as far as the machine has them; more would wait for each other. */
+  readonly threads: number;
   /** Shorter samples have no query span, and no score. */
   readonly minimumLength: number;
   private readonly tap: PairScoreTap;
@@ -102,6 +102,7 @@ export class Scorer {
     private readonly options: ResolvedOptions,
   ) {
     const { config } = checkpoint;
+    this.threads = Math.min(options.threads, availableParallelism());
     this.definition = DEFINITIONS[options.definition];
     this.settings = { attnChunkSize: options.attnChunkSize, dAfs: options.dAfs, dCds: options.dCds };
     this.layers = chooseLayers(options.layers, config.layerCount);
@@ -120,7 +121,7 @@ export class Scorer {
     this.engine = new Engine({
       model: encodeModel(builder.build(), VERSION),
       weightsDirectory: checkpoint.weightsDirectory,
-      threads: options.threads,
+      threads: this.threads,
     });
   }
 
@@ -146,6 +147,7 @@ export class Scorer {
   /**
    * Scores one sample of token ids; a failure of the sample is an outcome, not an exception.
    * @param ablation instead of the one the scorer was opened with
+   * @throws EngineError when the engine cannot be started: that would fail every other sample too
    */
   async scoreTokens<Input>(
     sample: Input,
@@ -155,6 +157,7 @@ export class Scorer {
     if (tokenIds.length < this.minimumLength) {
       return { sample, score: null, problem: tooShort(tokenIds.length, this.minimumLength) };
     }
+    await this.start();
     try {
       const pairs = await this.pairScores(tokenIds);
       const { score, layers } = aggregate(pairs, { definition: this.definition.name, ablation });
@@ -202,7 +205,7 @@ function chooseLayers(layers: readonly number[] | undefined, layerCount: number)
     throw new UserError({
       code: "layers",
       what: "The checkpoint has no such layers",
-      got: outside.join(", "),
+      got: `${outside.slice(0, 8).join(", ")}${outside.length > 8 ? ", …" : ""}`,
       allowed: `0 to ${layerCount - 1}`,
       fix: "Give --layers within that range.",
     });

@@ -49,31 +49,35 @@ export class Shard {
 
   /** @throws UserError when a file of the shard is damaged or holds rows of another shard */
   static async open(run: string, shardIndex: number, configuration: RunConfiguration): Promise<Shard> {
-    const scorePath = runFolder.score(run, shardIndex);
-    const unscoredPath = runFolder.unscored(run, shardIndex);
-    const scoreFile = await openAppend(scorePath);
-    const unscoredFile = await openAppend(unscoredPath);
-    const rows = new Set<number>();
-    const tally = { scored: 0, unscored: 0, bad: 0 };
-    let pairsEnd = 0;
-    for await (const { line, value } of readJsonLines(scorePath)) {
-      keepRow(rows, value, configuration.numShards, shardIndex, `${scorePath}:${line}`);
-      tally.scored += 1;
-      pairsEnd = Math.max(pairsEnd, endOfPairs(value));
+    const paths = [runFolder.score(run, shardIndex), runFolder.unscored(run, shardIndex)] as const;
+    // First what is torn is cut off, then what is left is read.
+    const files: { close(): Promise<void> }[] = [];
+    try {
+      const scoreFile = await openAppend(paths[0]);
+      files.push(scoreFile);
+      const unscoredFile = await openAppend(paths[1]);
+      files.push(unscoredFile);
+      const { rows, tally, pairsEnd } = await readShard(paths, shardIndex, configuration);
+      const keepsPairs = configuration.keep === "pairs" || configuration.keep === "heads";
+      const pairsFile = keepsPairs ? await openPairsFile(runFolder.pairs(run, shardIndex), pairsEnd) : null;
+      return new Shard(run, shardIndex, configuration, scoreFile, unscoredFile, pairsFile, rows, tally);
+    } catch (error) {
+      for (const file of files) await file.close();
+      throw error;
     }
-    for await (const { line, value } of readJsonLines(unscoredPath)) {
-      keepRow(rows, value, configuration.numShards, shardIndex, `${unscoredPath}:${line}`);
-      tally.unscored += 1;
-      if (value.bad === true) tally.bad += 1;
-    }
-    const keepsPairs = configuration.keep === "pairs" || configuration.keep === "heads";
-    const pairsFile = keepsPairs ? await openPairsFile(runFolder.pairs(run, shardIndex), pairsEnd) : null;
-    return new Shard(run, shardIndex, configuration, scoreFile, unscoredFile, pairsFile, rows, tally);
   }
 
   /** Of all rows that are written. */
   get counts(): ShardCounts {
     return { ...this.tally };
+  }
+
+  /** How many rows are written of those before `limit`; of all without one. */
+  rowsBelow(limit = Infinity): number {
+    if (limit === Infinity) return this.rows.size;
+    let count = 0;
+    for (const row of this.rows) if (row < limit) count += 1;
+    return count;
   }
 
   has(row: number): boolean {
@@ -153,6 +157,28 @@ export async function readShardEnd(run: string, shardIndex: number): Promise<Sha
     if (code !== undefined && code !== "ENOENT") throw error;
     return null;
   }
+}
+
+/** Which rows are written, and where the last of their pair scores ends. */
+async function readShard(
+  [scorePath, unscoredPath]: readonly [string, string],
+  shardIndex: number,
+  { numShards }: RunConfiguration,
+) {
+  const rows = new Set<number>();
+  const tally = { scored: 0, unscored: 0, bad: 0 };
+  let pairsEnd = 0;
+  for await (const { line, value } of readJsonLines(scorePath)) {
+    keepRow(rows, value, numShards, shardIndex, `${scorePath}:${line}`);
+    tally.scored += 1;
+    pairsEnd = Math.max(pairsEnd, endOfPairs(value));
+  }
+  for await (const { line, value } of readJsonLines(unscoredPath)) {
+    keepRow(rows, value, numShards, shardIndex, `${unscoredPath}:${line}`);
+    tally.unscored += 1;
+    if (value.bad === true) tally.bad += 1;
+  }
+  return { rows, tally, pairsEnd };
 }
 
 function keepRow(rows: Set<number>, value: JsonObject, numShards: number, shardIndex: number, where: string): void {

@@ -1,11 +1,11 @@
 import { readFile } from "node:fs/promises";
 import type { Problem } from "../core/errors.js";
 import { systemCodeOf } from "../core/errors.js";
+import { describeInvalid } from "../core/invalid.js";
 import { formatCount, plural } from "../core/units.js";
 import { type Run, runFolder, type ShardEnd, shardEndSchema } from "../formats/run-folder.js";
 import { quote } from "./duckdb.js";
 import { listNumbers, missingNumbers, type NumberList, nameNumbers, repeatedNumbers } from "./numbers.js";
-import { describeInvalid } from "./options.js";
 import { openScoreTable, type ScoreTable } from "./score-table.js";
 import { makeWorkFolder } from "./work-folder.js";
 

@@ -1,5 +1,4 @@
 import { z } from "zod";
-import { messageOf, UserError } from "../core/errors.js";
 
 const memoryLimit = z.string().regex(/^\d+(\.\d+)?\s*([KMGT]i?B)$/i, "a size such as 2GB");
 
@@ -57,22 +56,3 @@ export const selectOptionsSchema = z
   });
 export type SelectOptions = Readonly<z.input<typeof selectOptionsSchema>>;
 export type ResolvedSelectOptions = z.output<typeof selectOptionsSchema>;
-
-/** @throws UserError naming every option that is wrong. */
-export function parseOptions<S extends z.ZodType>(schema: S, options: unknown): z.output<S> {
-  const parsed = schema.safeParse(options);
-  if (parsed.success) return parsed.data;
-  throw new UserError({
-    code: "selection-options",
-    what: "The selection's options are wrong",
-    got: describeInvalid(parsed.error),
-  });
-}
-
-/** Why a value was refused, on one line. */
-export function describeInvalid(thrown: unknown): string {
-  if (!(thrown instanceof z.ZodError)) return messageOf(thrown);
-  return thrown.issues
-    .map(({ path, message }) => (path.length === 0 ? message : `${path.join(".")}: ${message}`))
-    .join("; ");
-}

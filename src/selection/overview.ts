@@ -1,8 +1,9 @@
 import { messageOf, UserError } from "../core/errors.js";
+import { parseOptions } from "../core/invalid.js";
 import { parsedField, resolveData } from "./data.js";
 import { readDataLines } from "./data-lines.js";
 import { groupLabel } from "./groups.js";
-import { parseOptions, type RankOptions, rankOptionsSchema } from "./options.js";
+import { type RankOptions, rankOptionsSchema } from "./options.js";
 import { openRanking, type Ranking } from "./ranking.js";
 import { makeWorkFolder } from "./work-folder.js";
 

@@ -1,9 +1,10 @@
 import { describeProblem, UserError } from "../core/errors.js";
+import { parseOptions } from "../core/invalid.js";
 import { formatCount, plural } from "../core/units.js";
 import { type CheckReport, checkTable } from "./check.js";
 import { type DataFiles, loadDataTokens, resolveData } from "./data.js";
 import { chooseGroups, type Grouping, groupFieldsOf } from "./groups.js";
-import { parseOptions, type RankOptions, type ResolvedRankOptions, rankOptionsSchema } from "./options.js";
+import { type RankOptions, type ResolvedRankOptions, rankOptionsSchema } from "./options.js";
 import { openScoreTable, type ScoreTable } from "./score-table.js";
 import { makeWorkFolder } from "./work-folder.js";
 

@@ -1,9 +1,9 @@
-import { readdir, readFile, stat } from "node:fs/promises";
+import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { systemCodeOf, UserError } from "../core/errors.js";
-import { type Run, runFolder, runSchema, shardIndexOf } from "../formats/run-folder.js";
+import { type Run, runFolder, shardIndexOf } from "../formats/run-folder.js";
+import { readRun } from "../formats/run-json.js";
 import { type Database, type DatabaseOptions, openDatabase, quote } from "./duckdb.js";
-import { describeInvalid } from "./options.js";
 
 /**
  * The score rows of a folder, in a database:
@@ -59,22 +59,8 @@ export async function openScoreTable(folder: string, options: ScoreTableOptions)
 }
 
 /** Python's order of strings: by code point, where JavaScript's is by UTF-16 unit. */
-export function byCodePoint(a: string, b: string): number {
+function byCodePoint(a: string, b: string): number {
   return Buffer.compare(Buffer.from(a), Buffer.from(b));
-}
-
-async function readRun(folder: string): Promise<Run | null> {
-  const path = runFolder.runJson(folder);
-  try {
-    return runSchema.parse(JSON.parse(await readFile(path, "utf8")));
-  } catch (thrown) {
-    if (systemCodeOf(thrown) === "ENOENT") return null;
-    if (systemCodeOf(thrown) === "ENOTDIR") throw noFolder(folder, "a file");
-    throw new UserError(
-      { code: "run-json", what: "The run's description cannot be read", where: path, got: describeInvalid(thrown) },
-      { cause: thrown },
-    );
-  }
 }
 
 async function runFiles(folder: string): Promise<readonly ScoreFile[]> {

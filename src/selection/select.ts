@@ -1,9 +1,10 @@
 import { mkdir, readdir, rename, rm, rmdir, writeFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { systemCodeOf, UserError } from "../core/errors.js";
+import { parseOptions } from "../core/invalid.js";
 import { writeSelected, writeSorted } from "./export.js";
 import { groupLabel } from "./groups.js";
-import { parseOptions, type ResolvedSelectOptions, type SelectOptions, selectOptionsSchema } from "./options.js";
+import { type ResolvedSelectOptions, type SelectOptions, selectOptionsSchema } from "./options.js";
 import { type Plan, planSelection, type Unit } from "./plan.js";
 import { openRanking, type Ranking } from "./ranking.js";
 

@@ -1,0 +1,47 @@
+/** `docs/formats.md` names every code and every field. */
+import { readFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import { runSchema, shardEndSchema } from "#ladm/formats/run-folder.js";
+import { problemCodes, readSources } from "./source-rules.js";
+
+const page = readFileSync(new URL("../../docs/formats.md", import.meta.url), "utf8");
+/** First cells of the tables of its sections on codes. */
+const documented = page
+  .split(/^## /m)
+  .filter((section) => /^\w+ codes/.test(section))
+  .flatMap((section) => [...section.matchAll(/^\| `([^`]+)` \|/gm)])
+  .flatMap(([, code]) => code ?? []);
+
+describe("docs/formats.md", () => {
+  const codes = [...new Set(readSources().flatMap(problemCodes))].sort();
+
+  it("is held against all codes: plain, conditional, by argument, by default and by name", () => {
+    for (const code of ["row-not-json", "out-of-memory", "data-missing", "bad-input-ids", "too-short"]) {
+      expect(codes).toContain(code);
+    }
+  });
+
+  it("has every code of the sources in a table, and no other", () => {
+    expect([...new Set(documented)].sort()).toEqual(codes);
+  });
+
+  it("names every field of run.json and of an end record", () => {
+    const { configuration } = runSchema.shape;
+    const fields = [runSchema, configuration, configuration.shape.model, shardEndSchema].flatMap((schema) =>
+      Object.keys(schema.shape),
+    );
+    expect(fields.filter((field) => !page.includes(`\`${field}\``))).toEqual([]);
+  });
+});
+
+describe("the reading of codes fails loudly", () => {
+  it("on a form that it does not know", () => {
+    expect(() => problemCodes({ path: "a.ts", text: "const p = { code: a + b };" })).toThrow("a.ts: a code");
+  });
+
+  it("and follows names through calls", () => {
+    const text =
+      'const make = (code: string, x = 1) => ({ code }); const late = ok ? "b-c" : "d"; make("a"); make(late);';
+    expect(problemCodes({ path: "a.ts", text }).toSorted()).toEqual(["a", "b-c", "d"]);
+  });
+});
