@@ -98,7 +98,7 @@ export const runSchema = z.strictObject({
   configuration: runConfigurationSchema,
   /** Rows of all data files together. */
   rows: count,
-  /** As given; not compared. */
+  /** Absolute; not compared. */
   paths: z.strictObject({ model: z.string(), data: z.array(z.string()) }),
   /** Of `ladm`, Node and the engine; a difference warns. */
   versions: z.record(z.string(), z.string()),

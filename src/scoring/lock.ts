@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { readFile, rm, stat, utimes } from "node:fs/promises";
+import { link, readFile, rename, rm, stat, utimes } from "node:fs/promises";
 import { hostname } from "node:os";
 import { z } from "zod";
 import { systemCodeOf, UserError } from "../core/errors.js";
@@ -23,9 +23,8 @@ export async function holdLock(path: string): Promise<() => Promise<void>> {
   if (!(await create(path, own))) {
     const other = await readHolder(path);
     if (other !== null && (await isAlive(path, other))) throw held(path, other);
-    await rm(path, { force: true });
-    // Somebody else may have taken it over in between.
-    if (!(await create(path, own))) throw held(path, await readHolder(path));
+    const removed = await removeStale(path, other);
+    if (!removed || !(await create(path, own))) throw held(path, await readHolder(path));
   }
   const heartbeat = setInterval(() => void touch(path), HEARTBEAT_MS);
   heartbeat.unref();
@@ -33,6 +32,25 @@ export async function holdLock(path: string): Promise<() => Promise<void>> {
     clearInterval(heartbeat);
     if ((await readHolder(path))?.token === own.token) await rm(path, { force: true });
   };
+}
+
+/**
+ * Takes a dead holder's lock away. Moved aside first: another process may have done the same and hold the path by now, and then
+ * what was moved is put back.
+ * @returns false when somebody else holds it
+ */
+async function removeStale(path: string, dead: Holder | null): Promise<boolean> {
+  const aside = `${path}.${randomUUID()}`;
+  try {
+    await rename(path, aside);
+  } catch (error) {
+    if (systemCodeOf(error) === "ENOENT") return true;
+    throw error;
+  }
+  const isDead = (await readHolder(aside))?.token === dead?.token;
+  if (!isDead) await link(aside, path).catch(() => undefined);
+  await rm(aside, { force: true });
+  return isDead;
 }
 
 function create(path: string, holder: Holder): Promise<boolean> {

@@ -1,4 +1,5 @@
 import { readFile } from "node:fs/promises";
+import { resolve } from "node:path";
 import { z } from "zod";
 import { describeProblem, type Problem, UserError } from "../core/errors.js";
 import { fingerprintFile } from "../core/fingerprint.js";
@@ -203,7 +204,7 @@ async function openRun(
   });
   if (survey === null) return null;
   if (survey.rows === 0) throw noRows(options.data);
-  const paths = { model: options.model, data: [...options.data] };
+  const paths = { model: resolve(options.model), data: options.data.map((path) => resolve(path)) };
   const run = await claimRunFolder(options.out, { format: 1, configuration, rows: survey.rows, paths, versions });
   return { run, warnings: [] };
 }

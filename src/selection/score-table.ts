@@ -113,7 +113,14 @@ async function list(folder: string): Promise<string[]> {
 }
 
 function noFolder(folder: string, got: string): UserError {
-  return new UserError({ code: "no-run", what: "There is no such folder of scores", where: folder, got });
+  return new UserError({
+    code: "no-run",
+    what: "There is no such folder of scores",
+    where: folder,
+    got,
+    allowed: "a run folder, or a folder of part*-score.json files",
+    fix: "Give the folder that `ladm score --out` wrote.",
+  });
 }
 
 const SCORE_COLUMNS = { index: "BIGINT", chunked_index: "BIGINT", score: "DOUBLE", row: "BIGINT" };
