@@ -16,7 +16,6 @@ export {
   type RunHooks,
   type RunPlan,
   type RunSummary,
-  type ScoreRunOptions,
   scoreRun,
 } from "./scoring/score-run.js";
 export { type Outcome, openScorer, type Scorer, type ScorerInput, type ScorerOptions } from "./scoring/scorer.js";

@@ -1,46 +1,20 @@
-import { readFile } from "node:fs/promises";
-import { resolve } from "node:path";
-import { z } from "zod";
-import { describeProblem, type Problem, UserError } from "../core/errors.js";
-import { fingerprintFile } from "../core/fingerprint.js";
+import { type Problem, UserError } from "../core/errors.js";
 import { parseOptions } from "../core/invalid.js";
 import type { Sample, UnscoredRow } from "../core/records.js";
-import { VERSION } from "../core/version.js";
+import { formatBytes } from "../core/units.js";
 import { readDocuments } from "../corpus/documents.js";
+import { badRow } from "../corpus/rows.js";
 import { tokenizeSamples } from "../corpus/samples.js";
-import { surveyData } from "../corpus/survey.js";
+import type { DataSurvey } from "../corpus/survey.js";
 import { openTokenizer, type Tokenizer } from "../corpus/tokenizer.js";
 import { checkDataFiles } from "../formats/lines.js";
-import { type Run, type RunConfiguration, runFolder } from "../formats/run-folder.js";
-import { readRun } from "../formats/run-json.js";
+import { type Run, runFolder } from "../formats/run-folder.js";
 import { holdLock } from "./lock.js";
 import { estimateMemory } from "./memory.js";
-import { changedVersions, claimRunFolder, makeRunFolder, refuseAnotherRun } from "./run-folder.js";
-import { prepareScorer, type Scorer, scorerSchema, TOO_SHORT, tokenizerMissing } from "./scorer.js";
+import { openRun } from "./open-run.js";
+import { columnsOf, type ResolvedRunOptions, type ScoreRunOptions, scoreRunSchema } from "./run-options.js";
+import { prepareScorer, type Scorer, TOO_SHORT } from "./scorer.js";
 import { readShardEnd, Shard, type ShardCounts } from "./shard.js";
-
-const positive = z.number().int().positive();
-
-const scoreRunSchema = scorerSchema
-  .omit({ keepHeads: true })
-  .extend({
-    /** JSON-lines files, plain, gzip or zstd; rows count over all of them in this order. */
-    data: z.array(z.string().min(1)).min(1).readonly(),
-    /** The run folder. */
-    out: z.string().min(1),
-    keep: z.enum(["none", "layers", "pairs", "heads"]).default("layers"),
-    textColumn: z.string().min(1).default("text"),
-    idColumn: z.string().min(1).default("id"),
-    /** Score the first so many rows of the data only. */
-    limit: positive.optional(),
-    numShards: positive.default(1),
-    shardIndex: z.number().int().nonnegative().default(0),
-    /** Stop at the first bad row. */
-    strict: z.boolean().default(false),
-  })
-  .refine(({ shardIndex, numShards }) => shardIndex < numShards, "shardIndex must be less than numShards");
-export type ScoreRunOptions = Readonly<z.input<typeof scoreRunSchema>>;
-type ResolvedOptions = z.output<typeof scoreRunSchema>;
 
 /** What is known before the first sample is scored. */
 export interface RunPlan {
@@ -101,8 +75,10 @@ export async function scoreRun(options: ScoreRunOptions, hooks: RunHooks = {}): 
   const { data, out, keep, textColumn, idColumn, limit, numShards, shardIndex, strict, ...scorerOptions } = resolved;
   const scorer = await prepareScorer({ ...scorerOptions, keepHeads: keep === "heads" });
   try {
-    const tokenizer = await openTokenizerOf(scorer);
-    const opened = await openRun(resolved, scorer, tokenizer, hooks);
+    const { tokenizerFile } = scorer.checkpoint;
+    const tokenizer = tokenizerFile === null ? null : await openTokenizer(tokenizerFile);
+    const onSurvey = (soFar: DataSurvey) => emit({ kind: "survey", ...soFar });
+    const opened = await openRun(resolved, scorer, tokenizer, { onSurvey, signal: hooks.signal });
     if (opened === null) return NOTHING_BEGUN;
     const { run, warnings } = opened;
     const unlock = await holdLock(runFolder.lock(out, shardIndex));
@@ -147,7 +123,7 @@ async function endShard({ shard, shardRows, options }: ShardJob, limit: number |
 }
 
 interface ShardJob {
-  readonly options: ResolvedOptions;
+  readonly options: ResolvedRunOptions;
   readonly scorer: Scorer;
   readonly tokenizer: Tokenizer | null;
   readonly shard: Shard;
@@ -160,89 +136,8 @@ export function rowsOfShard(rows: number, numShards: number, shardIndex: number)
   return Math.max(0, Math.ceil((rows - shardIndex) / numShards));
 }
 
-async function openTokenizerOf(scorer: Scorer): Promise<Tokenizer | null> {
-  const { tokenizerFile } = scorer.checkpoint;
-  return tokenizerFile === null ? null : openTokenizer(tokenizerFile);
-}
-
 /** What an interrupt leaves while the data is counted. */
 const NOTHING_BEGUN: RunSummary = { scored: 0, unscored: 0, bad: 0, finished: false, shardRows: 0 };
-
-/**
- * The run in the folder, made now or found there; the data is counted only when no process has done so before.
- * @returns null when it was interrupted
- */
-async function openRun(
-  options: ResolvedOptions,
-  scorer: Scorer,
-  tokenizer: Tokenizer | null,
-  { onEvent, signal }: RunHooks,
-): Promise<{ readonly run: Run; readonly warnings: readonly string[] } | null> {
-  const configuration = await configurationOf(options, scorer, tokenizer);
-  const versions = { ladm: VERSION, node: process.versions.node, "onnxruntime-node": await engineVersion() };
-  const there = await readRun(options.out);
-  if (there !== null) {
-    refuseAnotherRun(options.out, there.configuration, configuration);
-    const changed = changedVersions(there.versions, versions);
-    const warnings = changed.map(
-      (name) => `the run was begun with another version of ${name}: ${there.versions[name] ?? "unknown"}`,
-    );
-    return { run: there, warnings };
-  }
-  if (tokenizer === null) await refuseTextsWithoutTokenizer(options, scorer);
-  // Before the data is counted, which may take long.
-  await makeRunFolder(options.out, options);
-  const survey = await surveyData(options.data, {
-    ...columnsOf(options),
-    onProgress: (soFar) => {
-      signal?.throwIfAborted();
-      onEvent?.({ kind: "survey", ...soFar });
-    },
-  }).catch((error: unknown) => {
-    if (signal?.aborted === true) return null;
-    throw error;
-  });
-  if (survey === null) return null;
-  if (survey.rows === 0) throw noRows(options.data);
-  const paths = { model: resolve(options.model), data: options.data.map((path) => resolve(path)) };
-  const run = await claimRunFolder(options.out, { format: 1, configuration, rows: survey.rows, paths, versions });
-  return { run, warnings: [] };
-}
-
-async function configurationOf(
-  options: ResolvedOptions,
-  { checkpoint, maxLength, layers }: Scorer,
-  tokenizer: Tokenizer | null,
-): Promise<RunConfiguration> {
-  const { definition, attnChunkSize, dAfs, dCds, ablation, keep, numShards, textColumn, idColumn } = options;
-  return {
-    model: { family: checkpoint.config.family, fingerprint: checkpoint.fingerprint },
-    tokenizer: tokenizer?.fingerprint ?? null,
-    data: await Promise.all(options.data.map(fingerprintFile)),
-    textColumn,
-    idColumn,
-    maxLength,
-    definition,
-    attnChunkSize,
-    dAfs,
-    dCds,
-    ablation,
-    layers: [...layers],
-    keep,
-    numShards,
-  };
-}
-
-const columnsOf = ({ textColumn, idColumn }: ResolvedOptions) => ({ textColumn, idColumn });
-
-/** @throws UserError when the first readable row is a text */
-async function refuseTextsWithoutTokenizer(options: ResolvedOptions, scorer: Scorer): Promise<void> {
-  for await (const row of readDocuments(options.data, columnsOf(options))) {
-    if (!("content" in row)) continue;
-    if ("text" in row.content) throw tokenizerMissing(scorer.checkpoint.directory);
-    return;
-  }
-}
 
 const PREVIEW_ROWS = 4;
 
@@ -258,6 +153,7 @@ async function planShard(job: ShardJob, run: Run, warnings: readonly string[]): 
       if (lengths.length === PREVIEW_ROWS) break;
     }
   }
+  const memoryBytes = estimateMemory(scorer.checkpoint, scorer.maxLength).totalBytes;
   const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
   return {
     out: options.out,
@@ -272,13 +168,22 @@ async function planShard(job: ShardJob, run: Run, warnings: readonly string[]): 
       lengths.length === 0
         ? null
         : { scored: mean(lengths.map((l) => l.scored)), document: mean(lengths.map((l) => l.document)) },
-    memoryBytes: estimateMemory(scorer.checkpoint, scorer.maxLength).totalBytes,
-    warnings: [...warnings, ...(options.threads > scorer.threads ? [tooManyThreads(options, scorer)] : [])],
+    memoryBytes,
+    warnings: [...warnings, ...machineWarnings(options, scorer, memoryBytes)],
   };
 }
 
-function tooManyThreads(options: ResolvedOptions, scorer: Scorer): string {
-  return `--threads ${options.threads} is more than this machine has cores: ${scorer.threads} are used`;
+function machineWarnings(options: ResolvedRunOptions, scorer: Scorer, memoryBytes: number): string[] {
+  const { threads } = scorer;
+  const available = process.availableMemory();
+  return [
+    ...(options.threads > threads
+      ? [`--threads ${options.threads} is more than this machine has cores: ${threads} are used`]
+      : []),
+    ...(memoryBytes > available
+      ? [`a whole window takes about ${formatBytes(memoryBytes)} of memory, and ${formatBytes(available)} are free`]
+      : []),
+  ];
 }
 
 /** What this shard still has to write, in the order of the data. */
@@ -339,9 +244,8 @@ async function scoreSample(scorer: Scorer, sample: Sample): Promise<RowOutcome> 
   return outcome.score === null ? unscoredRow(sample, outcome.problem) : outcome;
 }
 
-function unscoredRow({ index, row, id, meta, file, line }: Sample, problem: Problem): UnscoredRow {
-  const message = describeProblem({ ...problem, where: `${file}:${line}` });
-  return { index, row, id, meta, bad: problem.code !== TOO_SHORT, reason: { code: problem.code, message, file, line } };
+function unscoredRow(sample: Sample, problem: Problem): UnscoredRow {
+  return { ...badRow(sample, problem), bad: problem.code !== TOO_SHORT };
 }
 
 function eventOf(outcome: RowOutcome) {
@@ -359,26 +263,4 @@ function strictError({ reason }: UnscoredRow): UserError {
     what: `Stopped at a bad row (--strict): ${reason.message}`,
     fix: "Mend the row, or leave --strict away: bad rows are then reported and the run goes on.",
   });
-}
-
-function noRows(data: readonly string[]): UserError {
-  return new UserError({
-    code: "no-rows",
-    what: "The data holds no rows",
-    where: data.join(", "),
-    got: "no line, or blank ones",
-    allowed: "one JSON object a line",
-    fix: "Check the paths.",
-  });
-}
-
-/** As installed; read, not loaded. */
-async function engineVersion(): Promise<string> {
-  try {
-    const text = await readFile(new URL(import.meta.resolve("onnxruntime-node/package.json")), "utf8");
-    const value: unknown = JSON.parse(text);
-    return typeof value === "object" && value !== null && "version" in value ? String(value.version) : "unknown";
-  } catch {
-    return "not installed";
-  }
 }

@@ -48,7 +48,7 @@ export function tinyTensors(dtype = "F32", prefix = "model."): Map<string, Entry
 const WIDTHS: Readonly<Record<string, number>> = { F64: 8, F32: 4, F16: 2, BF16: 2, F8_E4M3: 1, I8: 1 };
 
 /** The header of a whole, valid file. */
-export function headerOf(entries: Entries): Record<string, unknown> {
+function headerOf(entries: Entries): Record<string, unknown> {
   let end = 0;
   const header: Record<string, unknown> = { __metadata__: { format: "pt" } };
   for (const [name, { dtype, shape }] of entries) {

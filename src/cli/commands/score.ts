@@ -1,7 +1,8 @@
 import { buildCommand } from "@stricli/core";
 import { EXIT, UserError } from "../../core/errors.js";
 import { formatCount, plural } from "../../core/units.js";
-import type { RunSummary, ScoreRunOptions } from "../../scoring/score-run.js";
+import type { ScoreRunOptions } from "../../scoring/run-options.js";
+import type { RunSummary } from "../../scoring/score-run.js";
 import type { LadmContext } from "../context.js";
 import { countFlag, filesFlag, requiredTextFlag, switchFlag, textFlag } from "../flags.js";
 import { usableCores } from "../machine.js";
@@ -130,7 +131,7 @@ EXIT CODE
 });
 
 /** `0-3,7` → 0, 1, 2, 3, 7. */
-export function parseLayers(input: string): readonly number[] {
+function parseLayers(input: string): readonly number[] {
   return input.split(",").flatMap((part) => {
     const match = /^(\d{1,6})(?:-(\d{1,6}))?$/.exec(part.trim());
     const first = Number(match?.[1]);

@@ -1,0 +1,115 @@
+import { readFile } from "node:fs/promises";
+import { resolve } from "node:path";
+import { UserError } from "../core/errors.js";
+import { fingerprintFile } from "../core/fingerprint.js";
+import { VERSION } from "../core/version.js";
+import { readDocuments } from "../corpus/documents.js";
+import { type DataSurvey, surveyData } from "../corpus/survey.js";
+import type { Tokenizer } from "../corpus/tokenizer.js";
+import type { Run, RunConfiguration } from "../formats/run-folder.js";
+import { readRun } from "../formats/run-json.js";
+import { changedVersions, claimRunFolder, makeRunFolder, refuseAnotherRun } from "./run-folder.js";
+import { columnsOf, type ResolvedRunOptions } from "./run-options.js";
+import { type Scorer, tokenizerMissing } from "./scorer.js";
+
+export interface OpenRunHooks {
+  /** Called now and then while the data is counted. */
+  readonly onSurvey: (soFar: DataSurvey) => void;
+  readonly signal: AbortSignal | undefined;
+}
+
+/**
+ * The run in the folder, made now or found there; the data is counted only when no process has done so before.
+ * @returns null when it was interrupted
+ */
+export async function openRun(
+  options: ResolvedRunOptions,
+  scorer: Scorer,
+  tokenizer: Tokenizer | null,
+  { onSurvey, signal }: OpenRunHooks,
+): Promise<{ readonly run: Run; readonly warnings: readonly string[] } | null> {
+  const configuration = await configurationOf(options, scorer, tokenizer);
+  const versions = { ladm: VERSION, node: process.versions.node, "onnxruntime-node": await engineVersion() };
+  const there = await readRun(options.out);
+  if (there !== null) {
+    refuseAnotherRun(options.out, there.configuration, configuration);
+    const changed = changedVersions(there.versions, versions);
+    const warnings = changed.map(
+      (name) => `the run was begun with another version of ${name}: ${there.versions[name] ?? "unknown"}`,
+    );
+    return { run: there, warnings };
+  }
+  if (tokenizer === null) await refuseTextsWithoutTokenizer(options, scorer);
+  // Before the data is counted, which may take long.
+  await makeRunFolder(options.out, options);
+  const survey = await surveyData(options.data, {
+    ...columnsOf(options),
+    onProgress: (soFar) => {
+      signal?.throwIfAborted();
+      onSurvey(soFar);
+    },
+  }).catch((error: unknown) => {
+    if (signal?.aborted === true) return null;
+    throw error;
+  });
+  if (survey === null) return null;
+  if (survey.rows === 0) throw noRows(options.data);
+  const paths = { model: resolve(options.model), data: options.data.map((path) => resolve(path)) };
+  const run = await claimRunFolder(options.out, { format: 1, configuration, rows: survey.rows, paths, versions });
+  return { run, warnings: [] };
+}
+
+async function configurationOf(
+  options: ResolvedRunOptions,
+  { checkpoint, maxLength, layers }: Scorer,
+  tokenizer: Tokenizer | null,
+): Promise<RunConfiguration> {
+  const { definition, attnChunkSize, dAfs, dCds, ablation, keep, numShards, textColumn, idColumn } = options;
+  return {
+    model: { family: checkpoint.config.family, fingerprint: checkpoint.fingerprint },
+    tokenizer: tokenizer?.fingerprint ?? null,
+    data: await Promise.all(options.data.map(fingerprintFile)),
+    textColumn,
+    idColumn,
+    maxLength,
+    definition,
+    attnChunkSize,
+    dAfs,
+    dCds,
+    ablation,
+    layers: [...layers],
+    keep,
+    numShards,
+  };
+}
+
+/** @throws UserError when the first readable row is a text */
+async function refuseTextsWithoutTokenizer(options: ResolvedRunOptions, scorer: Scorer): Promise<void> {
+  for await (const row of readDocuments(options.data, columnsOf(options))) {
+    if (!("content" in row)) continue;
+    if ("text" in row.content) throw tokenizerMissing(scorer.checkpoint.directory);
+    return;
+  }
+}
+
+function noRows(data: readonly string[]): UserError {
+  return new UserError({
+    code: "no-rows",
+    what: "The data holds no rows",
+    where: data.join(", "),
+    got: "no line, or blank ones",
+    allowed: "one JSON object a line",
+    fix: "Check the paths.",
+  });
+}
+
+/** As installed; read, not loaded. */
+async function engineVersion(): Promise<string> {
+  try {
+    const text = await readFile(new URL(import.meta.resolve("onnxruntime-node/package.json")), "utf8");
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" && value !== null && "version" in value ? String(value.version) : "unknown";
+  } catch {
+    return "not installed";
+  }
+}

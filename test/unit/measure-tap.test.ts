@@ -1,0 +1,191 @@
+/** What the graph computes of random queries and keys, against the float64 loops; and how far wrong formulas are off. */
+import { tmpdir } from "node:os";
+import { VERSION } from "#ladm/core/version.js";
+import type { SpanGrid } from "#ladm/core/records.js";
+import { float32Tensor } from "#ladm/core/tensor.js";
+import { Engine } from "#ladm/engine/engine.js";
+import type { SpanSettings } from "#ladm/measure/definition.js";
+import { DEFINITIONS } from "#ladm/measure/definitions/index.js";
+import { type AttentionInputs, pairScoreLoops } from "#ladm/measure/loops.js";
+import { PairScoreTap } from "#ladm/measure/tap.js";
+import { GraphBuilder } from "#ladm/onnx/builder.js";
+import { encodeModel } from "#ladm/onnx/encode.js";
+import { describe, expect, test } from "vitest";
+
+/** Relative. */
+const TOLERANCE = 1e-5;
+
+interface Case {
+  readonly definition: "reference" | "paper";
+  readonly heads: readonly [query: number, key: number];
+  readonly headDim: number;
+  readonly settings: SpanSettings;
+  readonly lengths: readonly number[];
+}
+
+const spans = (attnChunkSize: number, dAfs: number, dCds: number): SpanSettings => ({ attnChunkSize, dAfs, dCds });
+const CASES: readonly Case[] = [
+  { definition: "reference", heads: [4, 4], headDim: 16, settings: spans(16, 2, 2), lengths: [256, 161, 200] },
+  { definition: "reference", heads: [4, 2], headDim: 8, settings: spans(16, 1, 3), lengths: [128, 255] },
+  { definition: "reference", heads: [6, 1], headDim: 10, settings: spans(12, 2, 1), lengths: [200] },
+  { definition: "reference", heads: [3, 3], headDim: 6, settings: spans(5, 3, 2), lengths: [123, 71] },
+  { definition: "reference", heads: [2, 1], headDim: 64, settings: spans(32, 4, 4), lengths: [700] },
+  { definition: "reference", heads: [2, 2], headDim: 2, settings: spans(1, 4, 4), lengths: [40] },
+  { definition: "paper", heads: [4, 4], headDim: 16, settings: spans(8, 1, 1), lengths: [160, 167] },
+  { definition: "paper", heads: [4, 2], headDim: 12, settings: spans(8, 4, 4), lengths: [201] },
+  { definition: "paper", heads: [3, 1], headDim: 6, settings: spans(7, 2, 3), lengths: [150] },
+  { definition: "paper", heads: [1, 1], headDim: 100, settings: spans(4, 3, 2), lengths: [99] },
+];
+
+/** The same numbers each time. */
+function randomNumbers(count: number, seed: number): Float32Array {
+  let state = seed;
+  return Float32Array.from({ length: count }, () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return (state / 2 ** 31 - 1) * 2;
+  });
+}
+
+function randomInputs({ heads: [headCount, keyValueHeadCount], headDim }: Case, length: number): AttentionInputs {
+  return {
+    query: randomNumbers(length * headCount * headDim, 1),
+    key: randomNumbers(length * keyValueHeadCount * headDim, 2),
+    headCount,
+    keyValueHeadCount,
+    headDim,
+  };
+}
+
+/** `[pair]`, or `[head, pair]`, from a graph that is a tap and nothing else. */
+async function tapped(given: Case, keepHeads: boolean): Promise<readonly Float32Array[]> {
+  const { heads, headDim, settings } = given;
+  const [headCount, keyValueHeadCount] = heads;
+  const definition = DEFINITIONS[given.definition];
+  const builder = new GraphBuilder("tap");
+  const options = { definition, settings, headCount, keyValueHeadCount, headDim, keepHeads };
+  const tap = new PairScoreTap(builder, options);
+  const query = builder.input("query", "float32", ["L", headCount, headDim]);
+  const key = builder.input("key", "float32", ["L", keyValueHeadCount, headDim]);
+  tap.tap(builder, { layer: 0, query, key });
+  const engine = new Engine({ model: encodeModel(builder.build(), VERSION), weightsDirectory: tmpdir(), threads: 2 });
+  try {
+    const found: Float32Array[] = [];
+    for (const length of given.lengths) {
+      const inputs = randomInputs(given, length);
+      const grid = definition.grid(length, settings);
+      const outputs = await engine.run({
+        ...tap.inputs(grid),
+        query: float32Tensor(inputs.query, [length, headCount, headDim]),
+        key: float32Tensor(inputs.key, [length, keyValueHeadCount, headDim]),
+      });
+      found.push(tap.collect(outputs, grid, [0]).values);
+    }
+    return found;
+  } finally {
+    await engine.close();
+  }
+}
+
+const mean = (heads: readonly Float64Array[]): number[] =>
+  Array.from(heads[0] ?? [], (_, pair) => heads.reduce((sum, head) => sum + (head[pair] ?? 0), 0) / heads.length);
+
+/** Largest |got - want| / |want|. */
+function worst(got: ArrayLike<number>, want: ArrayLike<number>): number {
+  expect(got.length).toBe(want.length);
+  expect(got.length).toBeGreaterThan(0);
+  const off = Array.from(want, (value, at) => Math.abs((got[at] ?? Number.NaN) - value) / Math.abs(value));
+  return Math.max(...off);
+}
+
+describe.each(CASES)("$definition, heads $heads of $headDim, spans $settings, lengths $lengths", (given) => {
+  const definition = DEFINITIONS[given.definition];
+
+  test.each([false, true])("heads apart: %s", async (keepHeads) => {
+    const found = await tapped(given, keepHeads);
+    for (const [at, length] of given.lengths.entries()) {
+      const heads = pairScoreLoops(
+        randomInputs(given, length),
+        definition.grid(length, given.settings),
+        definition.ownSpan,
+      );
+      expect(heads).toHaveLength(given.heads[0]);
+      const want = keepHeads ? heads.flatMap((head) => [...head]) : mean(heads);
+      expect(worst(found[at] ?? [], want), `${length} tokens`).toBeLessThan(TOLERANCE);
+    }
+  });
+});
+
+describe("wrong formulas miss", () => {
+  const given: Case = { definition: "reference", heads: [4, 2], headDim: 8, settings: spans(16, 2, 2), lengths: [250] };
+  const length = 250;
+  const inputs = randomInputs(given, length);
+  const grid = DEFINITIONS.reference.grid(length, given.settings);
+
+  interface Formula {
+    /** Keys of the softmax, [0, end), of row `row` of the query span at `start`. */
+    readonly keyEnd?: (start: number, row: number) => number;
+    readonly scale?: number;
+    readonly keyHead?: (head: number) => number;
+  }
+
+  /** The loops again, with what may be wrong as a parameter. */
+  function pairScores(formula: Formula, { queries, spanLength }: SpanGrid = grid): number[] {
+    const { query, key, headCount, keyValueHeadCount, headDim } = inputs;
+    const {
+      keyEnd = (start) => start,
+      scale = 1 / Math.sqrt(headDim),
+      keyHead = (head) => Math.floor(head / 2),
+    } = formula;
+    const scores: number[] = [];
+    for (const { start, keys } of queries) {
+      const focus = keys.map(() => 0);
+      for (let head = 0; head < headCount; head++) {
+        for (let row = start; row < start + spanLength; row++) {
+          const weights = Array.from({ length: keyEnd(start, row) }, (_, t) => {
+            let dot = 0;
+            for (let d = 0; d < headDim; d++) {
+              const q = query[(row * headCount + head) * headDim + d] ?? 0;
+              dot += q * (key[(t * keyValueHeadCount + keyHead(head)) * headDim + d] ?? 0);
+            }
+            return Math.exp(dot * scale);
+          });
+          const total = weights.reduce((sum, weight) => sum + weight, 0);
+          for (const [k, first] of keys.entries()) {
+            const mass = weights.slice(first, first + spanLength).reduce((sum, weight) => sum + weight, 0);
+            focus[k] = (focus[k] ?? 0) + mass / total / headCount;
+          }
+        }
+      }
+      scores.push(...focus);
+    }
+    return scores;
+  }
+
+  test("the right one is met", async () => {
+    const [found = []] = await tapped(given, false);
+    expect(worst(found, pairScores({}))).toBeLessThan(TOLERANCE);
+  });
+
+  test.each<[string, Formula]>([
+    ["softmax over all keys of the sample", { keyEnd: () => length }],
+    ["the own span among the keys", { keyEnd: (start) => start + given.settings.attnChunkSize }],
+    ["the own span causally among the keys", { keyEnd: (_start, row) => row + 1 }],
+    ["one key too few", { keyEnd: (start) => start - 1 }],
+    ["no 1/sqrt(D)", { scale: 1 }],
+    ["1/D", { scale: 1 / given.headDim }],
+    ["key heads in turn instead of in groups", { keyHead: (head) => head % 2 }],
+    ["the first key head for all", { keyHead: () => 0 }],
+  ])("%s", async (_name, formula) => {
+    const [found = []] = await tapped(given, false);
+    expect(worst(found, pairScores(formula))).toBeGreaterThan(100 * TOLERANCE);
+  });
+
+  test("the paper's own span left out, or not causal", async () => {
+    const paper: Case = { ...given, definition: "paper", settings: spans(8, 1, 1), lengths: [160] };
+    const [found = []] = await tapped(paper, false);
+    const paperGrid = DEFINITIONS.paper.grid(160, paper.settings);
+    const own = randomInputs(paper, 160);
+    expect(worst(found, mean(pairScoreLoops(own, paperGrid, true)))).toBeLessThan(TOLERANCE);
+    expect(worst(found, mean(pairScoreLoops(own, paperGrid, false)))).toBeGreaterThan(100 * TOLERANCE);
+  });
+});
