@@ -33,10 +33,12 @@ export function writePool(path: string, copies: number): number {
   return lines.length;
 }
 
-/** Every file of the run folder by name, but for `run.json`, which holds paths. */
+/** Every file of the run folder by name, but for `run.json`, which holds paths, and for what a kill leaves of one that was not there yet. */
 export function resultsOf(run: string): Readonly<Record<string, string>> {
   const files = readdirSync(run, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
-  const names = files.map((entry) => join(entry.parentPath, entry.name)).filter((path) => !path.endsWith("run.json"));
+  const names = files
+    .map((entry) => join(entry.parentPath, entry.name))
+    .filter((path) => !/run\.json$|\.tmp$/.test(path));
   return Object.fromEntries(names.sort().map((path) => [path.slice(run.length + 1), readFileSync(path, "latin1")]));
 }
 
@@ -62,8 +64,8 @@ export interface Started {
 }
 
 /** `ladm score` as a process of its own. */
-export function startScore(args: readonly string[]): Started {
-  const child = spawn(process.execPath, [MAIN, "score", ...FLAGS, ...args, "--json"], {
+export function startScore(args: readonly string[], flags: readonly string[] = FLAGS): Started {
+  const child = spawn(process.execPath, [MAIN, "score", ...flags, ...args, "--json"], {
     stdio: ["ignore", "pipe", "pipe"],
   });
   let told = 0;

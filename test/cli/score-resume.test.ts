@@ -1,10 +1,10 @@
 /** Which runs may go on in a folder: the same ones, and no others. */
 import { copyFileSync, cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { beforeEach, describe, expect, test } from "vitest";
 import { UserError } from "#ladm/core/errors.js";
 import type { ScoreRunOptions } from "#ladm/scoring/run-options.js";
 import { type RunEvent, scoreRun } from "#ladm/scoring/score-run.js";
-import { beforeEach, describe, expect, test } from "vitest";
 import { temporaryFolder } from "../unit/selection-run.js";
 import { ladm } from "./command-line.js";
 import { DOCUMENTS, FLAGS, MODEL, resultsOf, SETTINGS } from "./score-data.js";

@@ -1,8 +1,8 @@
+import { readdirSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import { readdirSync } from "node:fs";
-import { type RunEvent, scoreRun } from "#ladm/scoring/score-run.js";
 import { expect, test } from "vitest";
+import { type RunEvent, scoreRun } from "#ladm/scoring/score-run.js";
 import { temporaryFolder } from "../unit/selection-run.js";
 import { ladm, parsed } from "./command-line.js";
 import { DOCUMENTS, FLAGS, resultsOf, rowsOf, SETTINGS, startScore, writePool } from "./score-data.js";

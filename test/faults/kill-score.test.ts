@@ -1,8 +1,8 @@
 /** What is left of a run that is killed, and what the same command makes of it. */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { childrenOf, pause, resultsOf, rowsOf, startScore, writePool } from "../cli/score-data.js";
+import { childrenOf, MODEL, pause, resultsOf, rowsOf, startScore, writePool } from "../cli/score-data.js";
 import { temporaryFolder } from "../unit/selection-run.js";
 
 const COPIES = 4;
@@ -19,41 +19,45 @@ async function makePool() {
 
 const random = (below: number) => Math.floor(Math.random() * below);
 
-test.each(["layers", "pairs"])("killed again and again: the same files, with --keep %s", async (keep) => {
-  const { data, rows, undisturbed, run } = await makePool();
-  const args = (out: string) => ["--data", data, "--keep", keep, "--out", out];
-  expect(await startScore(args(undisturbed)).ended).toMatchObject({ code: 3 });
+test.each(["layers", "pairs"])(
+  "killed again and again: the same files, with --keep %s",
+  async (keep) => {
+    const { data, rows, undisturbed, run } = await makePool();
+    const args = (out: string) => ["--data", data, "--keep", keep, "--out", out];
+    expect(await startScore(args(undisturbed)).ended).toMatchObject({ code: 3 });
 
-  let kills = 0;
-  let killsAmongRows = 0;
-  for (let start = 1; start <= MOST_STARTS; start++) {
-    const { child, rows: told, ended } = startScore(args(run));
-    // Every third one before the first row: while loading, counting, opening.
-    if (start % 3 === 0) await pause(random(600));
-    else {
-      await told(1 + random(6));
-      await pause(random(20));
+    let kills = 0;
+    let killsAmongRows = 0;
+    for (let start = 1; start <= MOST_STARTS; start++) {
+      const { child, rows: told, ended } = startScore(args(run));
+      // Every third one before the first row: while loading, counting, opening.
+      if (start % 3 === 0) await pause(random(600));
+      else {
+        await told(1 + random(10));
+        await pause(random(20));
+      }
+      child.kill("SIGKILL");
+      const { code, signal } = await ended;
+      if (signal === null) {
+        expect(code).toBe(3);
+        break;
+      }
+      kills += 1;
+      if (start % 3 !== 0) killsAmongRows += 1;
     }
-    child.kill("SIGKILL");
-    const { code, signal } = await ended;
-    if (signal === null) {
-      expect(code).toBe(3);
-      break;
-    }
-    kills += 1;
-    if (start % 3 !== 0) killsAmongRows += 1;
-  }
-  expect(killsAmongRows).toBeGreaterThan(3);
-  expect(await startScore(args(run)).ended).toMatchObject({ code: 3 });
+    expect(killsAmongRows).toBeGreaterThan(3);
+    expect(await startScore(args(run)).ended).toMatchObject({ code: 3 });
 
-  const [got, want] = [resultsOf(run), resultsOf(undisturbed)];
-  expect(Object.keys(got)).toEqual(Object.keys(want));
-  expect(Object.keys(want).some((name) => name.endsWith(".arrows"))).toBe(keep === "pairs");
-  for (const [name, content] of Object.entries(want))
-    expect(got[name] === content, `${name} after ${kills} kills`).toBe(true);
-  const numbers = [...rowsOf(run), ...rowsOf(run, "unscored")].map(({ row }) => row).sort((a, b) => a - b);
-  expect(numbers).toEqual(Array.from({ length: rows }, (_, row) => row));
-});
+    const [got, want] = [resultsOf(run), resultsOf(undisturbed)];
+    expect(Object.keys(got)).toEqual(Object.keys(want));
+    expect(Object.keys(want).some((name) => name.endsWith(".arrows"))).toBe(keep === "pairs");
+    for (const [name, content] of Object.entries(want))
+      expect(got[name] === content, `${name} after ${kills} kills`).toBe(true);
+    const numbers = [...rowsOf(run), ...rowsOf(run, "unscored")].map(({ row }) => row).sort((a, b) => a - b);
+    expect(numbers).toEqual(Array.from({ length: rows }, (_, row) => row));
+  },
+  180_000,
+);
 
 test("Ctrl-C: exit 130, rows kept, the same command goes on", async () => {
   const { data, rows, undisturbed, run } = await makePool();
@@ -114,14 +118,24 @@ test("the engine's process killed: its row fails with the reason, all others are
   expect(end).toMatchObject({ rows, bad: COPIES + lost.length });
 });
 
-test("an engine whose parent was killed ends soon, in the middle of a sample or not", async () => {
+test("an engine whose parent was killed ends soon, in the middle of a sample that takes long", async () => {
   const { data, run } = await makePool();
-  const { child, rows: told, ended } = startScore(["--data", data, "--out", run]);
-  await told(3);
+  // Two thousand query spans of up to two thousand key spans each.
+  writeFileSync(data, JSON.stringify({ input_ids: Array.from({ length: 4096 }, (_, at) => at % 256) }));
+  const slow = ["--model", MODEL, "--attn-chunk-size", "2", "--d-afs", "1", "--d-cds", "1", "--threads", "1"];
+  const { child, rows: told, ended } = startScore(["--data", data, "--out", run], slow);
+  let over = false;
+  const row = told(1).then(() => {
+    over = true;
+  });
+  while (childrenOf(child.pid ?? 0).length === 0) await pause(20);
   const [engine = 0] = childrenOf(child.pid ?? 0);
+  await pause(1500);
+  expect(over).toBe(false);
   child.kill("SIGKILL");
   await ended;
-  for (let waited = 0; waited < 5000 && isRunning(engine); waited += 50) await pause(50);
+  await row;
+  for (let waited = 0; waited < 3000 && isRunning(engine); waited += 50) await pause(50);
   expect(isRunning(engine)).toBe(false);
 });
 

@@ -1,8 +1,8 @@
 /** A kill, or a power cut, can leave any part of what was being written. */
 import { cpSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { scoreRun } from "#ladm/scoring/score-run.js";
 import { expect, test } from "vitest";
+import { scoreRun } from "#ladm/scoring/score-run.js";
 import { resultsOf, SETTINGS, writePool } from "../cli/score-data.js";
 import { temporaryFolder } from "../unit/selection-run.js";
 

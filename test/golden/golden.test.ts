@@ -4,10 +4,10 @@
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { PairScores } from "#ladm/core/records.js";
 import { type Ablation, aggregate } from "#ladm/measure/aggregate.js";
 import { openScorer, type Scorer } from "#ladm/scoring/scorer.js";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 const DATA = fileURLToPath(new URL("./data/", import.meta.url));
 /** Relative. */
@@ -38,7 +38,7 @@ interface Golden {
 
 const goldens = readdirSync(DATA)
   .filter((file) => file.includes(".chunk"))
-  .map((file): Golden => ({ ...JSON.parse(readFileSync(`${DATA}${file}`, "utf8")), file }));
+  .map((file): Golden => ({ ...(JSON.parse(readFileSync(`${DATA}${file}`, "utf8")) as Omit<Golden, "file">), file }));
 const texts = new Map<string, number[]>(
   (JSON.parse(readFileSync(`${DATA}ids.json`, "utf8")) as { id: string; ids: number[] }[]).map(({ id, ids }) => [
     id,

@@ -1,9 +1,9 @@
 import fc from "fast-check";
+import { describe, expect, test } from "vitest";
 import type { PairScores, SpanGrid } from "#ladm/core/records.js";
 import { aggregate, aggregatedFocus } from "#ladm/measure/aggregate.js";
 import { DEFINITIONS } from "#ladm/measure/definitions/index.js";
 import { pairScoreLoops } from "#ladm/measure/loops.js";
-import { describe, expect, test } from "vitest";
 
 const names = fc.constantFrom("reference" as const, "paper" as const);
 const settings = fc.record({

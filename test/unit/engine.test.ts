@@ -1,10 +1,10 @@
 import { tmpdir } from "node:os";
+import { expect, onTestFinished, test } from "vitest";
 import { EngineError } from "#ladm/core/errors.js";
 import { float32Tensor, int64Tensor } from "#ladm/core/tensor.js";
 import { Engine } from "#ladm/engine/engine.js";
 import { GraphBuilder } from "#ladm/onnx/builder.js";
 import { encodeModel } from "#ladm/onnx/encode.js";
-import { expect, onTestFinished, test } from "vitest";
 
 function open(build: (builder: GraphBuilder) => void): Engine {
   const builder = new GraphBuilder("test");

@@ -1,8 +1,9 @@
 /** What the graph computes of random queries and keys, against the float64 loops; and how far wrong formulas are off. */
 import { tmpdir } from "node:os";
-import { VERSION } from "#ladm/core/version.js";
+import { describe, expect, test } from "vitest";
 import type { SpanGrid } from "#ladm/core/records.js";
 import { float32Tensor } from "#ladm/core/tensor.js";
+import { VERSION } from "#ladm/core/version.js";
 import { Engine } from "#ladm/engine/engine.js";
 import type { SpanSettings } from "#ladm/measure/definition.js";
 import { DEFINITIONS } from "#ladm/measure/definitions/index.js";
@@ -10,7 +11,6 @@ import { type AttentionInputs, pairScoreLoops } from "#ladm/measure/loops.js";
 import { PairScoreTap } from "#ladm/measure/tap.js";
 import { GraphBuilder } from "#ladm/onnx/builder.js";
 import { encodeModel } from "#ladm/onnx/encode.js";
-import { describe, expect, test } from "vitest";
 
 /** Relative. */
 const TOLERANCE = 1e-5;

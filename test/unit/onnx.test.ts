@@ -1,13 +1,13 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { fromBinary } from "@bufbuild/protobuf";
+import { type ModelProto, ModelProtoSchema, TensorProto_DataLocation, TensorProto_DataType } from "onnx-buf";
+import { describe, expect, test } from "vitest";
 import { type Checkpoint, openCheckpoint } from "#ladm/checkpoint/checkpoint.js";
 import { buildDecoder } from "#ladm/decoder/decoder.js";
 import { GraphBuilder, MICROSOFT } from "#ladm/onnx/builder.js";
 import { encodeModel } from "#ladm/onnx/encode.js";
 import { float, int, ints } from "#ladm/onnx/types.js";
-import { type ModelProto, ModelProtoSchema, TensorProto_DataLocation, TensorProto_DataType } from "onnx-buf";
-import { describe, expect, test } from "vitest";
 
 const MODEL = fileURLToPath(new URL("../../examples/tiny-llama", import.meta.url));
 

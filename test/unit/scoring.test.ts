@@ -2,11 +2,11 @@ import { readFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { UserError } from "#ladm/core/errors.js";
 import { aggregate } from "#ladm/measure/aggregate.js";
 import { type RunEvent, scoreRun } from "#ladm/scoring/score-run.js";
 import { openScorer, type ScorerOptions } from "#ladm/scoring/scorer.js";
-import { describe, expect, onTestFinished, test } from "vitest";
 import { CHECKPOINT } from "../cli/command-line.js";
 import { DOCUMENTS, resultsOf, SETTINGS } from "../cli/score-data.js";
 
