@@ -67,14 +67,16 @@ process.on("message", (request: Request) => {
 // Ctrl-C reaches every process of the terminal; the parent decides when this one ends.
 process.on("SIGINT", () => undefined);
 process.on("disconnect", () => process.exit(0));
-watchParent();
+watchParent(Number(process.argv[2]));
 
-/** A pass blocks this thread for minutes; another one sees that the parent is gone and ends the orphan at once. */
-function watchParent(): void {
+/**
+ * A pass blocks this thread for minutes; another one sees that the parent is gone and ends the orphan at once.
+ * @param parent its process number, told by itself: it may be gone by now
+ */
+function watchParent(parent: number): void {
   const source = `
-    const parent = process.ppid;
     setInterval(() => {
-      if (process.ppid !== parent) process.kill(process.pid, "SIGKILL");
+      if (process.ppid !== ${parent}) process.kill(process.pid, "SIGKILL");
     }, 500);`;
   const resourceLimits = { maxOldGenerationSizeMb: 32, maxYoungGenerationSizeMb: 2 };
   // Without the watch an orphan ends after its pass; that is no reason to end here.

@@ -89,7 +89,7 @@ class EngineProcess {
   private end: string | undefined;
 
   constructor(onExit: () => void) {
-    this.child = fork(CHILD, [], {
+    this.child = fork(CHILD, [String(process.pid)], {
       serialization: "advanced",
       stdio: ["ignore", "ignore", "pipe", "ipc"],
       execArgv: [],

@@ -18,7 +18,7 @@ async function makeRun() {
 
 const lastLineStart = (content: string) => content.lastIndexOf("\n", content.length - 2) + 1;
 
-test.each(["part0-score.json", "part0-unscored.json"])("%s cut at every byte of its last line", async (name) => {
+test.each(["part0-score.json", "part0-unscored.json"])("%s cut inside its last line", async (name) => {
   const { whole, run, options } = await makeRun();
   const want = resultsOf(whole);
   const content = want[`scores/${name}`] ?? "";
