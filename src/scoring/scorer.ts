@@ -129,11 +129,6 @@ export class Scorer {
     return this.engine.start();
   }
 
-  /** The engine's process, for measurements. */
-  pid(): Promise<number | undefined> {
-    return this.engine.pid();
-  }
-
   /**
    * Pair scores of one sample of token ids `[L]`, `minimumLength <= L <= maxLength`.
    * @throws EngineError when the engine fails on this sample; the next one can be asked for
