@@ -1,6 +1,7 @@
 import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.js";
 import { formatBytes, formatCount } from "../core/units.js";
 import { estimateMemory, type MemoryEstimate } from "../scoring/memory.js";
+import { defaultWindow } from "../scoring/window.js";
 import type { Fact } from "./facts.js";
 
 export interface Fit extends MemoryEstimate {
@@ -15,8 +16,6 @@ export interface Fit extends MemoryEstimate {
   readonly longestLength: number;
 }
 
-/** What `score` takes by default, where the model reads as far. */
-const DEFAULT_LENGTH = 32_768;
 /** The published span: a window is a number of spans. */
 const SPAN_TOKENS = 128;
 
@@ -30,7 +29,7 @@ export async function inspectFit(
 ): Promise<Fit> {
   const checkpoint = await openCheckpoint(model);
   const { windowTokens } = checkpoint.config;
-  const length = maxLength ?? Math.min(DEFAULT_LENGTH, windowTokens);
+  const length = maxLength ?? defaultWindow(windowTokens);
   const estimate = estimateMemory(checkpoint, length);
   return {
     model,

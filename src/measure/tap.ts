@@ -76,10 +76,8 @@ export class PairScoreTap {
     const condition = body.input(`${scope}/condition`, "bool", []);
     const emit = emitter(body, scope);
 
-    const start = emit.index("start", "Gather", [
-      this.queryStarts,
-      emit.index("iteration", "Unsqueeze", [iteration, emit.one(0)]),
-    ]);
+    const step = emit.index("iteration", "Unsqueeze", [iteration, emit.one(0)]);
+    const start = emit.index("start", "Gather", [this.queryStarts, step]);
     const end = emit.index("end", "Add", [start, emit.one(settings.attnChunkSize)]);
     const keyEnd = definition.ownSpan ? end : start;
 
@@ -97,10 +95,7 @@ export class PairScoreTap {
     const keys = emit.float("key/span", "Slice", [key, emit.one(0), keyEnd, emit.one(0)], ["e", kvHeads, headDim]);
     const keyRows = emit.reshape("key", keys, [1, -1, kvHeads * headDim], [1, "e", kvHeads * headDim]);
 
-    const first = emit.index("membership/start", "Gather", [
-      this.membershipStarts,
-      emit.index("membership/iteration", "Unsqueeze", [iteration, emit.one(0)]),
-    ]);
+    const first = emit.index("membership/start", "Gather", [this.membershipStarts, step]);
     const last = emit.index("membership/end", "Add", [first, keyEnd]);
     const member = emit.float("membership", "Slice", [this.membership, first, last, emit.one(1)], [1, "e", "KV*K"]);
 

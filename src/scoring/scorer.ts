@@ -8,12 +8,13 @@ import { VERSION } from "../core/version.js";
 import { openTokenizer, type Tokenizer } from "../corpus/tokenizer.js";
 import { buildDecoder, decoderInputs } from "../decoder/decoder.js";
 import { Engine } from "../engine/engine.js";
-import { type Ablation, aggregate } from "../measure/aggregate.js";
+import { aggregate } from "../measure/aggregate.js";
 import type { Definition, SpanSettings } from "../measure/definition.js";
 import { DEFINITIONS } from "../measure/definitions/index.js";
 import { PairScoreTap } from "../measure/tap.js";
 import { GraphBuilder } from "../onnx/builder.js";
 import { encodeModel } from "../onnx/encode.js";
+import { chooseWindow } from "./window.js";
 
 const positive = z.number().int().positive();
 
@@ -44,8 +45,6 @@ const scorerShape = {
 export const scorerSchema = z.strictObject(scorerShape);
 export type ScorerOptions = Readonly<z.input<typeof scorerSchema>>;
 type ResolvedOptions = z.output<typeof scorerSchema>;
-
-const DEFAULT_WINDOW = 32_768;
 
 /** What the scorer can read: a text, or its token ids. */
 export type ScorerInput = { readonly text: string } | { readonly tokenIds: ArrayLike<number> };
@@ -141,21 +140,16 @@ export class Scorer {
 
   /**
    * Scores one sample of token ids; a failure of the sample is an outcome, not an exception.
-   * @param ablation instead of the one the scorer was opened with
    * @throws EngineError when the engine cannot be started: that would fail every other sample too
    */
-  async scoreTokens<Input>(
-    sample: Input,
-    tokenIds: Int32Array,
-    ablation: Ablation | null = this.options.ablation,
-  ): Promise<Outcome<Input>> {
+  async scoreTokens<Input>(sample: Input, tokenIds: Int32Array): Promise<Outcome<Input>> {
     if (tokenIds.length < this.minimumLength) {
       return { sample, score: null, problem: tooShort(tokenIds.length, this.minimumLength) };
     }
     await this.start();
     try {
       const pairs = await this.pairScores(tokenIds);
-      const { score, layers } = aggregate(pairs, { definition: this.definition.name, ablation });
+      const { score, layers } = aggregate(pairs, { definition: this.definition.name, ablation: this.options.ablation });
       if (score === null) return { sample, score, problem: NO_DEVIATION };
       if (!Number.isFinite(score)) return { sample, score: null, problem: notFinite(score) };
       return { sample, score, layers, pairs };
@@ -206,29 +200,6 @@ function chooseLayers(layers: readonly number[] | undefined, layerCount: number)
     });
   }
   return chosen;
-}
-
-function chooseWindow(options: ResolvedOptions, windowTokens: number, minimumLength: number): number {
-  const maxLength = options.maxLength ?? Math.min(DEFAULT_WINDOW, windowTokens);
-  if (maxLength > windowTokens && !options.allowLonger) {
-    throw new UserError({
-      code: "window-too-long",
-      what: "The window is longer than the model is made to read",
-      got: `--max-length ${maxLength}`,
-      allowed: `up to ${windowTokens} tokens`,
-      fix: "Give a smaller --max-length, or --allow-longer if you know that the model can.",
-    });
-  }
-  if (maxLength < minimumLength) {
-    throw new UserError({
-      code: "window-too-short",
-      what: "No sample of this window has a query span",
-      got: `a window of ${maxLength} tokens`,
-      allowed: `${minimumLength} or more with these spans`,
-      fix: "Give a larger --max-length, or smaller --attn-chunk-size or --d-afs.",
-    });
-  }
-  return maxLength;
 }
 
 const tooShort = (length: number, minimumLength: number): Problem => ({
