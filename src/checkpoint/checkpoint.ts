@@ -21,6 +21,8 @@ export interface Checkpoint {
    * `model.` (`layers.0.self_attn.q_proj.weight`). `file` is a real path in `weightsDirectory`.
    */
   readonly tensors: ReadonlyMap<string, StoredTensor>;
+  /** The final norm (`norm.weight`) and, where it is not the embedding, the LM head (`lm_head.weight`); null when the checkpoint lacks one of them. */
+  readonly headTensors: ReadonlyMap<string, StoredTensor> | null;
   /** The one real folder of all weight files: a hub snapshot's files are symbolic links out of it. */
   readonly weightsDirectory: string;
   /** SHA-256, hexadecimal, of the config's meaning, the needed tensors and sampled blocks of their files. */
@@ -52,7 +54,7 @@ export async function openCheckpoint(directory: string): Promise<Checkpoint> {
   if (json === undefined) throw await noConfig(directory);
   const config = parseConfig(json, configFile);
   const placement = await locateWeights(directory);
-  const { needed, forbidden } = llamaTensors(config);
+  const { needed, forbidden, head } = llamaTensors(config);
   const prefix = prefixOf(placement, directory);
   for (const name of needed.keys()) if (!placement.has(prefix + name)) throw missingTensor(prefix + name, directory);
   for (const name of forbidden) if (placement.has(prefix + name)) throw forbiddenBias(prefix + name, directory);
@@ -61,21 +63,45 @@ export async function openCheckpoint(directory: string): Promise<Checkpoint> {
     names.map((name) => prefix + name),
     placement,
   );
-  const tensors = new Map<string, StoredTensor>();
-  for (const [name, shape] of needed) {
-    const found = placed.tensors.get(prefix + name);
-    if (found !== undefined) tensors.set(name, checkTensor(found, shape));
-  }
+  const tensors = chosenTensors(needed, (name) => placed.tensors.get(prefix + name));
   const tokenizerFile = join(directory, "tokenizer.json");
   return {
     directory,
     config,
     tensors,
+    headTensors: await readHead(head, prefix, placement, placed.weightsDirectory),
     weightsDirectory: placed.weightsDirectory,
     fingerprint: await fingerprintOf(config, tensors, placed),
     tokenizerFile: (await sizeOf(tokenizerFile)) === null ? null : tokenizerFile,
     ...totals(tensors),
   };
+}
+
+function chosenTensors(
+  shapes: ReadonlyMap<string, readonly number[]>,
+  find: (name: string) => HeaderTensor | undefined,
+): Map<string, StoredTensor> {
+  const tensors = new Map<string, StoredTensor>();
+  for (const [name, shape] of shapes) {
+    const found = find(name);
+    if (found !== undefined) tensors.set(name, checkTensor(found, shape));
+  }
+  return tensors;
+}
+
+/** Null when a tensor is missing, or lies where the engine does not look. */
+async function readHead(
+  shapes: ReadonlyMap<string, readonly number[]>,
+  prefix: string,
+  placement: Placement,
+  weightsDirectory: string,
+): Promise<ReadonlyMap<string, StoredTensor> | null> {
+  const stored = (name: string) => (name.startsWith("lm_head.") ? name : prefix + name);
+  const names = [...shapes.keys()].map(stored);
+  if (!names.every((name) => placement.has(name))) return null;
+  const placed = await readPlaced(names, placement);
+  if (placed.weightsDirectory !== weightsDirectory) return null;
+  return chosenTensors(shapes, (name) => placed.tensors.get(stored(name)));
 }
 
 function prefixOf(placement: Placement, directory: string): string {

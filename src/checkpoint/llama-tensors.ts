@@ -6,11 +6,13 @@ export interface TensorTable {
   readonly needed: ReadonlyMap<string, readonly number[]>;
   /** Biases that the config says are not there: with them the checkpoint is another model. */
   readonly forbidden: readonly string[];
+  /** What a loss needs besides, shapes likewise; a checkpoint may lack them. `lm_head.weight` has no prefix, and is the embedding where the config ties them. */
+  readonly head: ReadonlyMap<string, readonly number[]>;
 }
 
 /**
- * What the graph reads: the embeddings and all layers. The final norm and the LM head come after the last queries and
- * keys, so a checkpoint may lack them.
+ * What the graph of a score reads: the embeddings and all layers. The final norm and the LM head come after the last queries and
+ * keys: only losses need them.
  * Source: transformers 5.23 modeling_llama.py.
  */
 export function llamaTensors(config: DecoderConfig): TensorTable {
@@ -37,5 +39,7 @@ export function llamaTensors(config: DecoderConfig): TensorTable {
       else forbidden.push(`layers.${layer}.${name}.bias`);
     }
   }
-  return { needed, forbidden };
+  const head = new Map<string, readonly number[]>([["norm.weight", [hiddenSize]]]);
+  if (!config.tieWordEmbeddings) head.set("lm_head.weight", [config.vocabSize, hiddenSize]);
+  return { needed, forbidden, head };
 }

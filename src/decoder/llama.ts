@@ -16,10 +16,10 @@ const KERNEL_HEAD_MULTIPLE = 8;
  *                                            -> v_proj -> attention -> o_proj -> + hidden
  *                         -> post_attention_layernorm -> down_proj(silu(gate_proj) * up_proj) -> + hidden
  *
- * The last tapped layer stops at its tap. Hidden states are two-dimensional, so that a linear layer is one `Gemm` that reads the weight `[out, in]` as it lies
+ * The last tapped layer stops at its tap, unless losses are asked for. Hidden states are two-dimensional, so that a linear layer is one `Gemm` that reads the weight `[out, in]` as it lies
  * in the checkpoint.
  */
-export function buildLlama(builder: GraphBuilder, { checkpoint, layers, tap }: DecoderOptions): void {
+export function buildLlama(builder: GraphBuilder, { checkpoint, layers, tap, losses = false }: DecoderOptions): void {
   const { config } = checkpoint;
   const inputs = {
     tokenIds: builder.input("input_ids", "int64", ["L"]),
@@ -27,7 +27,7 @@ export function buildLlama(builder: GraphBuilder, { checkpoint, layers, tap }: D
     sin: builder.input("rope_sin", "float32", ["L", config.headDim / 2]),
   };
   let lengths = emitLengths(builder, "/length", inputs.tokenIds, inputs.tokenIds, 0);
-  const last = Math.max(...layers);
+  const last = losses ? config.layerCount - 1 : Math.max(...layers);
   const points: TapPoint[] = [];
   let hidden = emitEmbedding(builder, checkpoint, inputs.tokenIds);
   for (let layer = 0; layer <= last; layer++) {
@@ -42,12 +42,13 @@ export function buildLlama(builder: GraphBuilder, { checkpoint, layers, tap }: D
         key: block.splitHeads("k_heads", key, config.keyValueHeadCount),
       });
     }
-    if (layer === last) break;
+    if (layer === last && !losses) break;
     const attention = block.attention(query, key, normed, lengths);
     lengths = attention.lengths;
     const attended = block.add("self_attn", hidden, attention.output);
     hidden = block.add("mlp", attended, block.mlp(block.norm("post_attention_layernorm", attended)));
   }
+  if (losses) emitLosses(builder, checkpoint, hidden);
   // ONNX Runtime orders nodes depth-first from the last leaf: with the first layer's tap last, each tap runs when its layer's keys
   // are there, and they are freed; the other way round all layers' queries and keys wait for the end.
   for (const point of points.reverse()) tap(builder, point);
@@ -85,6 +86,30 @@ function emitEmbedding(builder: GraphBuilder, checkpoint: Checkpoint, tokenIds: 
   const table = storedWeight(builder, checkpoint, "embed_tokens.weight");
   const output = { dtype: table.dtype, shape: ["L", checkpoint.config.hiddenSize] };
   return asFloat32(builder, "/embed_tokens/output", builder.node("Gather", "/embed_tokens", [table, tokenIds], output));
+}
+
+/**
+ * Loss (nats) of predicting `loss_targets` at `loss_positions`, `[P]`: the LM head sees those rows only.
+ */
+function emitLosses(builder: GraphBuilder, checkpoint: Checkpoint, hidden: Value): void {
+  const { config } = checkpoint;
+  const scope = "/losses";
+  const positions = builder.input("loss_positions", "int64", ["P"]);
+  const targets = builder.input("loss_targets", "int64", ["P"]);
+  const emit = (opType: string, name: string, inputs: readonly Value[], shape: Value["shape"], attributes = {}) =>
+    builder.node(opType, `${scope}/${name}`, inputs, { dtype: "float32", shape }, { attributes });
+  const axis = builder.constant("int64", [1]);
+  const rows = emit("Gather", "rows", [hidden, positions], ["P", config.hiddenSize]);
+  const scale = weight(builder, checkpoint, "norm.weight");
+  const norm = { axis: int(-1), epsilon: float(config.rmsNormEps) };
+  const normed = emit("SimplifiedLayerNormalization", "norm", [rows, scale], rows.shape, norm);
+  const table = weight(builder, checkpoint, config.tieWordEmbeddings ? "embed_tokens.weight" : "lm_head.weight");
+  const logits = emit("Gemm", "logits", [normed, table], ["P", config.vocabSize], { transB: int(1) });
+  const total = emit("ReduceLogSumExp", "total", [logits, axis], ["P", 1]);
+  const column = builder.node("Unsqueeze", `${scope}/targets`, [targets, axis], { dtype: "int64", shape: ["P", 1] });
+  const target = emit("GatherElements", "target", [logits, column], ["P", 1], { axis: int(1) });
+  const loss = emit("Sub", "column", [total, target], ["P", 1]);
+  builder.output(builder.node("Squeeze", scope, [loss, axis], { dtype: "float32", shape: ["P"] }, { outputName: "losses" }));
 }
 
 /** The steps of one layer; hidden states are float32 `[L, E]`. */

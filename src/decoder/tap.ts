@@ -17,7 +17,9 @@ export type Tap = (builder: GraphBuilder, point: TapPoint) => void;
 
 export interface DecoderOptions {
   readonly checkpoint: Checkpoint;
-  /** Layers to tap, ascending. The graph ends at the queries and keys of the last one; there is no LM head. */
+  /** Layers to tap, ascending. The graph ends at the queries and keys of the last one, unless losses are asked for. */
   readonly layers: readonly number[];
   readonly tap: Tap;
+  /** Runs all layers, the final norm and the LM head at the positions of input `loss_positions`; output `losses`, float32 `[P]`, nats. */
+  readonly losses?: boolean;
 }

@@ -8,7 +8,7 @@ const FLOAT32_CODE = 1;
 
 /** A checkpoint's tensor as it is stored, left in its file. */
 export function storedWeight(builder: GraphBuilder, checkpoint: Checkpoint, name: string): Value {
-  const tensor = checkpoint.tensors.get(name);
+  const tensor = checkpoint.tensors.get(name) ?? checkpoint.headTensors?.get(name);
   if (tensor === undefined) throw new Error(`the checkpoint's table has no ${name}`);
   const { offset, sizeBytes } = tensor;
   return builder.weight(`/${name}`, DTYPES[tensor.dtype], tensor.shape, {

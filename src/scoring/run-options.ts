@@ -4,7 +4,7 @@ import { scorerSchema } from "./scorer.js";
 const positive = z.number().int().positive();
 
 export const scoreRunSchema = scorerSchema
-  .omit({ keepHeads: true })
+  .omit({ keepHeads: true, losses: true })
   .extend({
     /** JSON-lines files, plain, gzip or zstd; rows count over all of them in this order. */
     data: z.array(z.string().min(1)).min(1).readonly(),

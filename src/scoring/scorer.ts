@@ -3,7 +3,8 @@ import { z } from "zod";
 import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.js";
 import { EngineError, type Problem, UserError } from "../core/errors.js";
 import { parseOptions } from "../core/invalid.js";
-import type { PairScores } from "../core/records.js";
+import type { PairScores, SpanGrid } from "../core/records.js";
+import { int64Tensor, type NamedTensors } from "../core/tensor.js";
 import { VERSION } from "../core/version.js";
 import { openTokenizer, type Tokenizer } from "../corpus/tokenizer.js";
 import { buildDecoder, decoderInputs } from "../decoder/decoder.js";
@@ -38,6 +39,8 @@ const scorerShape = {
   ablation: z.enum(["no_std", "no_len_weight"]).nullable().default(null),
   /** Keep pair scores apart by head. */
   keepHeads: z.boolean().default(false),
+  /** Losses can be asked for too (`read`): the pass then goes to the end, whatever the layers. */
+  losses: z.boolean().default(false),
   /** Cores; default: all of this machine. */
   threads: positive.default(() => availableParallelism()),
 };
@@ -81,6 +84,34 @@ export async function prepareScorer(options: ScorerOptions): Promise<Scorer> {
   return new Scorer(await openCheckpoint(resolved.model), resolved);
 }
 
+export interface ReadOptions {
+  /** Default: the definition's. */
+  readonly grid?: SpanGrid;
+  /** Tokens to be predicted, 1 to L-1; only with `losses`. */
+  readonly lossPositions?: readonly number[];
+}
+
+export interface Reading {
+  readonly pairs: PairScores;
+  /** Nats, in the order of `lossPositions`. */
+  readonly losses: Float32Array;
+}
+
+/** The row before a token predicts it. */
+function lossInputs(tokenIds: Int32Array, positions: readonly number[]): NamedTensors {
+  const shape = [positions.length];
+  return {
+    loss_positions: int64Tensor(
+      positions.map((position) => position - 1),
+      shape,
+    ),
+    loss_targets: int64Tensor(
+      positions.map((position) => tokenIds[position] ?? 0),
+      shape,
+    ),
+  };
+}
+
 export class Scorer {
   readonly definition: Definition;
   readonly settings: SpanSettings;
@@ -107,6 +138,7 @@ export class Scorer {
     this.layers = chooseLayers(options.layers, config.layerCount);
     this.minimumLength = this.definition.minimumLength(this.settings);
     this.maxLength = chooseWindow(options, config.windowTokens, this.minimumLength);
+    if (options.losses && checkpoint.headTensors === null) throw headMissing(checkpoint.directory);
     const builder = new GraphBuilder("ladm");
     this.tap = new PairScoreTap(builder, {
       definition: this.definition,
@@ -116,7 +148,7 @@ export class Scorer {
       headDim: config.headDim,
       keepHeads: options.keepHeads,
     });
-    buildDecoder(builder, { checkpoint, layers: this.layers, tap: this.tap.tap });
+    buildDecoder(builder, { checkpoint, layers: this.layers, tap: this.tap.tap, losses: options.losses });
     this.engine = new Engine({
       model: encodeModel(builder.build(), VERSION),
       weightsDirectory: checkpoint.weightsDirectory,
@@ -133,9 +165,27 @@ export class Scorer {
    * @throws EngineError when the engine fails on this sample; the next one can be asked for
    */
   async pairScores(tokenIds: Int32Array): Promise<PairScores> {
-    const grid = this.definition.grid(tokenIds.length, this.settings);
-    const inputs = { ...decoderInputs(this.checkpoint, tokenIds), ...this.tap.inputs(grid) };
-    return this.tap.collect(await this.engine.run(inputs), grid, this.layers);
+    const { pairs } = await this.read(tokenIds);
+    return pairs;
+  }
+
+  /**
+   * Pair scores over any grid of spans of this scorer's size and distances, and losses at some positions, in one pass.
+   * @throws EngineError as `pairScores`
+   */
+  async read(tokenIds: Int32Array, { grid, lossPositions = [] }: ReadOptions = {}): Promise<Reading> {
+    const spans = grid ?? this.definition.grid(tokenIds.length, this.settings);
+    const inputs = {
+      ...decoderInputs(this.checkpoint, tokenIds),
+      ...this.tap.inputs(spans),
+      ...(this.options.losses ? lossInputs(tokenIds, lossPositions) : {}),
+    };
+    const outputs = await this.engine.run(inputs);
+    const { losses } = outputs;
+    return {
+      pairs: this.tap.collect(outputs, spans, this.layers),
+      losses: losses?.dtype === "float32" ? losses.data : new Float32Array(),
+    };
   }
 
   /**
@@ -224,6 +274,16 @@ const notFinite = (score: number): Problem => ({
   got: String(score),
   fix: "The checkpoint's weights overflow in this sample; try another checkpoint.",
 });
+
+const headMissing = (directory: string): UserError =>
+  new UserError({
+    code: "no-lm-head",
+    what: "The checkpoint has no LM head, which losses need",
+    where: directory,
+    got: "no norm.weight, or no lm_head.weight",
+    allowed: "a checkpoint of a whole language model",
+    fix: "Take the whole checkpoint, or leave --yardstick gain out.",
+  });
 
 /** The refusal of texts without a tokenizer. */
 export function tokenizerMissing(directory: string): UserError {

@@ -1,0 +1,65 @@
+import { createHash } from "node:crypto";
+import { mkdir, readFile } from "node:fs/promises";
+import { homedir } from "node:os";
+import { dirname, join } from "node:path";
+import { deserialize, serialize } from "node:v8";
+import { hashJson } from "../core/fingerprint.js";
+import type { SpanGrid } from "../core/records.js";
+import { writeFileAtomic } from "../formats/append.js";
+
+/** What a pass over one text gave. */
+export interface CachedReading {
+  /** `[layer, head, pair]`, all layers and heads. */
+  readonly pairs: Float32Array;
+}
+
+/** `$LADM_CACHE`, `$XDG_CACHE_HOME/ladm` or `~/.cache/ladm`. */
+export function defaultCache(env: NodeJS.ProcessEnv): string {
+  return env.LADM_CACHE ?? join(env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "ladm");
+}
+
+/**
+ * Numbers that passes over texts gave, one file each, named by what made it: model, spans and the tokens themselves. Runs and processes share
+ * it; a file that cannot be read is made again.
+ */
+export class ReadingCache {
+  constructor(
+    readonly directory: string,
+    /** Fingerprint of the model. */
+    private readonly model: string,
+  ) {}
+
+  async get(key: string): Promise<Float32Array | null> {
+    const bytes = await readFile(this.path(key)).catch(() => null);
+    if (bytes === null) return null;
+    try {
+      const value: unknown = deserialize(bytes);
+      return value instanceof Float32Array ? value : null;
+    } catch {
+      return null;
+    }
+  }
+
+  async put(key: string, values: Float32Array): Promise<void> {
+    const path = this.path(key);
+    await mkdir(dirname(path), { recursive: true });
+    await writeFileAtomic(path, serialize(values));
+  }
+
+  pairsKey(tokenIds: Int32Array, { length, spanLength, queries }: SpanGrid): string {
+    return this.key("pairs", tokenIds, { length, spanLength, queries });
+  }
+
+  lossesKey(tokenIds: Int32Array, context: "whole" | "short", positions: readonly number[]): string {
+    return this.key("losses", tokenIds, { context, positions });
+  }
+
+  private key(kind: string, tokenIds: Int32Array, settings: object): string {
+    const tokens = createHash("sha256").update(new Uint8Array(tokenIds.buffer, tokenIds.byteOffset, tokenIds.byteLength));
+    return hashJson({ kind, model: this.model, tokens: tokens.digest("hex"), settings });
+  }
+
+  private path(key: string): string {
+    return join(this.directory, key.slice(0, 2), `${key}.bin`);
+  }
+}

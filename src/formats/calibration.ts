@@ -1,0 +1,127 @@
+import { readFile } from "node:fs/promises";
+import { z } from "zod";
+import { systemCodeOf, UserError } from "../core/errors.js";
+import { hashJson } from "../core/fingerprint.js";
+import { describeInvalid } from "../core/invalid.js";
+
+const count = z.number().int().nonnegative();
+const positive = z.number().int().positive();
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
+const finite = z.number();
+
+/** A figure with its interval (95%, bootstrap over whole documents). */
+const estimate = z.strictObject({ value: finite, low: finite, high: finite });
+
+/** `calibration.json`: which layers or heads a score listens to, with what weight, and what was measured when they were chosen. */
+const calibrationSchema = z.strictObject({
+  format: z.literal(1),
+  /** As people call it; no path. */
+  name: z.string(),
+  model: z.strictObject({
+    family: z.string(),
+    /** Of the checkpoint it was made with. */
+    fingerprint: sha256,
+    /** Of the configuration's meaning, which every file of the same weights shares. */
+    configuration: sha256,
+    layerCount: positive,
+    headCount: positive,
+    /** Some values of some tensors, so that files of other precision are known again. */
+    samples: z.array(z.strictObject({ tensor: z.string(), values: z.array(finite) })),
+  }),
+  /** Tokens of the window. */
+  maxLength: positive,
+  definition: z.literal("reference"),
+  attnChunkSize: positive,
+  dAfs: positive,
+  dCds: positive,
+  aggregation: z.strictObject({
+    over: z.enum(["sum", "mean", "median", "best"]),
+    std: z.boolean(),
+    distance: z.boolean(),
+    withoutSink: z.boolean(),
+  }),
+  by: z.enum(["layer", "head"]),
+  /**
+   * The score is the sum of weight · value / scale; `value` is the layer's or head's focus, `scale` its mean over whole documents,
+   * and the weights (with that of `lexical`) add up to 1.
+   */
+  weights: z
+    .array(
+      z.strictObject({ layer: count, head: count.nullable(), weight: z.number().positive(), scale: z.number().positive() }),
+    )
+    .min(1),
+  /** The lexical calculator's part; null where it has none. */
+  lexical: z
+    .strictObject({
+      weight: z.number().positive(),
+      scale: z.number().positive(),
+      over: z.enum(["sum", "mean", "median", "best"]),
+      documentCount: positive,
+      /** Documents that have each token, little-endian uint16 by token id, base64. */
+      documentFrequencies: z.string(),
+    })
+    .nullable(),
+  /** Cross-validated: chance that a whole document scores above a control of its group. */
+  measured: z.strictObject({
+    documents: count,
+    texts: count,
+    folds: count,
+    near: estimate.nullable(),
+    glued: estimate.nullable(),
+    publishedNear: estimate.nullable(),
+    publishedGlued: estimate.nullable(),
+    lexicalNear: estimate.nullable(),
+    lexicalGlued: estimate.nullable(),
+  }),
+  /** What it was made from; no path. */
+  data: z.strictObject({
+    part: z.strictObject({ index: positive, of: positive }),
+    seed: count,
+    segment: positive,
+    files: z.array(z.strictObject({ sizeBytes: count, sampledSha256: sha256 })),
+    sources: z.array(
+      z.strictObject({ group: z.string(), source: z.string(), licence: z.string().nullable(), documents: count }),
+    ),
+  }),
+  versions: z.record(z.string(), z.string()),
+});
+export type Calibration = z.infer<typeof calibrationSchema>;
+
+/** What a run's configuration keeps of a calibration. */
+export function calibrationFingerprint(calibration: Calibration): string {
+  const { model, maxLength, definition, attnChunkSize, dAfs, dCds, aggregation, by, weights, lexical } = calibration;
+  const { configuration } = model;
+  return hashJson({
+    configuration,
+    maxLength,
+    definition,
+    attnChunkSize,
+    dAfs,
+    dCds,
+    aggregation,
+    by,
+    weights,
+    lexical,
+  });
+}
+
+/**
+ * Reads a calibration.
+ * @returns null when there is no such file
+ * @throws UserError `calibration-broken`
+ */
+export async function readCalibration(path: string): Promise<Calibration | null> {
+  try {
+    return calibrationSchema.parse(JSON.parse(await readFile(path, "utf8")));
+  } catch (error) {
+    if (systemCodeOf(error) === "ENOENT") return null;
+    throw new UserError({
+      code: "calibration-broken",
+      what: "The calibration cannot be read",
+      where: path,
+      got: describeInvalid(error),
+      allowed: "a file that `ladm calibrate` wrote",
+      fix: "Make it again, or give --calibration none.",
+    });
+  }
+}

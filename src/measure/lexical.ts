@@ -1,0 +1,85 @@
+import type { PairScores, SpanGrid } from "../core/records.js";
+import { pairCount } from "./pairs.js";
+
+/** In how many documents of a sample each token occurs. */
+export interface DocumentFrequencies {
+  readonly documentCount: number;
+  readonly counts: ReadonlyMap<number, number>;
+}
+
+/** A sparse vector of length 1 over token ids; `ids` ascending. */
+export interface TermVector {
+  readonly ids: Int32Array;
+  readonly weights: Float64Array;
+}
+
+/** Counts documents, not occurrences. */
+export function countDocumentFrequencies(documents: Iterable<Int32Array>): DocumentFrequencies {
+  const counts = new Map<number, number>();
+  let documentCount = 0;
+  for (const tokenIds of documents) {
+    documentCount += 1;
+    for (const id of new Set(tokenIds)) counts.set(id, (counts.get(id) ?? 0) + 1);
+  }
+  return { documentCount, counts };
+}
+
+/**
+ * Weights (1 + ln tf) · ln((N + 1) / (df + 1)) of a stretch of tokens, scaled to length 1 (Salton and Buckley 1988, with smoothed idf).
+ * Without any token that tells documents apart it is empty, and its cosine with everything 0.
+ */
+export function termVector(tokenIds: Int32Array, { documentCount, counts }: DocumentFrequencies): TermVector {
+  const sorted = tokenIds.slice().sort();
+  const ids: number[] = [];
+  const weights: number[] = [];
+  let squares = 0;
+  for (let at = 0; at < sorted.length; ) {
+    const id = sorted[at] ?? 0;
+    let end = at + 1;
+    while (end < sorted.length && sorted[end] === id) end += 1;
+    const rarity = Math.log((documentCount + 1) / ((counts.get(id) ?? 0) + 1));
+    const weight = (1 + Math.log(end - at)) * rarity;
+    if (weight > 0) {
+      ids.push(id);
+      weights.push(weight);
+      squares += weight * weight;
+    }
+    at = end;
+  }
+  const length = Math.sqrt(squares);
+  return { ids: Int32Array.from(ids), weights: Float64Array.from(weights, (weight) => weight / length) };
+}
+
+/** Cosine of two vectors of length 1: 0 to 1. */
+export function cosine(a: TermVector, b: TermVector): number {
+  let sum = 0;
+  for (let i = 0, j = 0; i < a.ids.length && j < b.ids.length; ) {
+    const left = a.ids[i] ?? 0;
+    const right = b.ids[j] ?? 0;
+    if (left === right) sum += (a.weights[i] ?? 0) * (b.weights[j] ?? 0);
+    if (left <= right) i += 1;
+    if (right <= left) j += 1;
+  }
+  return sum;
+}
+
+/**
+ * The lexical calculator: cosine of tf-idf span vectors in the place of attention, on the same grid, as one layer.
+ * @param tokenIds `[L]`
+ */
+export function lexicalPairScores(tokenIds: Int32Array, grid: SpanGrid, frequencies: DocumentFrequencies): PairScores {
+  const vectors = new Map<number, TermVector>();
+  const vectorAt = (start: number): TermVector => {
+    const known = vectors.get(start);
+    if (known !== undefined) return known;
+    const vector = termVector(tokenIds.subarray(start, start + grid.spanLength), frequencies);
+    vectors.set(start, vector);
+    return vector;
+  };
+  const values = new Float32Array(pairCount(grid));
+  let pair = 0;
+  for (const { start, keys } of grid.queries) {
+    for (const key of keys) values[pair++] = cosine(vectorAt(start), vectorAt(key));
+  }
+  return { grid, layers: [0], headCount: null, values };
+}
