@@ -4,7 +4,7 @@
  * - `openScorer` reads a checkpoint and scores samples one after another.
  * - `aggregate` makes CDS, per-layer scores and the ablations from pair scores, without the model.
  * - `scoreRun` scores a pool into a run folder; `checkRun` proves it complete.
- * - `rank` and `select` read run folders.
+ * - `rank` and `select` read run folders, `compareRuns` holds two against each other.
  */
 export { EngineError, type Problem, RowError, UserError } from "./core/errors.js";
 export type { GridQuery, PairScores, SpanGrid } from "./core/records.js";
@@ -20,6 +20,7 @@ export {
 } from "./scoring/score-run.js";
 export { type Outcome, openScorer, type Scorer, type ScorerInput, type ScorerOptions } from "./scoring/scorer.js";
 export { type CheckReport, checkRun } from "./selection/check.js";
+export { type Agreement, type CompareOptions, type Comparison, compareRuns, type Move } from "./selection/compare.js";
 export type { RankOptions, SelectOptions } from "./selection/options.js";
 export { type RankedRow, rank } from "./selection/ranking.js";
 export { type SelectionSummary, select } from "./selection/select.js";

@@ -2,8 +2,12 @@
 // It imports statically only @stricli/core, core/ and cli/ helpers; `func` does `await import(…)` of the stages it calls, so that --help stays fast.
 // `func` writes to this.stdout and throws its faults (UserError: exit 2, anything else: 1); any other code is set: `this.process.exitCode = EXIT.badRows`.
 import { buildApplication, buildRouteMap } from "@stricli/core";
+import { aggregateCommand } from "./commands/aggregate.js";
+import { calibrateCommand } from "./commands/calibrate.js";
 import { checkCommand } from "./commands/check.js";
+import { compareCommand } from "./commands/compare.js";
 import { doctorCommand } from "./commands/doctor.js";
+import { evaluateCommand } from "./commands/evaluate.js";
 import { modelsCommand } from "./commands/models.js";
 import { scoreCommand } from "./commands/score.js";
 import { selectCommand } from "./commands/select.js";
@@ -15,9 +19,13 @@ const root = buildRouteMap({
   routes: {
     doctor: doctorCommand,
     models: modelsCommand,
+    evaluate: evaluateCommand,
+    calibrate: calibrateCommand,
     score: scoreCommand,
+    aggregate: aggregateCommand,
     check: checkCommand,
     show: showCommand,
+    compare: compareCommand,
     select: selectCommand,
   },
   docs: {

@@ -52,3 +52,11 @@ export function parseDecimal(text: string): number {
   if (text.trim() !== "" && Number.isFinite(value)) return value;
   throw new SyntaxError("allowed: a number such as 0.25");
 }
+
+/** `0.4` or `none`. */
+export function parseRedundancy(text: string): number | "none" {
+  if (text === "none") return text;
+  const value = Number(text);
+  if (text.trim() !== "" && value >= 0 && value <= 1) return value;
+  throw new SyntaxError("allowed: a part from 0 to 1 such as 0.4, or none");
+}

@@ -1,4 +1,5 @@
-import { formatBytes, formatCount, formatDuration, plural } from "../core/units.js";
+import { formatBytes, formatCount, formatDuration, formatRanges, plural } from "../core/units.js";
+import { LEXICAL } from "../measure/lexical.js";
 import type { RunEvent, RunPlan } from "../scoring/score-run.js";
 
 export interface ProgressOptions {
@@ -37,6 +38,8 @@ export class Progress {
         return;
       case "plan":
         this.plan = event.plan;
+        // Many samples are in the making at once: the first says little.
+        this.estimated = event.plan.family === LEXICAL;
         for (const line of describePlan(event.plan)) this.line(line);
         return;
       case "started":
@@ -117,19 +120,32 @@ export class Progress {
   }
 }
 
+/** Which score it will be, where a calibration was looked for. */
+function describeScore({ calibration, uncalibrated, layerCount }: RunPlan): string[] {
+  if (calibration !== null) {
+    return [`calibrated: ${calibration.name}, layers ${formatRanges(calibration.layers)} of ${layerCount}`];
+  }
+  return uncalibrated === null ? [] : [`published score: ${uncalibrated}`];
+}
+
+function describeLayers({ family, listenedLayers, layerCount }: RunPlan): string {
+  if (family === LEXICAL) return "words alone (no model)";
+  return listenedLayers === layerCount ? `${layerCount} layers` : `${listenedLayers} of ${layerCount} layers`;
+}
+
 function describePlan(plan: RunPlan): string[] {
   const todo = plan.shardRows - plan.doneRows;
   const shard = plan.shardRows === plan.rows ? "" : ` of ${formatCount(plan.rows)}`;
   const done = plan.doneRows === 0 ? "" : `, ${formatCount(plan.doneRows)} done before`;
   const { meanTokenCount: mean } = plan;
   const tokens = mean === null ? "" : `, about ${formatCount(mean.scored * todo)} tokens to score`;
-  const layers =
-    plan.listenedLayers === plan.layerCount
-      ? `${plan.layerCount} layers`
-      : `${plan.listenedLayers} of ${plan.layerCount} layers`;
+  const layers = describeLayers(plan);
+  const memory =
+    plan.memoryBytes === null ? "" : `, about ${formatBytes(plan.memoryBytes)} of memory for a whole window`;
   return [
     ...plan.warnings.map((warning) => `note: ${warning}`),
+    ...describeScore(plan),
     `${plural(plan.shardRows, "row")}${shard}${done}${tokens}`,
-    `window ${formatCount(plan.maxLength)} tokens, ${layers}, ${plural(plan.threads, "thread")}, about ${formatBytes(plan.memoryBytes)} of memory for a whole window`,
+    `window ${formatCount(plan.maxLength)} tokens, ${layers}, ${plural(plan.threads, "thread")}${memory}`,
   ];
 }

@@ -34,3 +34,14 @@ export function formatDuration(elapsedMs: number): string {
 export function plural(count: number, noun: string): string {
   return `${formatCount(count)} ${noun}${count === 1 ? "" : "s"}`;
 }
+
+/** Ascending numbers → `0-3,7`. */
+export function formatRanges(numbers: readonly number[]): string {
+  const ranges: { readonly start: number; end: number }[] = [];
+  for (const number of numbers) {
+    const last = ranges.at(-1);
+    if (last !== undefined && last.end === number - 1) last.end = number;
+    else ranges.push({ start: number, end: number });
+  }
+  return ranges.map(({ start, end }) => (start === end ? `${start}` : `${start}-${end}`)).join(",");
+}

@@ -1,17 +1,11 @@
 import { createHash } from "node:crypto";
-import { mkdir, readFile } from "node:fs/promises";
+import { access, mkdir, readFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { deserialize, serialize } from "node:v8";
 import { hashJson } from "../core/fingerprint.js";
 import type { SpanGrid } from "../core/records.js";
 import { writeFileAtomic } from "../formats/append.js";
-
-/** What a pass over one text gave. */
-export interface CachedReading {
-  /** `[layer, head, pair]`, all layers and heads. */
-  readonly pairs: Float32Array;
-}
 
 /** `$LADM_CACHE`, `$XDG_CACHE_HOME/ladm` or `~/.cache/ladm`. */
 export function defaultCache(env: NodeJS.ProcessEnv): string {
@@ -28,6 +22,13 @@ export class ReadingCache {
     /** Fingerprint of the model. */
     private readonly model: string,
   ) {}
+
+  async has(key: string): Promise<boolean> {
+    return access(this.path(key)).then(
+      () => true,
+      () => false,
+    );
+  }
 
   async get(key: string): Promise<Float32Array | null> {
     const bytes = await readFile(this.path(key)).catch(() => null);

@@ -9,6 +9,8 @@ import type { Donor } from "./controls.js";
 export interface PoolDocument extends Donor {
   readonly group: string;
   readonly source: string;
+  /** `meta.licence` or `meta.license`. */
+  readonly licence: string | null;
 }
 
 export interface PoolGroup {
@@ -142,9 +144,10 @@ async function tokenize(candidates: readonly Candidate[], { tokenizer }: PoolOpt
     const encoded = tokenizer === null ? [] : await tokenizer.encodeBatch(texts);
     let at = 0;
     for (const { document, group, source } of batch) {
-      const { content, row } = document;
+      const { content, row, meta } = document;
       const tokenIds = "inputIds" in content ? content.inputIds : encoded[at++];
-      if (tokenIds !== undefined) documents.push({ row, group, source, tokenIds });
+      const licence = metaField(meta, "meta.licence") ?? metaField(meta, "meta.license");
+      if (tokenIds !== undefined) documents.push({ row, group, source, licence, tokenIds });
     }
     batch = [];
     characters = 0;

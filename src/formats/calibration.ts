@@ -1,4 +1,4 @@
-import { readFile } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { z } from "zod";
 import { systemCodeOf, UserError } from "../core/errors.js";
 import { hashJson } from "../core/fingerprint.js";
@@ -8,83 +8,104 @@ const count = z.number().int().nonnegative();
 const positive = z.number().int().positive();
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 const finite = z.number();
+/** No control characters: names are shown. */
+const name = z.string().regex(/^[^\p{C}\p{Zl}\p{Zp}]{1,200}$/u);
+/** The largest vocabulary that is read takes 11 MB. */
+const MAX_BYTES = 32 * 1024 * 1024;
 
 /** A figure with its interval (95%, bootstrap over whole documents). */
 const estimate = z.strictObject({ value: finite, low: finite, high: finite });
 
 /** `calibration.json`: which layers or heads a score listens to, with what weight, and what was measured when they were chosen. */
-const calibrationSchema = z.strictObject({
-  format: z.literal(1),
-  /** As people call it; no path. */
-  name: z.string(),
-  model: z.strictObject({
-    family: z.string(),
-    /** Of the checkpoint it was made with. */
-    fingerprint: sha256,
-    /** Of the configuration's meaning, which every file of the same weights shares. */
-    configuration: sha256,
-    layerCount: positive,
-    headCount: positive,
-    /** Some values of some tensors, so that files of other precision are known again. */
-    samples: z.array(z.strictObject({ tensor: z.string(), values: z.array(finite) })),
-  }),
-  /** Tokens of the window. */
-  maxLength: positive,
-  definition: z.literal("reference"),
-  attnChunkSize: positive,
-  dAfs: positive,
-  dCds: positive,
-  aggregation: z.strictObject({
-    over: z.enum(["sum", "mean", "median", "best"]),
-    std: z.boolean(),
-    distance: z.boolean(),
-    withoutSink: z.boolean(),
-  }),
-  by: z.enum(["layer", "head"]),
-  /**
-   * The score is the sum of weight · value / scale; `value` is the layer's or head's focus, `scale` its mean over whole documents,
-   * and the weights (with that of `lexical`) add up to 1.
-   */
-  weights: z
-    .array(
-      z.strictObject({ layer: count, head: count.nullable(), weight: z.number().positive(), scale: z.number().positive() }),
-    )
-    .min(1),
-  /** The lexical calculator's part; null where it has none. */
-  lexical: z
-    .strictObject({
-      weight: z.number().positive(),
-      scale: z.number().positive(),
+export const calibrationSchema = z
+  .strictObject({
+    format: z.literal(1),
+    /** As people call it; no path. */
+    name,
+    model: z.strictObject({
+      family: z.string(),
+      /** Of the checkpoint it was made with. */
+      fingerprint: sha256,
+      /** Of the configuration's meaning, which every file of the same weights shares. */
+      configuration: sha256,
+      layerCount: positive,
+      headCount: positive,
+      /** Some values of some tensors, so that files of other precision are known again. */
+      samples: z.array(
+        z.strictObject({ tensor: z.string(), dtype: z.enum(["F32", "F16", "BF16"]), values: z.array(finite) }),
+      ),
+    }),
+    /** Tokens of the window. */
+    maxLength: positive,
+    definition: z.literal("reference"),
+    attnChunkSize: positive,
+    dAfs: positive,
+    dCds: positive,
+    aggregation: z.strictObject({
       over: z.enum(["sum", "mean", "median", "best"]),
-      documentCount: positive,
-      /** Documents that have each token, little-endian uint16 by token id, base64. */
-      documentFrequencies: z.string(),
-    })
-    .nullable(),
-  /** Cross-validated: chance that a whole document scores above a control of its group. */
-  measured: z.strictObject({
-    documents: count,
-    texts: count,
-    folds: count,
-    near: estimate.nullable(),
-    glued: estimate.nullable(),
-    publishedNear: estimate.nullable(),
-    publishedGlued: estimate.nullable(),
-    lexicalNear: estimate.nullable(),
-    lexicalGlued: estimate.nullable(),
-  }),
-  /** What it was made from; no path. */
-  data: z.strictObject({
-    part: z.strictObject({ index: positive, of: positive }),
-    seed: count,
-    segment: positive,
-    files: z.array(z.strictObject({ sizeBytes: count, sampledSha256: sha256 })),
-    sources: z.array(
-      z.strictObject({ group: z.string(), source: z.string(), licence: z.string().nullable(), documents: count }),
-    ),
-  }),
-  versions: z.record(z.string(), z.string()),
-});
+      std: z.boolean(),
+      distance: z.boolean(),
+      withoutSink: z.boolean(),
+    }),
+    by: z.enum(["layer", "head"]),
+    /**
+     * The score is the sum of weight · value / scale; `value` is the layer's or head's focus, `scale` its mean over whole documents,
+     * and the weights (with that of `lexical`) add up to 1.
+     */
+    weights: z
+      .array(
+        z.strictObject({
+          layer: count,
+          head: count.nullable(),
+          weight: z.number().positive(),
+          scale: z.number().positive(),
+        }),
+      )
+      .min(1),
+    /** The lexical calculator's part; null where it has none. */
+    lexical: z
+      .strictObject({
+        weight: z.number().positive(),
+        scale: z.number().positive(),
+        over: z.enum(["sum", "mean", "median", "best"]),
+        documentCount: positive,
+        /** Documents that have each token, little-endian uint16 by token id, base64. */
+        documentFrequencies: z.base64(),
+      })
+      .nullable(),
+    /** Cross-validated: chance that a whole document scores above a control of its group. */
+    measured: z.strictObject({
+      documents: count,
+      texts: count,
+      folds: count,
+      near: estimate.nullable(),
+      glued: estimate.nullable(),
+      publishedNear: estimate.nullable(),
+      publishedGlued: estimate.nullable(),
+      lexicalNear: estimate.nullable(),
+      lexicalGlued: estimate.nullable(),
+    }),
+    /** What it was made from; no path. */
+    data: z.strictObject({
+      part: z.strictObject({ index: positive, of: positive }),
+      seed: count,
+      segment: positive,
+      files: z.array(z.strictObject({ sizeBytes: count, sampledSha256: sha256 })),
+      sources: z.array(
+        z.strictObject({ group: z.string(), source: z.string(), licence: z.string().nullable(), documents: count }),
+      ),
+    }),
+    versions: z.record(z.string(), z.string()),
+  })
+  .refine(
+    ({ model, weights }) =>
+      weights.every(({ layer, head }) => layer < model.layerCount && (head ?? 0) < model.headCount),
+    "weights of layers or heads that the model has not",
+  )
+  .refine(
+    ({ by, weights }) => weights.every(({ head }) => (head === null) === (by === "layer")),
+    "weights have heads where heads are weighted, and only there",
+  );
 export type Calibration = z.infer<typeof calibrationSchema>;
 
 /** What a run's configuration keeps of a calibration. */
@@ -105,6 +126,42 @@ export function calibrationFingerprint(calibration: Calibration): string {
   });
 }
 
+const MOST_DOCUMENTS = 65_535;
+
+/**
+ * Documents that have each token, as `calibration.json` holds them: little-endian uint16 by token id, base64. More than 65,535 documents
+ * count as so many.
+ * @param counts by token id, from 0
+ */
+export function encodeDocumentFrequencies(counts: ReadonlyMap<number, number>): string {
+  const size = [...counts.keys()].reduce((most, id) => Math.max(most, id + 1), 0);
+  const bytes = Buffer.alloc(2 * size);
+  for (const [id, count] of counts) bytes.writeUInt16LE(Math.min(count, MOST_DOCUMENTS), 2 * id);
+  return bytes.toString("base64");
+}
+
+/** In how many documents each token occurs, by token id; ids without a document are left out. */
+export function documentFrequenciesOf({
+  documentCount,
+  documentFrequencies,
+}: Pick<NonNullable<Calibration["lexical"]>, "documentCount" | "documentFrequencies">): {
+  readonly documentCount: number;
+  readonly counts: ReadonlyMap<number, number>;
+} {
+  const bytes = Buffer.from(documentFrequencies, "base64");
+  const counts = new Map<number, number>();
+  for (let at = 0; at + 2 <= bytes.length; at += 2) {
+    const count = bytes.readUInt16LE(at);
+    if (count > 0) counts.set(at / 2, count);
+  }
+  return { documentCount, counts };
+}
+
+/** What `run.json` says of a calibration. */
+export function describeCalibration(calibration: Calibration): { readonly name: string; readonly fingerprint: string } {
+  return { name: calibration.name, fingerprint: calibrationFingerprint(calibration) };
+}
+
 /**
  * Reads a calibration.
  * @returns null when there is no such file
@@ -112,6 +169,8 @@ export function calibrationFingerprint(calibration: Calibration): string {
  */
 export async function readCalibration(path: string): Promise<Calibration | null> {
   try {
+    const { size } = await stat(path);
+    if (size > MAX_BYTES) throw new Error(`${size} bytes, more than ${MAX_BYTES}`);
     return calibrationSchema.parse(JSON.parse(await readFile(path, "utf8")));
   } catch (error) {
     if (systemCodeOf(error) === "ENOENT") return null;

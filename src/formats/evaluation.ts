@@ -44,7 +44,7 @@ export type EvaluatedMeasure = z.infer<typeof measureSchema>;
 /** `evaluation.json`. */
 export const evaluationSchema = z.strictObject({
   format: z.literal(1),
-  model: z.strictObject({ name: z.string(), family: z.string(), fingerprint: sha256, layerCount: count }),
+  model: z.strictObject({ name: z.string(), family: z.string(), fingerprint: sha256.nullable(), layerCount: count }),
   /** Name of the calibration; null where none is used. */
   calibration: z.string().nullable(),
   maxLength: count,
@@ -81,7 +81,8 @@ export const evaluationSchema = z.strictObject({
       row: count,
       /** Rows of the documents that its tokens come from. */
       donors: z.array(count),
-      redundancy: finite,
+      /** Null for a text too short to have one. */
+      redundancy: finite.nullable(),
       /** Nats a token; whole documents with `--yardstick gain`. */
       gain: finite.nullable(),
       /** By measure, in their order. */

@@ -10,6 +10,8 @@ export const runFolder = {
   unscored: (run: string, shardIndex: number) => join(run, "scores", `part${shardIndex}-unscored.json`),
   end: (run: string, shardIndex: number) => join(run, "scores", `part${shardIndex}-end.json`),
   lock: (run: string, shardIndex: number) => join(run, "scores", `part${shardIndex}.lock`),
+  calibration: (run: string) => join(run, "calibration.json"),
+  lexical: (run: string) => join(run, "lexical.json"),
   pairsFolder: (run: string) => join(run, "pairs"),
   pairs: (run: string, shardIndex: number) => join(run, "pairs", `part${shardIndex}-pairs.arrows`),
 } as const;
@@ -25,6 +27,8 @@ export interface ScoreLine {
   readonly index: number;
   readonly chunked_index: number | null;
   readonly score: number;
+  /** The published CDS beside a calibrated score; null when not all layers ran. In runs with a calibration. */
+  readonly cds?: number | null;
   readonly meta: JsonValue;
   readonly id?: string | number;
   /** Position over all data files in the order given. Absent in the original's files. */
@@ -33,6 +37,8 @@ export interface ScoreLine {
   readonly tokenCount: number;
   /** Tokens of the whole document. */
   readonly documentTokenCount: number;
+  /** How much of the sample is said again, 0 to 1; null where it is too short to say. Absent in older runs and the original's files. */
+  readonly redundancy?: number | null;
   /** Score of each layer of `run.json`'s `layers`, in that order; with `--keep layers` and more. */
   readonly layers?: readonly number[];
   /** Where this sample's record batch lies in the pairs file; with `--keep pairs` and `heads`. */
@@ -89,6 +95,8 @@ const runConfigurationSchema = z.strictObject({
   layers: z.array(count),
   keep: z.enum(["none", "layers", "pairs", "heads"]),
   numShards: z.number().int().positive(),
+  /** What the score is made with; null: the published score, or its ablation. Runs before calibrations lack it. */
+  calibration: z.strictObject({ name: z.string(), fingerprint: sha256 }).nullable().default(null),
 });
 export type RunConfiguration = z.infer<typeof runConfigurationSchema>;
 

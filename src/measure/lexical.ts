@@ -1,5 +1,12 @@
 import type { PairScores, SpanGrid } from "../core/records.js";
+import type { Aggregation } from "./focus.js";
 import { pairCount } from "./pairs.js";
+
+/** The model's name that means no model: the lexical calculator. A folder of that name is `./lexical`. */
+export const LEXICAL = "lexical";
+
+/** What makes the lexical calculator's score: the mean over query spans of their best key span. */
+export const LEXICAL_AGGREGATION: Aggregation = { over: "best", std: false, distance: false, withoutSink: false };
 
 /** In how many documents of a sample each token occurs. */
 export interface DocumentFrequencies {
@@ -19,9 +26,14 @@ export function countDocumentFrequencies(documents: Iterable<Int32Array>): Docum
   let documentCount = 0;
   for (const tokenIds of documents) {
     documentCount += 1;
-    for (const id of new Set(tokenIds)) counts.set(id, (counts.get(id) ?? 0) + 1);
+    addDocument(counts, tokenIds);
   }
   return { documentCount, counts };
+}
+
+/** One document more. */
+export function addDocument(counts: Map<number, number>, tokenIds: Int32Array): void {
+  for (const id of new Set(tokenIds)) counts.set(id, (counts.get(id) ?? 0) + 1);
 }
 
 /**

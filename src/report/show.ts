@@ -7,6 +7,7 @@ interface ShownRow {
   readonly index: number;
   readonly score: number;
   readonly tokenCount: number | null;
+  readonly redundancy: number | null;
   readonly text: string | null;
 }
 
@@ -34,8 +35,10 @@ const COLUMNS: readonly Column[] = [
   { title: "index", align: "right" },
   { title: "score", align: "right" },
   { title: "tokens", align: "right" },
-  { title: "text" },
 ];
+/** Where a row knows how much of it is said again. */
+const REDUNDANCY: Column = { title: "again", align: "right" };
+const TEXT: Column = { title: "text" };
 
 /** A run in plain text, for a terminal of `width` columns: the distribution of scores, then rows of each group. */
 export function describeRun(run: ShownRun, { width = 100 }: { readonly width?: number } = {}): string {
@@ -70,6 +73,8 @@ function rowsOf(group: ShownRun["groups"][number], width: number): string {
     ["middle", group.middle],
     ["worst", group.worst],
   ] as const;
+  const knowsRedundancy = parts.some(([, rows]) => rows.some(({ redundancy }) => redundancy !== null));
+  const columns = knowsRedundancy ? [...COLUMNS, REDUNDANCY] : COLUMNS;
   const cells = parts.flatMap(([part, rows]) =>
     rows.map((row, at) => [
       at === 0 ? part : "",
@@ -77,11 +82,12 @@ function rowsOf(group: ShownRun["groups"][number], width: number): string {
       String(row.index),
       formatScore(row.score),
       row.tokenCount === null ? "–" : formatCount(row.tokenCount),
+      ...(knowsRedundancy ? [row.redundancy === null ? "–" : `${Math.round(100 * row.redundancy)}%`] : []),
     ]),
   );
   const used =
     Math.max(
-      ...formatTable(COLUMNS.slice(0, -1), cells)
+      ...formatTable(columns, cells)
         .split("\n")
         .map((line) => line.length),
     ) + 2;
@@ -89,7 +95,7 @@ function rowsOf(group: ShownRun["groups"][number], width: number): string {
     rows.map(({ text }) => (text === null ? "–" : firstLine(text, Math.max(20, width - used)))),
   );
   return formatTable(
-    COLUMNS,
+    [...columns, TEXT],
     cells.map((row, at) => [...row, texts[at] ?? ""]),
   );
 }

@@ -6,11 +6,13 @@ import { VERSION } from "../core/version.js";
 import { readDocuments } from "../corpus/documents.js";
 import { type DataSurvey, surveyData } from "../corpus/survey.js";
 import type { Tokenizer } from "../corpus/tokenizer.js";
+import { describeCalibration } from "../formats/calibration.js";
 import type { Run, RunConfiguration } from "../formats/run-folder.js";
 import { readRun } from "../formats/run-json.js";
+import type { Calculator } from "./calculator.js";
 import { changedVersions, claimRunFolder, makeRunFolder, refuseAnotherRun } from "./run-folder.js";
 import { columnsOf, type ResolvedRunOptions } from "./run-options.js";
-import { type Scorer, tokenizerMissing } from "./scorer.js";
+import { tokenizerMissing } from "./scorer.js";
 
 export interface OpenRunHooks {
   /** Called now and then while the data is counted. */
@@ -24,22 +26,52 @@ export interface OpenRunHooks {
  */
 export async function openRun(
   options: ResolvedRunOptions,
-  scorer: Scorer,
+  calculator: Calculator,
+  tokenizer: Tokenizer | null,
+  hooks: OpenRunHooks,
+): Promise<OpenedRun | null> {
+  try {
+    return await openOrResume(options, calculator, tokenizer, hooks);
+  } catch (error) {
+    if (hooks.signal?.aborted === true) return null;
+    throw error;
+  }
+}
+
+interface OpenedRun {
+  readonly run: Run;
+  readonly warnings: readonly string[];
+}
+
+async function openOrResume(
+  options: ResolvedRunOptions,
+  calculator: Calculator,
   tokenizer: Tokenizer | null,
   { onSurvey, signal }: OpenRunHooks,
-): Promise<{ readonly run: Run; readonly warnings: readonly string[] } | null> {
-  const configuration = await configurationOf(options, scorer, tokenizer);
-  const versions = { ladm: VERSION, node: process.versions.node, "onnxruntime-node": await engineVersion() };
+): Promise<OpenedRun> {
+  const engine = calculator.usesEngine ? { "onnxruntime-node": await engineVersion() } : {};
+  const versions = { ladm: VERSION, node: process.versions.node, ...engine };
+  const learn = (rows: number, begunWith: string | null) =>
+    calculator.learn(options.out, { ...options, rows, begunWith, signal });
   const there = await readRun(options.out);
   if (there !== null) {
-    refuseAnotherRun(options.out, there.configuration, configuration);
+    const { fingerprint } = there.configuration.model;
+    const refuse = async () => {
+      const configuration = await configurationOf(options, calculator, tokenizer, fingerprint);
+      refuseAnotherRun(options.out, there.configuration, configuration);
+    };
+    // What is to be learned may take long: everything else first.
+    await refuse();
+    await learn(there.rows, fingerprint);
+    await refuse();
+    await calculator.keep(options.out);
     const changed = changedVersions(there.versions, versions);
     const warnings = changed.map(
       (name) => `the run was begun with another version of ${name}: ${there.versions[name] ?? "unknown"}`,
     );
     return { run: there, warnings };
   }
-  if (tokenizer === null) await refuseTextsWithoutTokenizer(options, scorer);
+  if (tokenizer === null) await refuseTextsWithoutTokenizer(options);
   // Before the data is counted, which may take long.
   await makeRunFolder(options.out, options);
   const survey = await surveyData(options.data, {
@@ -48,25 +80,27 @@ export async function openRun(
       signal?.throwIfAborted();
       onSurvey(soFar);
     },
-  }).catch((error: unknown) => {
-    if (signal?.aborted === true) return null;
-    throw error;
   });
-  if (survey === null) return null;
   if (survey.rows === 0) throw noRows(options.data);
-  const paths = { model: resolve(options.model), data: options.data.map((path) => resolve(path)) };
+  await learn(survey.rows, null);
+  const configuration = await configurationOf(options, calculator, tokenizer, "");
+  const model = calculator.usesEngine ? resolve(options.model) : options.model;
+  const paths = { model, data: options.data.map((path) => resolve(path)) };
   const run = await claimRunFolder(options.out, { format: 1, configuration, rows: survey.rows, paths, versions });
+  await calculator.keep(options.out);
   return { run, warnings: [] };
 }
 
+/** @param notYetLearned fingerprint of a calculator that has yet to learn from the data */
 async function configurationOf(
   options: ResolvedRunOptions,
-  { checkpoint, maxLength, layers }: Scorer,
+  { family, fingerprint, maxLength, layers, calibration }: Calculator,
   tokenizer: Tokenizer | null,
+  notYetLearned: string,
 ): Promise<RunConfiguration> {
   const { definition, attnChunkSize, dAfs, dCds, ablation, keep, numShards, textColumn, idColumn } = options;
   return {
-    model: { family: checkpoint.config.family, fingerprint: checkpoint.fingerprint },
+    model: { family, fingerprint: fingerprint ?? notYetLearned },
     tokenizer: tokenizer?.fingerprint ?? null,
     data: await Promise.all(options.data.map(fingerprintFile)),
     textColumn,
@@ -80,14 +114,15 @@ async function configurationOf(
     layers: [...layers],
     keep,
     numShards,
+    calibration: calibration?.calibration == null ? null : describeCalibration(calibration.calibration),
   };
 }
 
 /** @throws UserError when the first readable row is a text */
-async function refuseTextsWithoutTokenizer(options: ResolvedRunOptions, scorer: Scorer): Promise<void> {
+async function refuseTextsWithoutTokenizer(options: ResolvedRunOptions): Promise<void> {
   for await (const row of readDocuments(options.data, columnsOf(options))) {
     if (!("content" in row)) continue;
-    if ("text" in row.content) throw tokenizerMissing(scorer.checkpoint.directory);
+    if ("text" in row.content) throw tokenizerMissing(options.model);
     return;
   }
 }

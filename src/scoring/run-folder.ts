@@ -28,7 +28,8 @@ export async function claimRunFolder(folder: string, run: Run): Promise<Run> {
   return existing;
 }
 
-async function orNotWritable<T>(folder: string, action: () => Promise<T>): Promise<T> {
+/** @throws UserError `run-not-writable` with the cause, when the action throws */
+export async function orNotWritable<T>(folder: string, action: () => Promise<T>): Promise<T> {
   try {
     return await action();
   } catch (error) {

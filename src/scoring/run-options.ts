@@ -10,6 +10,8 @@ export const scoreRunSchema = scorerSchema
     data: z.array(z.string().min(1)).min(1).readonly(),
     /** The run folder. */
     out: z.string().min(1),
+    /** A file, `auto` (the checkpoint's own or this package's, when one fits) or `none`; default: `auto` unless another score is asked for. */
+    calibration: z.string().min(1).optional(),
     keep: z.enum(["none", "layers", "pairs", "heads"]).default("layers"),
     textColumn: z.string().min(1).default("text"),
     idColumn: z.string().min(1).default("id"),

@@ -6,14 +6,19 @@ import { readDocuments } from "../corpus/documents.js";
 import { badRow } from "../corpus/rows.js";
 import { tokenizeSamples } from "../corpus/samples.js";
 import type { DataSurvey } from "../corpus/survey.js";
-import { openTokenizer, type Tokenizer } from "../corpus/tokenizer.js";
+import type { Tokenizer } from "../corpus/tokenizer.js";
 import { checkDataFiles } from "../formats/lines.js";
 import { type Run, runFolder } from "../formats/run-folder.js";
+import { weightedLayers } from "../measure/calibrated.js";
+import { type Calculator, prepareCalculator } from "./calculator.js";
+import { SHORTER_THAN_CALIBRATION } from "./calibrated-scorer.js";
+import { askedCalibration } from "./calibrations.js";
+import { inOrder } from "./in-order.js";
+import { refuseLexicalOptions } from "./lexical-scorer.js";
 import { holdLock } from "./lock.js";
-import { estimateMemory } from "./memory.js";
 import { openRun } from "./open-run.js";
 import { columnsOf, type ResolvedRunOptions, type ScoreRunOptions, scoreRunSchema } from "./run-options.js";
-import { prepareScorer, type Scorer, TOO_SHORT } from "./scorer.js";
+import { TOO_SHORT } from "./scorer.js";
 import { readShardEnd, Shard, type ShardCounts } from "./shard.js";
 
 /** What is known before the first sample is scored. */
@@ -27,11 +32,17 @@ export interface RunPlan {
   readonly maxLength: number;
   readonly layerCount: number;
   readonly listenedLayers: number;
+  /** What the score is made with, and the layers that it weighs; null: the published score, or what another flag asks for. */
+  readonly calibration: { readonly name: string; readonly layers: readonly number[] } | null;
+  /** Why no calibration is used though one was looked for; else null. */
+  readonly uncalibrated: string | null;
   readonly threads: number;
   /** Mean over the first documents of what is still to be scored; null when none could be read. */
   readonly meanTokenCount: { readonly scored: number; readonly document: number } | null;
-  /** Bytes that scoring one whole window takes, weights included. */
-  readonly memoryBytes: number;
+  /** `model_type` of the checkpoint, or `lexical`. */
+  readonly family: string;
+  /** Bytes that scoring one whole window takes, weights included; null for `lexical`, where the window hardly matters. */
+  readonly memoryBytes: number | null;
   /** Things to be said aloud. */
   readonly warnings: readonly string[];
 }
@@ -69,14 +80,14 @@ export interface RunHooks {
  * @throws UserError before anything is scored, for a mistake of the user; with `strict`, at the first bad row
  */
 export async function scoreRun(options: ScoreRunOptions, hooks: RunHooks = {}): Promise<RunSummary> {
-  const resolved = parseOptions(scoreRunSchema, options);
+  const resolved = { ...parseOptions(scoreRunSchema, options), calibration: askedCalibration(options) };
   const emit = hooks.onEvent ?? (() => undefined);
   await checkDataFiles(resolved.data);
-  const { data, out, keep, textColumn, idColumn, limit, numShards, shardIndex, strict, ...scorerOptions } = resolved;
-  const scorer = await prepareScorer({ ...scorerOptions, keepHeads: keep === "heads" });
+  refuseLexicalOptions(options);
+  const { out, limit, numShards, shardIndex } = resolved;
+  const scorer = await prepareCalculator(resolved);
   try {
-    const { tokenizerFile } = scorer.checkpoint;
-    const tokenizer = tokenizerFile === null ? null : await openTokenizer(tokenizerFile);
+    const tokenizer = await scorer.openTokenizer();
     const onSurvey = (soFar: DataSurvey) => emit({ kind: "survey", ...soFar });
     const opened = await openRun(resolved, scorer, tokenizer, { onSurvey, signal: hooks.signal });
     if (opened === null) return NOTHING_BEGUN;
@@ -124,7 +135,7 @@ async function endShard({ shard, shardRows, options }: ShardJob, limit: number |
 
 interface ShardJob {
   readonly options: ResolvedRunOptions;
-  readonly scorer: Scorer;
+  readonly scorer: Calculator;
   readonly tokenizer: Tokenizer | null;
   readonly shard: Shard;
   readonly shardRows: number;
@@ -153,7 +164,7 @@ async function planShard(job: ShardJob, run: Run, warnings: readonly string[]): 
       if (lengths.length === PREVIEW_ROWS) break;
     }
   }
-  const memoryBytes = estimateMemory(scorer.checkpoint, scorer.maxLength).totalBytes;
+  const found = scorer.calibration?.calibration ?? null;
   const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
   return {
     out: options.out,
@@ -161,26 +172,28 @@ async function planShard(job: ShardJob, run: Run, warnings: readonly string[]): 
     shardRows,
     doneRows,
     maxLength: scorer.maxLength,
-    layerCount: scorer.checkpoint.config.layerCount,
+    family: scorer.family,
+    layerCount: scorer.layerCount,
     listenedLayers: scorer.layers.length,
+    calibration: found === null ? null : { name: found.name, layers: weightedLayers(found) },
+    uncalibrated: scorer.calibration?.reason ?? null,
     threads: scorer.threads,
     meanTokenCount:
       lengths.length === 0
         ? null
         : { scored: mean(lengths.map((l) => l.scored)), document: mean(lengths.map((l) => l.document)) },
-    memoryBytes,
-    warnings: [...warnings, ...machineWarnings(options, scorer, memoryBytes)],
+    memoryBytes: scorer.memoryBytes,
+    warnings: [...warnings, ...machineWarnings(options, scorer)],
   };
 }
 
-function machineWarnings(options: ResolvedRunOptions, scorer: Scorer, memoryBytes: number): string[] {
-  const { threads } = scorer;
+function machineWarnings(options: ResolvedRunOptions, { threads, memoryBytes }: Calculator): string[] {
   const available = process.availableMemory();
   return [
     ...(options.threads > threads
       ? [`--threads ${options.threads} is more than this machine has cores: ${threads} are used`]
       : []),
-    ...(memoryBytes > available
+    ...(memoryBytes !== null && memoryBytes > available
       ? [`a whole window takes about ${formatBytes(memoryBytes)} of memory, and ${formatBytes(available)} are free`]
       : []),
   ];
@@ -192,11 +205,10 @@ function samplesOf({ options, scorer, tokenizer, shard }: ShardJob, batchTexts?:
   const limit = options.limit ?? Infinity;
   const wanted = (row: number) => row % numShards === shardIndex && row < limit && !shard.has(row);
   const documents = readDocuments(options.data, { ...columnsOf(options), wanted });
-  const { vocabSize } = scorer.checkpoint.config;
   return tokenizeSamples(documents, {
     tokenizer,
     maxLength: scorer.maxLength,
-    vocabSize,
+    vocabSize: scorer.vocabSize,
     ...(batchTexts === undefined ? {} : { batchTexts }),
   });
 }
@@ -217,14 +229,13 @@ async function scoreShard(job: ShardJob, leftRows: number): Promise<boolean> {
     const startMs = performance.now();
     await scorer.start();
     emit({ kind: "started", loadMs: performance.now() - startMs });
-    for await (const item of samplesOf(job)) {
-      const rowStartMs = performance.now();
-      const outcome = "tokenIds" in item ? await scoreSample(scorer, item) : item;
+    const score = (item: Sample | UnscoredRow) => timed(() => scoreItem(scorer, item));
+    for await (const { outcome, elapsedMs } of inOrder(samplesOf(job), scorer.samplesAtOnce, score)) {
       if (signal?.aborted === true) return false;
       if ("score" in outcome) await shard.writeScore(outcome);
       else if (options.strict && outcome.bad) throw strictError(outcome);
       else await shard.writeUnscored(outcome);
-      emit({ kind: "row", ...eventOf(outcome), elapsedMs: performance.now() - rowStartMs });
+      emit({ kind: "row", ...eventOf(outcome), elapsedMs });
       left -= 1;
       if (left === 0) break;
     }
@@ -239,13 +250,22 @@ async function scoreShard(job: ShardJob, leftRows: number): Promise<boolean> {
 
 type RowOutcome = Parameters<Shard["writeScore"]>[0] | UnscoredRow;
 
-async function scoreSample(scorer: Scorer, sample: Sample): Promise<RowOutcome> {
+async function timed(work: () => Promise<RowOutcome>) {
+  const startMs = performance.now();
+  return { outcome: await work(), elapsedMs: performance.now() - startMs };
+}
+
+async function scoreItem(scorer: Calculator, sample: Sample | UnscoredRow): Promise<RowOutcome> {
+  if (!("tokenIds" in sample)) return sample;
   const outcome = await scorer.scoreTokens(sample, sample.tokenIds);
   return outcome.score === null ? unscoredRow(sample, outcome.problem) : outcome;
 }
 
+/** No fault of the data. */
+const HARMLESS: ReadonlySet<string> = new Set([TOO_SHORT, SHORTER_THAN_CALIBRATION]);
+
 function unscoredRow(sample: Sample, problem: Problem): UnscoredRow {
-  return { ...badRow(sample, problem), bad: problem.code !== TOO_SHORT };
+  return { ...badRow(sample, problem), bad: !HARMLESS.has(problem.code) };
 }
 
 function eventOf(outcome: RowOutcome) {

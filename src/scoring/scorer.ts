@@ -12,9 +12,14 @@ import { Engine } from "../engine/engine.js";
 import { aggregate } from "../measure/aggregate.js";
 import type { Definition, SpanSettings } from "../measure/definition.js";
 import { DEFINITIONS } from "../measure/definitions/index.js";
+import { LEXICAL } from "../measure/lexical.js";
+import { meanOverHeads } from "../measure/pairs.js";
 import { PairScoreTap } from "../measure/tap.js";
 import { GraphBuilder } from "../onnx/builder.js";
 import { encodeModel } from "../onnx/encode.js";
+import { CalibratedScorer } from "./calibrated-scorer.js";
+import { askedCalibration, type CalibrationChoice, findCalibration } from "./calibrations.js";
+import { estimateMemory } from "./memory.js";
 import { chooseWindow } from "./window.js";
 
 const positive = z.number().int().positive();
@@ -41,6 +46,10 @@ const scorerShape = {
   keepHeads: z.boolean().default(false),
   /** Losses can be asked for too (`read`): the pass then goes to the end, whatever the layers. */
   losses: z.boolean().default(false),
+  /** What the score is made with: a file that `ladm calibrate` wrote, `auto` (one that fits, where there is one) or `none`. */
+  calibration: z.string().min(1).default("none"),
+  /** With a calibration: listen to all layers, so that the published score is there too. */
+  withCds: z.boolean().default(false),
   /** Cores; default: all of this machine. */
   threads: positive.default(() => availableParallelism()),
 };
@@ -57,7 +66,9 @@ export type Outcome<Input> =
   | {
       readonly sample: Input;
       readonly score: number;
-      /** Score of each layer of `pairs.layers`. */
+      /** The published score beside a calibrated one; null when not all layers were listened to. */
+      readonly cds?: number | null;
+      /** Published score of each layer of `pairs.layers`. */
       readonly layers: readonly number[];
       readonly pairs: PairScores;
     }
@@ -81,7 +92,15 @@ export async function openScorer(options: ScorerOptions): Promise<Scorer> {
 /** `openScorer` without starting the engine yet: everything that can be refused is refused before that. */
 export async function prepareScorer(options: ScorerOptions): Promise<Scorer> {
   const resolved = parseOptions(scorerSchema, options);
-  return new Scorer(await openCheckpoint(resolved.model), resolved);
+  if (resolved.model === LEXICAL) throw lexicalNeedsRun();
+  const { definition, attnChunkSize, dAfs, dCds } = resolved;
+  const asked = askedCalibration({ ...resolved, definition: definition === "reference" ? undefined : definition });
+  const checkpoint = await openCheckpoint(resolved.model);
+  if (asked === "none") return new Scorer(checkpoint, resolved);
+  const minimumLength = DEFINITIONS[definition].minimumLength({ attnChunkSize, dAfs, dCds });
+  const maxLength = chooseWindow(resolved, checkpoint.config.windowTokens, minimumLength);
+  const target = { checkpoint, maxLength, definition, attnChunkSize, dAfs, dCds };
+  return new Scorer(checkpoint, resolved, await findCalibration(asked, target));
 }
 
 export interface ReadOptions {
@@ -122,6 +141,10 @@ export class Scorer {
   readonly threads: number;
   /** Shorter samples have no query span, and no score. */
   readonly minimumLength: number;
+  readonly usesEngine = true;
+  /** The engine works on one sample with all threads. */
+  readonly samplesAtOnce = 1;
+  private readonly calibrated: CalibratedScorer | null;
   private readonly tap: PairScoreTap;
   private readonly engine: Engine;
   private tokenizer: Promise<Tokenizer> | undefined;
@@ -130,12 +153,16 @@ export class Scorer {
   constructor(
     readonly checkpoint: Checkpoint,
     private readonly options: ResolvedOptions,
+    readonly calibration: CalibrationChoice = { calibration: null, reason: null },
   ) {
     const { config } = checkpoint;
     this.threads = Math.min(options.threads, availableParallelism());
     this.definition = DEFINITIONS[options.definition];
     this.settings = { attnChunkSize: options.attnChunkSize, dAfs: options.dAfs, dCds: options.dCds };
-    this.layers = chooseLayers(options.layers, config.layerCount);
+    this.calibrated = calibration.calibration === null ? null : new CalibratedScorer(calibration.calibration);
+    const { calibrated } = this;
+    const layers = calibrated === null ? options.layers : options.withCds ? undefined : calibrated.layers;
+    this.layers = chooseLayers(layers, config.layerCount);
     this.minimumLength = this.definition.minimumLength(this.settings);
     this.maxLength = chooseWindow(options, config.windowTokens, this.minimumLength);
     if (options.losses && checkpoint.headTensors === null) throw headMissing(checkpoint.directory);
@@ -146,7 +173,7 @@ export class Scorer {
       headCount: config.headCount,
       keyValueHeadCount: config.keyValueHeadCount,
       headDim: config.headDim,
-      keepHeads: options.keepHeads,
+      keepHeads: options.keepHeads || calibrated?.needsHeads === true,
     });
     buildDecoder(builder, { checkpoint, layers: this.layers, tap: this.tap.tap, losses: options.losses });
     this.engine = new Engine({
@@ -154,6 +181,35 @@ export class Scorer {
       weightsDirectory: checkpoint.weightsDirectory,
       threads: this.threads,
     });
+  }
+
+  get family(): string {
+    return this.checkpoint.config.family;
+  }
+
+  get fingerprint(): string {
+    return this.checkpoint.fingerprint;
+  }
+
+  get vocabSize(): number {
+    return this.checkpoint.config.vocabSize;
+  }
+
+  get layerCount(): number {
+    return this.checkpoint.config.layerCount;
+  }
+
+  /** Weights included. */
+  get memoryBytes(): number {
+    return estimateMemory(this.checkpoint, this.maxLength).totalBytes;
+  }
+
+  /** A checkpoint learns nothing from the data. */
+  async learn(): Promise<void> {}
+
+  /** The calibration, so that the run can be read without its file. @throws the system's error when it cannot be written */
+  async keep(out: string): Promise<void> {
+    await this.calibrated?.keep(out);
   }
 
   start(): Promise<void> {
@@ -196,13 +252,22 @@ export class Scorer {
     if (tokenIds.length < this.minimumLength) {
       return { sample, score: null, problem: tooShort(tokenIds.length, this.minimumLength) };
     }
+    const { calibrated } = this;
+    const problem = calibrated?.refusal(tokenIds.length) ?? null;
+    if (problem !== null) return { sample, score: null, problem };
     await this.start();
     try {
-      const pairs = await this.pairScores(tokenIds);
-      const { score, layers } = aggregate(pairs, { definition: this.definition.name, ablation: this.options.ablation });
+      const read = await this.pairScores(tokenIds);
+      const pairs = this.options.keepHeads ? read : meanOverHeads(read);
+      const { score: published, layers } = aggregate(pairs, {
+        definition: this.definition.name,
+        ablation: this.options.ablation,
+      });
+      const cds = this.layers.length === this.layerCount ? published : null;
+      const score = calibrated === null ? published : calibrated.score(read, tokenIds);
       if (score === null) return { sample, score, problem: NO_DEVIATION };
       if (!Number.isFinite(score)) return { sample, score: null, problem: notFinite(score) };
-      return { sample, score, layers, pairs };
+      return { sample, score, ...(calibrated === null ? {} : { cds }), layers, pairs };
     } catch (error) {
       if (error instanceof EngineError) return { sample, score: null, problem: error.problem };
       throw error;
@@ -227,11 +292,18 @@ export class Scorer {
     return this.engine.close();
   }
 
-  private async tokenize(text: string): Promise<Int32Array> {
-    const { tokenizerFile, directory } = this.checkpoint;
-    if (tokenizerFile === null) throw tokenizerMissing(directory);
+  /** Null where the checkpoint has no tokenizer. @throws UserError when it cannot be used */
+  async openTokenizer(): Promise<Tokenizer | null> {
+    const { tokenizerFile } = this.checkpoint;
+    if (tokenizerFile === null) return null;
     this.tokenizer ??= openTokenizer(tokenizerFile);
-    const [tokenIds] = await (await this.tokenizer).encodeBatch([text]);
+    return await this.tokenizer;
+  }
+
+  private async tokenize(text: string): Promise<Int32Array> {
+    const tokenizer = await this.openTokenizer();
+    if (tokenizer === null) throw tokenizerMissing(this.checkpoint.directory);
+    const [tokenIds] = await tokenizer.encodeBatch([text]);
     return tokenIds ?? new Int32Array();
   }
 }
@@ -252,7 +324,8 @@ function chooseLayers(layers: readonly number[] | undefined, layerCount: number)
   return chosen;
 }
 
-const tooShort = (length: number, minimumLength: number): Problem => ({
+/** The outcome of a sample without a query span. */
+export const tooShort = (length: number, minimumLength: number): Problem => ({
   code: TOO_SHORT,
   what: "The sample is too short for a query span",
   got: `${length} tokens`,
@@ -262,18 +335,27 @@ const tooShort = (length: number, minimumLength: number): Problem => ({
 /** The code of the one reason that is no fault of the data. */
 export const TOO_SHORT = "too-short";
 
-const NO_DEVIATION: Problem = {
+export const NO_DEVIATION: Problem = {
   code: "no-deviation",
   what: "A query span has one key span only, so that the deviation of its pair scores does not exist",
   fix: "Give a smaller --d-afs, or --ablation no_std.",
 };
 
-const notFinite = (score: number): Problem => ({
+export const notFinite = (score: number): Problem => ({
   code: "not-finite",
   what: "The score is not a finite number",
   got: String(score),
   fix: "The checkpoint's weights overflow in this sample; try another checkpoint.",
 });
+
+const lexicalNeedsRun = (): UserError =>
+  new UserError({
+    code: "lexical-options",
+    what: "The lexical calculator learns from the data of a run, and none is given",
+    got: `model ${LEXICAL}`,
+    allowed: "the folder of a checkpoint",
+    fix: `Take scoreRun, or ./${LEXICAL} for a folder of that name.`,
+  });
 
 const headMissing = (directory: string): UserError =>
   new UserError({

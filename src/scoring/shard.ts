@@ -11,6 +11,7 @@ import {
   shardEndSchema,
   type UnscoredLine,
 } from "../formats/run-folder.js";
+import { redundancy } from "../measure/redundancy.js";
 
 /** Milliseconds between waits for the disk; what lies between survives the death of the process, not a power cut. */
 const SYNC_INTERVAL_MS = 1000;
@@ -19,6 +20,8 @@ const SYNC_INTERVAL_MS = 1000;
 export interface ScoredSample {
   readonly sample: Sample;
   readonly score: number;
+  /** Published, beside a calibrated one. */
+  readonly cds?: number | null;
   readonly layers: readonly number[];
   readonly pairs: PairScores;
 }
@@ -85,18 +88,20 @@ export class Shard {
   }
 
   /** Pair scores first, so that no row refers to what is not there. */
-  async writeScore({ sample, score, layers, pairs }: ScoredSample): Promise<void> {
+  async writeScore({ sample, score, cds, layers, pairs }: ScoredSample): Promise<void> {
     const { keep } = this.configuration;
     const kept = await this.pairsFile?.append(sample.row, sample.index, pairs);
     const line: ScoreLine = {
       index: sample.index,
       chunked_index: sample.chunkedIndex,
       score,
+      ...(cds === undefined ? {} : { cds }),
       meta: sample.meta ?? null,
       ...(sample.id === null ? {} : { id: sample.id }),
       row: sample.row,
       tokenCount: sample.tokenIds.length,
       documentTokenCount: sample.documentTokenCount,
+      redundancy: redundancy(sample.tokenIds),
       ...(keep === "none" ? {} : { layers }),
       ...(kept === undefined ? {} : { pairs: kept }),
     };

@@ -1,15 +1,7 @@
 import { UserError } from "../core/errors.js";
+import { DOMAIN_FIELDS } from "../core/fields.js";
 import { plural } from "../core/units.js";
 import type { ScoreTable } from "./score-table.js";
-
-/** Where corpora keep the name of a domain; the first that every scored row has is taken. */
-const DOMAIN_FIELDS = [
-  "meta.pile_set_name",
-  "meta.domain",
-  "meta.source",
-  "meta.redpajama_set_name",
-  "source",
-] as const;
 
 export interface Grouping {
   /** Null: all rows are one group. */

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { DEFAULT_MAX_REDUNDANCY } from "../core/redundancy.js";
 
 const memoryLimit = z.string().regex(/^\d+(\.\d+)?\s*([KMGT]i?B)$/i, "a size such as 2GB");
 
@@ -10,6 +11,11 @@ const rankShape = {
   groupBy: z.string().min(1).optional(),
   /** Rank also the rows shorter than the window. */
   includeShort: z.boolean().default(false),
+  /**
+   * Policy `budget`: rows with a higher redundancy (0 to 1) cannot be selected; `none`: all can. By default `DEFAULT_MAX_REDUNDANCY`. The
+   * published policy knows none.
+   */
+  maxRedundancy: z.union([z.number().min(0).max(1), z.literal("none")], "from 0 to 1, or none").optional(),
   /** Go on although rows are missing or repeated. */
   partial: z.boolean().default(false),
   /** Files that `index` points into; by default those that were scored. */
@@ -18,9 +24,26 @@ const rankShape = {
   threads: z.number().int().positive().optional(),
 };
 
-export const rankOptionsSchema = z.strictObject(rankShape);
+export const rankOptionsSchema = z.strictObject(rankShape).superRefine(checkRedundancy);
 export type RankOptions = Readonly<z.input<typeof rankOptionsSchema>>;
 export type ResolvedRankOptions = z.output<typeof rankOptionsSchema>;
+
+/** The limit in force; null for none. */
+export function redundancyLimit({
+  policy,
+  maxRedundancy = DEFAULT_MAX_REDUNDANCY,
+}: ResolvedRankOptions): number | null {
+  return policy === "published" || maxRedundancy === "none" ? null : maxRedundancy;
+}
+
+function checkRedundancy(
+  options: Pick<ResolvedRankOptions, "policy" | "maxRedundancy">,
+  context: z.RefinementCtx,
+): void {
+  if (options.policy === "published" && options.maxRedundancy !== undefined) {
+    context.addIssue("the published policy takes rows whatever their redundancy, so maxRedundancy cannot be given");
+  }
+}
 
 const whole = z.number().int().positive().max(Number.MAX_SAFE_INTEGER);
 
@@ -38,6 +61,7 @@ export const selectOptionsSchema = z
     /** Absent or empty. */
     out: z.string().min(1),
   })
+  .superRefine(checkRedundancy)
   .superRefine(({ tokens, top, count, minScore, policy }, context) => {
     const given = Object.entries({ tokens, top, count, minScore }).filter(([, value]) => value !== undefined);
     if (given.length !== 1) {

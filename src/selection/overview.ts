@@ -15,6 +15,8 @@ export interface OverviewRow {
   readonly index: number;
   readonly score: number;
   readonly tokenCount: number | null;
+  /** How much of the sample is said again, 0 to 1; null where not known. */
+  readonly redundancy: number | null;
   /** The beginning of the document's text; null where the data has none. */
   readonly text: string | null;
 }
@@ -48,11 +50,13 @@ type Part = "best" | "middle" | "worst";
 
 /**
  * Best, middle and worst rows of each group with the beginning of their text, and the distribution of scores. An
- * incomplete run is shown as it is, and so is one whose data is gone (without text).
+ * incomplete run is shown as it is, and so is one whose data is gone (without text). Unless `maxRedundancy` is given, rows
+ * are shown whatever their redundancy.
  * @throws UserError when there is no run or no row can be ranked.
  */
 export async function overview({ each = 3, ...options }: OverviewOptions): Promise<RunOverview> {
-  const resolved = parseOptions(rankOptionsSchema, { ...options, partial: true });
+  const unguarded = options.policy === "published" ? {} : { maxRedundancy: "none" };
+  const resolved = parseOptions(rankOptionsSchema, { ...unguarded, ...options, partial: true });
   const work = await makeWorkFolder();
   try {
     const ranking = await openRanking({ ...resolved, work: work.path, needsTokens: false, needsData: false });
@@ -75,12 +79,13 @@ async function describe(ranking: Ranking, each: number, given: readonly string[]
   const histograms = ranking.groups.map(() => Array.from({ length: BINS }, () => 0));
   const seen = ranking.groups.map(() => 0);
   const shown: (Omit<OverviewRow, "text"> & { group: number; part: Part; place: number })[] = [];
-  const rows = database.pages("select rowid, idx, score, grp, scored_tokens, place from ranked", {
+  const rows = database.pages("select rowid, idx, score, grp, scored_tokens, redundancy, place from ranked", {
     rank: "number",
     index: "number",
     score: "number",
     group: "number",
     tokenCount: "number?",
+    redundancy: "number?",
     place: "number",
   });
   for await (const page of rows) {
@@ -110,11 +115,12 @@ async function describe(ranking: Ranking, each: number, given: readonly string[]
   const rowsOf = (group: number, part: Part): readonly OverviewRow[] =>
     shown
       .filter((row) => row.group === group && row.part === part)
-      .map(({ rank, index, score, tokenCount, place }) => ({
+      .map(({ rank, index, score, tokenCount, redundancy, place }) => ({
         rank,
         index,
         score,
         tokenCount,
+        redundancy,
         text: texts.get(place) ?? null,
       }));
   return {

@@ -4,7 +4,7 @@ import { formatCount, plural } from "../core/units.js";
 import { type CheckReport, checkTable } from "./check.js";
 import { type DataFiles, loadDataTokens, resolveData } from "./data.js";
 import { chooseGroups, type Grouping, groupFieldsOf } from "./groups.js";
-import { type RankOptions, type ResolvedRankOptions, rankOptionsSchema } from "./options.js";
+import { type RankOptions, type ResolvedRankOptions, rankOptionsSchema, redundancyLimit } from "./options.js";
 import { openScoreTable, type ScoreTable } from "./score-table.js";
 import { makeWorkFolder } from "./work-folder.js";
 
@@ -22,7 +22,7 @@ export interface GroupCounts {
 
 /**
  * Ranked rows in table `ranked`: `rowid` is the rank; `idx`, `row`, `chunked`, `score`, `grp` (place in `groups`), `place` (row of the
- * data), `tokens` (whole document), `scored_tokens`, `line`.
+ * data), `tokens` (whole document), `scored_tokens`, `redundancy`, `line`.
  */
 export interface Ranking {
   readonly table: ScoreTable;
@@ -35,6 +35,10 @@ export interface Ranking {
   readonly unscoredRows: number;
   /** Scored but shorter than the window, so not ranked. */
   readonly leftOutShort: number;
+  /** As long as the window, but above the redundancy limit, so not ranked. */
+  readonly leftOutRedundant: number;
+  /** The redundancy limit; null for none. */
+  readonly maxRedundancy: number | null;
   /** To be said aloud. */
   readonly notes: readonly string[];
 }
@@ -45,12 +49,15 @@ export interface RankedRow {
   readonly index: number;
   /** Place over all data files; null in the original's files. */
   readonly row: number | null;
+  /** What the row is ranked by: `score` of its line, `cds` where the policy is `published` and the run has a calibration. */
   readonly score: number;
   readonly group: string | null;
   /** Tokens scored; null in the original's files. */
   readonly tokenCount: number | null;
   /** Tokens of the whole document; null where not known. */
   readonly documentTokenCount: number | null;
+  /** How much of the sample is said again, 0 to 1; null where not known. */
+  readonly redundancy: number | null;
 }
 
 export interface RankingOptions extends ResolvedRankOptions {
@@ -64,7 +71,7 @@ export interface RankingOptions extends ResolvedRankOptions {
 
 /**
  * Reads, checks, groups and ranks a run. Only rows as long as the window are ranked unless `includeShort`, since scores of
- * different lengths do not compare; of a bare folder, all.
+ * different lengths do not compare; of a bare folder, all. Rows above the redundancy limit are not ranked either.
  * @throws UserError when the run is not complete (unless `partial`), nothing can be ranked, or what is needed is not there.
  */
 export async function openRanking(options: RankingOptions): Promise<Ranking> {
@@ -92,6 +99,8 @@ async function rankTable(table: ScoreTable, options: RankingOptions): Promise<Ra
       ? await resolveData(table, options.data)
       : null;
   if (options.policy === "published" && run !== null && data?.given === false) await checkIndexIsRow(table);
+  const byCds = options.policy === "published" && run?.configuration.calibration != null;
+  if (byCds) await checkCds(table);
   const { grouping, column } = await chooseGroups(table, options.groupBy);
 
   // A score row names its place in the data that was scored by `row`, in any other by `index`, as the original does.
@@ -99,6 +108,7 @@ async function rankTable(table: ScoreTable, options: RankingOptions): Promise<Ra
   const countsData = data !== null && !data.scored;
   if (countsData) await loadDataTokens(database, data.paths);
   const window = run === null || options.includeShort ? null : run.configuration.maxLength;
+  const maxRedundancy = redundancyLimit(options);
   const key = run === null ? "idx, chunked" : '"row"';
   const once =
     report.rowsRepeated.count === 0 ? "" : `where s.reading in (select min(reading) from scored group by ${key})`;
@@ -106,30 +116,36 @@ async function rankTable(table: ScoreTable, options: RankingOptions): Promise<Ra
     create view pool as
     select s.*, g.id as grp, ${place} as place,
       ${countsData ? "coalesce(d.tokens, s.document_tokens)" : "s.document_tokens"} as cost,
-      ${window === null ? "true" : `coalesce(s.tokens = ${window}, false)`} as ranked
-    from scored s join groups g on ${column === null ? "true" : `s.${column} is not distinct from g.name`}
+      ${window === null ? "true" : `coalesce(s.tokens = ${window}, false)`} as whole,
+      whole and ${maxRedundancy === null ? "true" : `coalesce(s.redundancy <= ${maxRedundancy}, true)`} as ranked
+    from ${byCds ? "(select * replace (cds as score) from scored)" : "scored"} s join groups g on ${column === null ? "true" : `s.${column} is not distinct from g.name`}
     ${countsData ? `left join data_tokens d on d.place = ${place}` : ""} ${once}`);
 
   const groups = await countGroups(table, grouping);
   if (options.needsTokens) await checkTokens(table);
   const sum = (key: "scoredRows" | "rankedRows") => groups.reduce((total, group) => total + group[key], 0);
   const [scoredRows, rankedRows] = [sum("scoredRows"), sum("rankedRows")];
-  if (rankedRows === 0 && window !== null) throw await allShort(table, window);
+  const { whole, lacking } = await database.row(
+    "select count(*) filter (whole), count(*) filter (ranked and redundancy is null) from pool",
+    { whole: "number", lacking: "number" },
+  );
+  if (whole === 0 && window !== null) throw await allShort(table, window);
+  if (rankedRows === 0 && maxRedundancy !== null) throw await allRedundant(table, maxRedundancy);
+  const counts = { scoredRows, rankedRows, leftOutShort: scoredRows - whole, leftOutRedundant: whole - rankedRows };
 
   await database.run(`
     create table ranked as
-    select idx, "row", chunked, score, grp, place, cost as tokens, tokens as scored_tokens, line from pool where ranked
+    select idx, "row", chunked, score, grp, place, cost as tokens, tokens as scored_tokens, redundancy, line from pool where ranked
     order by score desc, ${options.policy === "budget" ? "idx, reading" : "reading"}`);
   return {
     table,
     data,
     grouping,
     groups,
-    rankedRows,
-    scoredRows,
+    ...counts,
     unscoredRows: report.unscored,
-    leftOutShort: scoredRows - rankedRows,
-    notes: notesOf({ report, grouping, window, leftOutShort: scoredRows - rankedRows }),
+    maxRedundancy,
+    notes: notesOf({ report, grouping, window, maxRedundancy, lacking, ...counts }),
   };
 }
 
@@ -155,6 +171,18 @@ async function checkIndexIsRow({ database }: ScoreTable): Promise<void> {
     where: `row ${first ?? 0} of the scored data has index ${index ?? 0}`,
     got: `${plural(count, "row")} with another index`,
     fix: "Name the files that index points into (--data FILE...), or use --policy budget.",
+  });
+}
+
+async function checkCds({ database, folder }: ScoreTable): Promise<void> {
+  const { count } = await database.row("select count(*) from scored where cds is null", { count: "number" });
+  if (count === 0) return;
+  throw new UserError({
+    code: "no-cds",
+    what: "The published policy ranks by the published score, and rows of this calibrated run have none",
+    where: folder,
+    got: `no cds in ${plural(count, "row")}`,
+    fix: "Select by the calibrated score with --policy budget, or score again with --calibration none.",
   });
 }
 
@@ -195,13 +223,29 @@ async function allShort({ database, folder }: ScoreTable, window: number): Promi
   });
 }
 
+async function allRedundant({ database, folder }: ScoreTable, maxRedundancy: number): Promise<UserError> {
+  const { lowest } = await database.row("select min(redundancy) from pool where whole", { lowest: "number?" });
+  return new UserError({
+    code: "all-redundant",
+    what: "Every row is above the redundancy limit",
+    where: folder,
+    got: `redundancies from ${(lowest ?? 0).toFixed(2)}`,
+    allowed: `at most ${maxRedundancy}`,
+    fix: "Set another with --max-redundancy X, or rank them all with --max-redundancy none.",
+  });
+}
+
 function notesOf(of: {
   readonly report: CheckReport;
   readonly grouping: Grouping;
   readonly window: number | null;
   readonly leftOutShort: number;
+  readonly maxRedundancy: number | null;
+  readonly leftOutRedundant: number;
+  /** Ranked, with a redundancy that is not known. */
+  readonly lacking: number;
 }): readonly string[] {
-  const { report, grouping, window, leftOutShort } = of;
+  const { report, grouping, window, leftOutShort, maxRedundancy, leftOutRedundant, lacking } = of;
   const notes = [grouping.sentence];
   if (report.limit !== null || report.kind === "bare") notes.push(report.verdict);
   if (!report.complete) {
@@ -210,6 +254,16 @@ function notesOf(of: {
   if (window !== null && leftOutShort > 0) {
     notes.push(
       `${plural(leftOutShort, "row")} shorter than the window of ${formatCount(window)} tokens left out, since scores of different lengths do not compare; --include-short ranks them too.`,
+    );
+  }
+  if (leftOutRedundant > 0) {
+    notes.push(
+      `${plural(leftOutRedundant, "row")} above the redundancy limit of ${maxRedundancy} left out, since text that is said again scores high whatever it says; --max-redundancy none ranks them too.`,
+    );
+  }
+  if (maxRedundancy !== null && lacking > 0) {
+    notes.push(
+      `${plural(lacking, "ranked row")} without a redundancy: the limit of ${maxRedundancy} does not hold there.`,
     );
   }
   return notes;
@@ -226,7 +280,7 @@ export async function* rank(options: RankOptions): AsyncGenerator<RankedRow> {
     const ranking = await openRanking({ ...resolved, work: work.path, needsTokens: false, needsData: false });
     try {
       for await (const page of ranking.table.database.pages(
-        `select rowid, idx, "row", score, grp, scored_tokens, tokens from ranked`,
+        `select rowid, idx, "row", score, grp, scored_tokens, tokens, redundancy from ranked`,
         {
           rank: "number",
           index: "number",
@@ -235,6 +289,7 @@ export async function* rank(options: RankOptions): AsyncGenerator<RankedRow> {
           group: "number",
           tokenCount: "number?",
           documentTokenCount: "number?",
+          redundancy: "number?",
         },
       )) {
         for (const row of page) yield { ...row, group: ranking.grouping.names[row.group] ?? null };

@@ -9,11 +9,11 @@ import { type Database, type DatabaseOptions, openDatabase, quote } from "./duck
  * The score rows of a folder, in a database:
  *
  * - view `scored`: `reading` (order of reading, from 0), `path`, `idx`, `chunked`, `row`, `tokens` (scored), `document_tokens`,
- *   `score` (finite), `g0` … (the text of each group field, null where absent), `line` (as it stands in the file);
+ *   `redundancy` (0 to 1), `score` and `cds` (finite), `g0` … (the text of each group field, null where absent), `line` (as it stands in the file);
  * - table `score_lines`: the same for every line, `score` null where it is none, `idx` null where the line cannot be read;
  * - table `unscored_lines`: `path`, `row`, `bad`.
  *
- * In the original's files `row`, `tokens` and `document_tokens` are null.
+ * In the original's files `row`, `tokens`, `document_tokens`, `redundancy` and `cds` are null; in older runs the last two.
  */
 export interface ScoreTable {
   readonly folder: string;
@@ -124,7 +124,7 @@ function noFolder(folder: string, got: string): UserError {
 }
 
 const SCORE_COLUMNS = { index: "BIGINT", chunked_index: "BIGINT", score: "DOUBLE", row: "BIGINT" };
-const TOKEN_COLUMNS = { tokenCount: "BIGINT", documentTokenCount: "BIGINT" };
+const OUR_COLUMNS = { tokenCount: "BIGINT", documentTokenCount: "BIGINT", redundancy: "DOUBLE", cds: "DOUBLE" };
 const UNSCORED_COLUMNS = { row: "BIGINT", bad: "BOOLEAN" };
 
 async function load(
@@ -137,9 +137,10 @@ async function load(
   await database.run(`
     create table score_lines as
     select path, s."index" as idx, s.chunked_index as chunked, s."row" as "row", s.tokenCount as tokens,
-      s.documentTokenCount as document_tokens, case when isfinite(s.score) then s.score end as score${groups}, line
+      s.documentTokenCount as document_tokens, s.redundancy as redundancy, case when isfinite(s.cds) then s.cds end as cds,
+      case when isfinite(s.score) then s.score end as score${groups}, line
     from (
-      select path, line, ${structOf({ ...SCORE_COLUMNS, ...TOKEN_COLUMNS })} as s,
+      select path, line, ${structOf({ ...SCORE_COLUMNS, ...OUR_COLUMNS })} as s,
         json_extract_string(line, [${groupFields.map((field) => quote(pointerOf(field))).join(", ")}]::VARCHAR[]) as g
       from ${linesOf(files.filter(({ kind }) => kind === "score"))}
     )`);

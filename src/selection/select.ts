@@ -38,6 +38,10 @@ export interface SelectionSummary {
   readonly rankedRows: number;
   /** Scored, but shorter than the window. */
   readonly leftOutShort: number;
+  /** The redundancy limit; null for none. */
+  readonly maxRedundancy: number | null;
+  /** As long as the window, but above that limit. */
+  readonly leftOutRedundant: number;
   readonly selectedRows: number;
   readonly selectedTokens: number | null;
   readonly groups: readonly SelectedGroup[];
@@ -131,6 +135,8 @@ async function summarise(ranking: Ranking, plan: Plan, options: ResolvedSelectOp
     unscoredRows: ranking.unscoredRows,
     rankedRows: ranking.rankedRows,
     leftOutShort: ranking.leftOutShort,
+    maxRedundancy: ranking.maxRedundancy,
+    leftOutRedundant: ranking.leftOutRedundant,
     selectedRows,
     selectedTokens,
     groups,

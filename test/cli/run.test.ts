@@ -114,6 +114,30 @@ test.each([{ amount: [] }, { amount: ["--count", "1", "--top", "10%"] }])(
   },
 );
 
+test("select: text that is said again is left out by default, with --max-redundancy none it is not", async () => {
+  const { run, out, lines } = await makeRun(
+    ROWS.map(({ score }, row) => ({ score, redundancy: row === 1 ? 0.875 : 0.01 })),
+  );
+  const selected = async (name: string, ...more: readonly string[]) => {
+    const { code, stdout, stderr } = await ladm(["select", run, "--count", "2", "--out", join(out, name), ...more]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    return { stdout, places: placesIn(lines, await readFile(join(out, name, "selected.jsonl"), "utf8")) };
+  };
+  const guarded = await selected("default");
+  expect(guarded.places).toEqual([3, 4]);
+  expect(guarded.stdout).toContain("1 row above the redundancy limit of 0.4 left out");
+  expect((await selected("none", "--max-redundancy", "none")).places).toEqual([1, 3]);
+  expect((await selected("high", "--max-redundancy", "0.9")).places).toEqual([1, 3]);
+  const flags = ["select", run, "--top", "50%", "--out", join(out, "mistake"), "--max-redundancy"];
+  const mistaken = await ladm([...flags, "none", "--policy", "published"]);
+  expect(mistaken).toMatchObject({ code: 2, stdout: "" });
+  expect(mistaken.stderr).toContain("whatever their redundancy");
+  const unreadable = await ladm([...flags, "40%"]);
+  expect(unreadable.code).toBe(2);
+  expect(unreadable.stderr).toContain("allowed: a part from 0 to 1 such as 0.4, or none");
+  expect((await ladm(["show", run])).stdout).toMatch(/88%/);
+});
+
 test("select: an output folder in use", async () => {
   const { run, out } = await makeRun(ROWS);
   expect((await ladm(["select", run, "--count", "1", "--out", out])).code).toBe(0);

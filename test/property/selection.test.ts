@@ -122,23 +122,26 @@ const rowArbitrary = fc.record({
   name: fc.oneof({ weight: 5, arbitrary: fc.constantFrom("a", "\u{1F600}") }, fc.constantFrom(...names)),
   tokens: fc.oneof(fc.integer({ min: 1, max: 30 }), fc.integer({ min: 1, max: 5000 })),
   short: fc.boolean(),
+  redundancy: fc.constantFrom(undefined, null, 0, 0.25, 0.5),
 });
 
 const caseArbitrary = fc.record({
   rows: fc
     .array(rowArbitrary, { minLength: 1, maxLength: 120, size: "max" })
-    .filter((rows) => rows.some(({ score, short }) => score !== null && !short)),
+    .filter((rows) => rows.some(({ score, short, redundancy }) => score !== null && !short && !redundancy)),
   numShards: fc.constantFrom(1, 2, 11),
   budget: fc.oneof(fc.integer({ min: 1, max: 400 }), fc.integer({ min: 1, max: 20_000 }), fc.constant(10 ** 12)),
   includeShort: fc.boolean(),
+  maxRedundancy: fc.constantFrom(undefined, "none" as const, 0, 0.25),
 });
 
 test("both policies agree with plain loops, and hold what they promise", async () => {
   await fc.assert(
-    fc.asyncProperty(caseArbitrary, async ({ rows, numShards, budget, includeShort }) => {
+    fc.asyncProperty(caseArbitrary, async ({ rows, numShards, budget, includeShort, maxRedundancy }) => {
       const made = rows.map(
-        ({ score, name, tokens, short }): MadeRow => ({
+        ({ score, name, tokens, short, redundancy }): MadeRow => ({
           score,
+          redundancy,
           tokens,
           meta: { domain: name },
           tokenCount: short ? WINDOW - 1 : WINDOW,
@@ -147,7 +150,8 @@ test("both policies agree with plain loops, and hold what they promise", async (
       const { run, out, lines } = await makeRun(made, { numShards });
       try {
         const fileOrder = Array.from({ length: numShards }, (_, shard) => `part${shard}-score.json`).sort();
-        const docs = fileOrder
+        const limit = maxRedundancy === "none" ? Infinity : (maxRedundancy ?? 0.4);
+        const published = fileOrder
           .flatMap((file) => {
             const shard = Number(/\d+/.exec(file)?.[0]);
             return rows.flatMap((row, at) =>
@@ -164,13 +168,17 @@ test("both policies agree with plain loops, and hold what they promise", async (
               ranked: includeShort || !short,
             }),
           );
+        const docs = published.map((doc) => ({
+          ...doc,
+          ranked: doc.ranked && (rows[doc.row]?.redundancy ?? 0) <= limit,
+        }));
         const ranked = docs.filter((doc) => doc.ranked);
-        const common = { run, includeShort };
+        const common = { run, includeShort, maxRedundancy };
         const written = async (folder: string) =>
           placesIn(lines, await readFile(join(folder, "selected.jsonl"), "utf8"));
 
-        await select({ ...common, policy: "published", tokens: budget, out: join(out, "published") });
-        expect(await written(join(out, "published"))).toEqual(publishedReference(docs, budget));
+        await select({ run, includeShort, policy: "published", tokens: budget, out: join(out, "published") });
+        expect(await written(join(out, "published"))).toEqual(publishedReference(published, budget));
 
         const byTokens = await select({ ...common, tokens: budget, out: join(out, "tokens") });
         const places = await written(join(out, "tokens"));

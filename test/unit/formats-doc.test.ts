@@ -1,6 +1,8 @@
 /** `docs/formats.md` names every code and every field. */
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
+import { calibrationSchema } from "#ladm/formats/calibration.js";
+import { lexicalSchema } from "#ladm/formats/lexical.js";
 import { runSchema, shardEndSchema } from "#ladm/formats/run-folder.js";
 import { problemCodes, readSources } from "./source-rules.js";
 
@@ -25,12 +27,31 @@ describe("docs/formats.md", () => {
     expect([...new Set(documented)].sort()).toEqual(codes);
   });
 
-  it("names every field of run.json and of an end record", () => {
+  it("names every field of run.json, of lexical.json and of an end record", () => {
     const { configuration } = runSchema.shape;
-    const fields = [runSchema, configuration, configuration.shape.model, shardEndSchema].flatMap((schema) =>
-      Object.keys(schema.shape),
+    const fields = [runSchema, configuration, configuration.shape.model, lexicalSchema, shardEndSchema].flatMap(
+      (schema) => Object.keys(schema.shape),
     );
     expect(fields.filter((field) => !page.includes(`\`${field}\``))).toEqual([]);
+  });
+});
+
+describe("docs/formats.md on calibrations", () => {
+  const section = page.split(/^## /m).find((part) => part.startsWith("Calibration")) ?? "";
+
+  it("names every field", () => {
+    const { shape } = calibrationSchema;
+    const objects = [
+      calibrationSchema,
+      shape.model,
+      shape.aggregation,
+      shape.lexical.unwrap(),
+      shape.measured,
+      shape.data,
+    ];
+    const fields = objects.flatMap((schema) => Object.keys(schema.shape));
+    expect(fields.length).toBeGreaterThan(30);
+    expect(fields.filter((field) => !section.includes(`\`${field}\``))).toEqual([]);
   });
 });
 

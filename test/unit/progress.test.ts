@@ -8,8 +8,11 @@ const plan: RunPlan = {
   shardRows: 50,
   doneRows: 10,
   maxLength: 8192,
+  family: "llama",
   layerCount: 30,
   listenedLayers: 24,
+  calibration: null,
+  uncalibrated: null,
   threads: 2,
   meanTokenCount: { scored: 8000, document: 20_000 },
   memoryBytes: 1.02e9,
@@ -69,6 +72,28 @@ describe("progress", () => {
         "",
       ].join("\n"),
     );
+  });
+
+  it("says which score it will be, where a calibration was looked for", () => {
+    const said = (changes: Partial<RunPlan>) =>
+      written([[0, { kind: "plan", plan: { ...plan, ...changes } }]]).split("\n")[1];
+    expect(said({ calibration: { name: "Model at 8,192", layers: [3, 14, 15, 16] } })).toBe(
+      "calibrated: Model at 8,192, layers 3,14-16 of 30",
+    );
+    expect(said({ uncalibrated: "there is no calibration for this checkpoint" })).toBe(
+      "published score: there is no calibration for this checkpoint",
+    );
+  });
+
+  it("says that the words alone are looked at: no layers, no memory, no judgement by the first of many at once", () => {
+    const lexical = { ...plan, family: "lexical", layerCount: 1, listenedLayers: 1, memoryBytes: null, warnings: [] };
+    const text = written([
+      [0, { kind: "plan", plan: lexical }],
+      [0, { kind: "started", loadMs: 3 }],
+      [20, scored(10)],
+    ]);
+    expect(text).toContain("\nwindow 8,192 tokens, words alone (no model), 2 threads\n");
+    expect(text).not.toContain("first sample");
   });
 
   it("judges the time by the first sample", () => {

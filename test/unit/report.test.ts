@@ -29,8 +29,9 @@ test("a bar that is not empty is seen", () => {
   expect(blocks([0, 0])).toBe("  ");
 });
 
-const row = (rank: number, text: string | null) => ({
+const row = (rank: number, text: string | null, redundancy: number | null = null) => ({
   rank,
+  redundancy,
   index: rank + 10,
   score: 0.123456,
   tokenCount: 8192,
@@ -74,6 +75,14 @@ test("a run is shown with its distribution and rows", () => {
       "",
     ].join("\n"),
   );
+});
+
+test("how much of a row is said again is shown where rows know it", () => {
+  const group = { name: "a", rows: 2, best: [row(0, "x", 0.876)], middle: [], worst: [row(1, "y")], histogram: [2] };
+  const text = describeRun({ rankedRows: 2, unscoredRows: 0, lowest: 0, highest: 1, notes: [], groups: [group] });
+  expect(text).toMatch(/score +tokens +again +text/);
+  expect(text).toMatch(/best .* 8,192 +88% +x/);
+  expect(text).toMatch(/worst .* 8,192 +– +y/);
 });
 
 test("a selection tells how far each group is from its share", () => {

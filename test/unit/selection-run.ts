@@ -15,6 +15,10 @@ export interface MadeRow {
   readonly tokens?: number;
   /** Tokens scored; the window by default. */
   readonly tokenCount?: number;
+  /** Absent by default, as in older runs. */
+  readonly redundancy?: number | null | undefined;
+  /** Absent by default, as in runs without a calibration. */
+  readonly cds?: number | null;
 }
 
 export const WINDOW = 100;
@@ -29,10 +33,10 @@ export async function temporaryFolder(prefix: string): Promise<string> {
 /** Writes a complete run of the rows, in `numShards` shards, and the data it would come from. */
 export async function makeRun(
   rows: readonly MadeRow[],
-  options: { readonly numShards?: number; readonly limit?: number } = {},
+  options: { readonly numShards?: number; readonly limit?: number; readonly calibrated?: boolean } = {},
 ): Promise<{ readonly run: string; readonly data: string; readonly out: string; readonly lines: readonly string[] }> {
   const folder = await temporaryFolder("ladm-selection-");
-  const { numShards = 1, limit } = options;
+  const { numShards = 1, limit, calibrated = false } = options;
   const run = join(folder, "run");
   await mkdir(join(run, "scores"), { recursive: true });
   const data = join(folder, "data.jsonl");
@@ -48,14 +52,16 @@ export async function makeRun(
     await writeFile(
       join(run, "scores", `part${shard}-score.json`),
       text(
-        scored.map(({ at, index, score, meta, tokens, tokenCount }) => ({
+        scored.map(({ at, index, score, meta, tokens, tokenCount, redundancy, cds }) => ({
           index: index ?? at,
           chunked_index: null,
           score,
+          cds,
           meta: meta ?? null,
           row: at,
           tokenCount: tokenCount ?? WINDOW,
           documentTokenCount: tokens ?? WINDOW,
+          redundancy,
         })),
       ),
     );
@@ -94,6 +100,7 @@ export async function makeRun(
       layers: [0],
       keep: "none",
       numShards,
+      calibration: calibrated ? { name: "made-up", fingerprint: hash } : null,
     },
     rows: rows.length,
     paths: { model: "model", data: [data] },

@@ -172,6 +172,77 @@ test("only rows as long as the window are ranked, and that is said", async () =>
   );
 });
 
+test("rows above the redundancy limit are left out, and that is said", async () => {
+  const rows = [0.9, 0.41, 0.4, 0.1, null, undefined].map((redundancy, at) => ({ score: 9 - at, redundancy }));
+  const { run, out, lines } = await makeRun([...rows, { score: 10, redundancy: 0.9, tokenCount: 40 }]);
+  const taken = async (folder: string) => placesIn(lines, await read(folder, "selected.jsonl"));
+  const summary = await select({ run, count: 9, out });
+  expect(await taken(out)).toEqual([2, 3, 4, 5]);
+  expect(summary).toMatchObject({ maxRedundancy: 0.4, leftOutRedundant: 2, leftOutShort: 1, rankedRows: 4 });
+  expect(summary.notes.join(" ")).toMatch(/2 rows above the redundancy limit of 0\.4.*--max-redundancy none/);
+  expect(summary.notes.filter((note) => note.startsWith("2 ranked rows without a redundancy"))).toHaveLength(1);
+  const kept = JSON.parse(await read(out, "selection.json")) as { summary: unknown };
+  expect(kept.summary).toMatchObject({ maxRedundancy: 0.4, leftOutRedundant: 2 });
+
+  const strict = await select({ run, count: 9, maxRedundancy: 0.1, out: `${out}-strict` });
+  expect(await taken(`${out}-strict`)).toEqual([3, 4, 5]);
+  expect(strict).toMatchObject({ maxRedundancy: 0.1, leftOutRedundant: 3 });
+  const none = await select({ run, count: 9, maxRedundancy: "none", out: `${out}-none` });
+  expect(await taken(`${out}-none`)).toEqual([0, 1, 2, 3, 4, 5]);
+  expect(none).toMatchObject({ maxRedundancy: null, leftOutRedundant: 0 });
+  expect(none.notes.join(" ")).not.toMatch(/redundancy/);
+  const score = await select({ run, minScore: 7, out: `${out}-score` });
+  expect(score).toMatchObject({ selectedRows: 1, leftOutRedundant: 2 });
+
+  const ranked: (number | null)[] = [];
+  for await (const { redundancy } of rank({ run, maxRedundancy: 0.95 })) ranked.push(redundancy);
+  expect(ranked).toEqual([0.9, 0.41, 0.4, 0.1, null, null]);
+  expect((await overview({ run })).groups[0]?.best.map(({ redundancy }) => redundancy)).toEqual([0.9, 0.41, 0.4]);
+});
+
+test("a redundancy limit that nothing meets, or that the policy does not know, is the user's mistake", async () => {
+  const { run, out } = await makeRun([0.7, 0.5].map((redundancy) => ({ score: 1, redundancy })));
+  expect(await codeOf(select({ run, count: 1, out }))).toMatch(/^all-redundant: .*from 0\.50.*at most 0\.4/);
+  expect(await codeOf(select({ run, count: 1, maxRedundancy: 1.5, out }))).toMatch(/maxRedundancy: .*<=1/);
+  for (const maxRedundancy of [0.9, "none"] as const) {
+    const options = { run, policy: "published", top: 50, maxRedundancy, out } as const;
+    expect(await codeOf(select(options))).toMatch(/published policy takes rows whatever their redundancy/);
+    expect(await codeOf(rank({ run, policy: "published", maxRedundancy }).next())).toMatch(/whatever their redundancy/);
+  }
+  const published = await select({ run, policy: "published", top: 100, out });
+  expect(published).toMatchObject({ selectedRows: 2, maxRedundancy: null, leftOutRedundant: 0 });
+});
+
+test("published: a calibrated run is ranked by cds, and refused where rows have none", async () => {
+  const rows = [0.3, 0.1, 0.2].map((cds, at) => ({ score: at, cds }));
+  const { run, out, lines } = await makeRun(rows, { calibrated: true });
+  const order = async (policy: "budget" | "published") => {
+    const ranked: (readonly [number, number])[] = [];
+    for await (const { index, score } of rank({ run, policy })) ranked.push([index, score]);
+    return ranked;
+  };
+  expect(await order("published")).toEqual([
+    [0, 0.3],
+    [2, 0.2],
+    [1, 0.1],
+  ]);
+  expect(await order("budget")).toEqual([
+    [2, 2],
+    [1, 1],
+    [0, 0],
+  ]);
+  await select({ run, policy: "published", top: 67, out });
+  expect(placesIn(lines, await read(out, "selected.jsonl"))).toEqual([0, 2]);
+
+  const lacking = await makeRun([{ score: 1, cds: 1 }, { score: 2, cds: null }, { score: 3 }], { calibrated: true });
+  const refused = select({ run: lacking.run, policy: "published", top: 50, out: lacking.out });
+  expect(await codeOf(refused)).toMatch(/^no-cds: .*no cds in 2 rows/);
+  await select({ run: lacking.run, top: 50, out: lacking.out });
+  // Without a calibration `score` is the published score.
+  const plain = await makeRun([{ score: 1, cds: 5 }, { score: 2 }]);
+  expect((await rank({ run: plain.run, policy: "published" }).next()).value).toMatchObject({ index: 1, score: 2 });
+});
+
 test("minScore, top and the group field", async () => {
   const rows = [0.1, 0.4, 0.3, 0.2].map((score, at) => ({
     score,

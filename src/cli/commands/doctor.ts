@@ -30,7 +30,7 @@ EXAMPLE
   },
   parameters: {
     flags: {
-      model: textFlag("DIR", "Checkpoint to be held against the memory"),
+      model: textFlag("DIR", "Checkpoint to be held against the memory, or lexical"),
       maxLength: countFlag("Window in tokens; by default 32768 or the model's own, whichever is less"),
       json: switchFlag("Print the findings as JSON"),
     },
@@ -41,10 +41,13 @@ EXAMPLE
     const { describeFacts } = await import("../facts.js");
     const [machine, libraries] = await Promise.all([inspectMachine(), inspectLibraries()]);
     if (json !== true) this.stdout.write(describeFacts([...factsOfMachine(machine), ...factsOfLibraries(libraries)]));
+    const { LEXICAL } = await import("../../measure/lexical.js");
     const { inspectFit, factsOfFit } = await import("../fit.js");
     const { availableBytes } = machine;
-    const fit = model === undefined ? null : await inspectFit(model, { maxLength, availableBytes });
+    const fit =
+      model === undefined || model === LEXICAL ? null : await inspectFit(model, { maxLength, availableBytes });
     if (json === true) this.stdout.write(`${JSON.stringify({ machine, devices: DEVICES, libraries, fit })}\n`);
+    else if (model === LEXICAL) this.stdout.write(`\n${describeFacts([["lexical", "fits: it has no weights"]])}`);
     else if (fit !== null) this.stdout.write(`\n${describeFacts(factsOfFit(fit))}`);
     if (fit?.fits === false || libraries.some(({ loads }) => !loads)) this.process.exitCode = EXIT.user;
   },

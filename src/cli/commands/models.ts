@@ -10,6 +10,9 @@ interface ModelsFlags {
   readonly json?: boolean;
 }
 
+const DESCRIBED_LEXICAL =
+  "the words alone (cosines of tf-idf span vectors), no checkpoint and no engine; milliseconds a document";
+
 export const modelsCommand = buildCommand<ModelsFlags, [directory: string | undefined], LadmContext>({
   docs: {
     brief: "Say which checkpoints are supported, and the verdict on one",
@@ -22,7 +25,9 @@ EXAMPLE
   parameters: {
     positional: {
       kind: "tuple",
-      parameters: [{ parse: String, placeholder: "DIR", brief: "Folder of a Hugging Face checkpoint", optional: true }],
+      parameters: [
+        { parse: String, placeholder: "DIR", brief: "Folder of a Hugging Face checkpoint, or lexical", optional: true },
+      ],
     },
     flags: { json: switchFlag("Print the answer as JSON") },
   },
@@ -32,6 +37,12 @@ EXAMPLE
       const { SUPPORTED } = await import("../../checkpoint/config.js");
       const text = () => describeFacts(factsOfSupport(SUPPORTED));
       this.stdout.write(json === true ? `${JSON.stringify({ supported: SUPPORTED })}\n` : text());
+      return;
+    }
+    const { LEXICAL } = await import("../../measure/lexical.js");
+    if (directory === LEXICAL) {
+      const known = { verdict: "supported", family: LEXICAL };
+      this.stdout.write(json === true ? `${JSON.stringify(known)}\n` : `${LEXICAL}: ${DESCRIBED_LEXICAL}\n`);
       return;
     }
     const { openCheckpoint } = await import("../../checkpoint/checkpoint.js");
@@ -61,6 +72,7 @@ function factsOfSupport(supported: {
     ["rotary scalings", supported.ropeTypes.join(", ")],
     ["weights", `${supported.dtypes.join(", ")} in ${supported.files.join(" or ")}`],
     ["tokenizer", "tokenizer.json; not needed for rows with input_ids"],
+    ["without a model", `lexical: ${DESCRIBED_LEXICAL}`],
   ];
 }
 

@@ -20,6 +20,8 @@ interface Flags {
   readonly layers?: readonly number[];
   readonly ablation?: "no_std" | "no_len_weight";
   readonly definition?: "reference" | "paper";
+  readonly calibration?: string;
+  readonly withCds?: boolean;
   readonly keep?: "none" | "layers" | "pairs" | "heads";
   readonly textColumn?: string;
   readonly idColumn?: string;
@@ -46,13 +48,15 @@ EXIT CODE
   },
   parameters: {
     flags: {
-      model: requiredTextFlag("DIR", "Folder of a Hugging Face checkpoint"),
+      model: requiredTextFlag("DIR", "Folder of a Hugging Face checkpoint, or lexical: the words alone"),
       data: {
         ...filesFlag("JSON lines (plain, .gz, .zst) with text or input_ids; several files after one flag"),
         optional: false,
       },
       out: requiredTextFlag("RUN", "Run folder, new or to be continued"),
-      maxLength: countFlag("Window in tokens; default: 32768 or the model's own, whichever is less"),
+      maxLength: countFlag(
+        "Window in tokens; default: 32768 or the model's own, whichever is less; lexical: 8192 words",
+      ),
       allowLonger: switchFlag("Accept a window longer than the model is made to read"),
       attnChunkSize: countFlag("Tokens of a span; default: 128"),
       dAfs: countFlag("Every N-th span is a key span; default: 4"),
@@ -76,6 +80,8 @@ EXIT CODE
         brief: "The published code's definition (default) or the paper's equations",
         optional: true,
       },
+      calibration: textFlag("FILE", "Calibration of the score, auto (the default: one that fits) or none"),
+      withCds: switchFlag("Keep the published score beside a calibrated one: all layers run"),
       keep: {
         kind: "enum",
         values: ["none", "layers", "pairs", "heads"],

@@ -6,6 +6,7 @@ import {
   filesFlag,
   parseDecimal,
   parsePercent,
+  parseRedundancy,
   parseTokens,
   requiredTextFlag,
   switchFlag,
@@ -22,6 +23,7 @@ interface SelectFlags {
   readonly groupBy?: string;
   readonly data?: readonly string[];
   readonly includeShort?: boolean;
+  readonly maxRedundancy?: number | "none";
   readonly partial?: boolean;
   readonly memoryLimit?: string;
   readonly threads?: number;
@@ -33,7 +35,8 @@ export const selectCommand = buildCommand<SelectFlags, [run: string], LadmContex
     brief: "Select the best-scored documents of a run up to a budget",
     fullDescription: `Selects the best-scored documents of a run and writes them to a new folder: selected.jsonl (the rows as they stand in the
 data), sorted_by_score.jsonl (every ranked row with its rank) and selection.json (what was asked and what came out).
-Exactly one of --tokens, --top, --count and --min-score says how much.
+Exactly one of --tokens, --top, --count and --min-score says how much. A row of which more than --max-redundancy is said again is left out,
+since text that repeats itself scores high whatever it says.
 
 EXAMPLE
   ladm select run --tokens 1G --group-by meta.domain --out selected`,
@@ -76,6 +79,13 @@ EXAMPLE
       groupBy: textFlag("FIELD", "Field of the rows that makes the groups (meta.domain), or none"),
       data: filesFlag("The data that index counts in; by default what was scored"),
       includeShort: switchFlag("Rank also the documents shorter than the window"),
+      maxRedundancy: {
+        kind: "parsed",
+        parse: parseRedundancy,
+        placeholder: "X|none",
+        brief: "Leave out rows of which a larger part is said again; by default 0.4 (policy budget)",
+        optional: true,
+      },
       partial: switchFlag("Go on although rows are missing or repeated"),
       memoryLimit: textFlag("SIZE", "Memory for ranking, such as 2GB; more lies on disk"),
       threads: countFlag("Threads for ranking"),

@@ -1,0 +1,50 @@
+import { buildCommand } from "@stricli/core";
+import { formatCount, plural } from "../../core/units.js";
+import type { LadmContext } from "../context.js";
+import { requiredTextFlag, switchFlag, textFlag } from "../flags.js";
+
+interface AggregateFlags {
+  readonly out: string;
+  readonly calibration?: string;
+  readonly ablation?: "no_std" | "no_len_weight";
+  readonly json?: boolean;
+}
+
+export const aggregateCommand = buildCommand<AggregateFlags, [run: string], LadmContext>({
+  docs: {
+    brief: "Make other scores of kept pair scores, without the model",
+    fullDescription: `Makes other scores of the pair scores that a run kept (score --keep pairs or heads), without the model, into a run folder of its own:
+with a calibration, an ablation, or neither for the published score.
+
+EXAMPLE
+  ladm aggregate run --calibration calibration.json --out calibrated-run`,
+  },
+  parameters: {
+    positional: {
+      kind: "tuple",
+      parameters: [{ parse: String, placeholder: "RUN", brief: "Run folder with pair scores" }],
+    },
+    flags: {
+      out: requiredTextFlag("RUN2", "New run folder"),
+      calibration: textFlag("FILE", "Calibration of the score"),
+      ablation: {
+        kind: "enum",
+        values: ["no_std", "no_len_weight"],
+        brief: "Leave the deviation or the length weights out",
+        optional: true,
+      },
+      json: switchFlag("Print the counts as JSON"),
+    },
+  },
+  async func({ json, ...options }, run) {
+    const { aggregateRun } = await import("../../scoring/aggregate-run.js");
+    const summary = await aggregateRun({ run, ...options });
+    if (json === true) {
+      this.stdout.write(`${JSON.stringify({ out: options.out, ...summary })}\n`);
+      return;
+    }
+    const { scored, unscored } = summary;
+    const without = unscored === 0 ? "" : `, ${formatCount(unscored)} without a score`;
+    this.stdout.write(`${plural(scored, "row")} scored${without}. Next: ladm show ${options.out}\n`);
+  },
+});

@@ -1,0 +1,60 @@
+import { buildCommand } from "@stricli/core";
+import { EXIT } from "../../core/errors.js";
+import type { CalibrateOptions } from "../../evaluation/calibrate.js";
+import type { LadmContext } from "../context.js";
+import { countFlag, requiredTextFlag, textFlag } from "../flags.js";
+import { interruptible } from "../interrupt.js";
+import { usableCores } from "../machine.js";
+import { type MaterialFlags, materialFlags } from "../material.js";
+
+interface Flags extends MaterialFlags {
+  readonly by?: "layer" | "head";
+  readonly folds?: number;
+  readonly name?: string;
+}
+
+export const calibrateCommand = buildCommand<Flags, [], LadmContext>({
+  docs: {
+    brief: "Learn from your own documents which layers of a checkpoint to listen to",
+    fullDescription: `Cuts near and glued texts out of your own documents, reads them all, and fits weights of layers (or heads) and a way to add their pair
+scores up that put whole documents on top; needs no labels. Every figure it prints is of texts that the fit did not see. Takes the
+earliest last layer that is as good, so that scoring costs less. Writes nothing when the published score is as good.
+
+EXAMPLE
+  ladm calibrate --model ./checkpoint --data pool.jsonl --max-length 8192 --out ./checkpoint/calibration.json
+  ladm score --model ./checkpoint --data pool.jsonl --max-length 8192 --out run`,
+  },
+  parameters: {
+    flags: {
+      ...materialFlags,
+      out: requiredTextFlag(
+        "FILE",
+        "calibration.json to write; beside the checkpoint's weights `score` finds it by itself",
+      ),
+      by: {
+        kind: "enum",
+        values: ["layer", "head"],
+        brief: "Weigh layers (default) or the heads of layers",
+        optional: true,
+      },
+      folds: countFlag("Parts of the texts that are held out in turn; default: 5", { minimum: 2 }),
+      name: textFlag("NAME", "What to call it; default: the checkpoint's name"),
+    },
+  },
+  async func({ quiet = false, json = false, ...flags }) {
+    const threads = flags.threads ?? (await usableCores());
+    const { calibrate } = await import("../../evaluation/calibrate.js");
+    const options = { ...flags, threads } satisfies CalibrateOptions;
+    const report = await interruptible(this, quiet, (hooks) => calibrate(options, hooks));
+    if (report === null) {
+      this.process.exitCode = EXIT.interrupted;
+      return;
+    }
+    if (json) {
+      this.stdout.write(`${JSON.stringify(report)}\n`);
+      return;
+    }
+    const { describeCalibrationReport } = await import("../../report/calibration.js");
+    this.stdout.write(describeCalibrationReport(report, flags.out));
+  },
+});

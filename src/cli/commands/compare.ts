@@ -1,0 +1,92 @@
+import { buildCommand } from "@stricli/core";
+import { UserError } from "../../core/errors.js";
+import type { LadmContext } from "../context.js";
+import { countFlag, filesFlag, parsePercent, parseRedundancy, parseTokens, switchFlag, textFlag } from "../flags.js";
+
+interface CompareFlags {
+  readonly top?: number;
+  readonly count?: number;
+  readonly tokens?: number;
+  readonly groupBy?: string;
+  readonly data?: readonly string[];
+  readonly includeShort?: boolean;
+  readonly maxRedundancy?: number | "none";
+  readonly memoryLimit?: string;
+  readonly threads?: number;
+  readonly json?: boolean;
+}
+
+export const compareCommand = buildCommand<CompareFlags, [first: string, second: string], LadmContext>({
+  docs: {
+    brief: "Compare two runs over the same data: scores, selections, who moved most",
+    fullDescription: `Compares two runs over the same data: Spearman of their scores, how much of what one selects the other selects too, and which
+rows moved most; of each group as well. At most one of --top, --count and --tokens says how much is selected; by default the
+best 10%. An incomplete run is compared as it is.
+
+EXAMPLE
+  ladm compare run-published run-calibrated --top 10%`,
+  },
+  parameters: {
+    positional: {
+      kind: "tuple",
+      parameters: [
+        { parse: String, placeholder: "RUN1", brief: "Run folder, or a folder of part*-score.json files" },
+        { parse: String, placeholder: "RUN2", brief: "Another one, over the same data" },
+      ],
+    },
+    flags: {
+      top: {
+        kind: "parsed",
+        parse: parsePercent,
+        placeholder: "P%",
+        brief: "Select the best percent; default: 10%",
+        optional: true,
+      },
+      count: countFlag("Select so many documents"),
+      tokens: {
+        kind: "parsed",
+        parse: parseTokens,
+        placeholder: "N",
+        brief: "Select up to so many tokens of whole documents: 1073741824, 500M, 1.5G",
+        optional: true,
+      },
+      groupBy: textFlag("FIELD", "Field of the rows that makes the groups (meta.domain), or none"),
+      data: filesFlag("The data that index counts in; by default what was scored"),
+      includeShort: switchFlag("Rank also the documents shorter than the window"),
+      maxRedundancy: {
+        kind: "parsed",
+        parse: parseRedundancy,
+        placeholder: "X|none",
+        brief: "Leave out rows of which a larger part is said again; by default 0.4",
+        optional: true,
+      },
+      memoryLimit: textFlag("SIZE", "Memory for ranking, such as 2GB; more lies on disk"),
+      threads: countFlag("Threads for ranking"),
+      json: switchFlag("Print the comparison as JSON"),
+    },
+  },
+  async func({ json, ...flags }, first, second) {
+    checkAmount(flags);
+    const { compareRuns } = await import("../../selection/compare.js");
+    const comparison = await compareRuns({ ...flags, data: flags.data && [...flags.data], first, second });
+    if (json === true) {
+      this.stdout.write(`${JSON.stringify(comparison)}\n`);
+      return;
+    }
+    const { describeComparison } = await import("../../report/compare.js");
+    this.stdout.write(describeComparison(comparison));
+  },
+});
+
+function checkAmount({ top, count, tokens }: Omit<CompareFlags, "json">): void {
+  const amounts = { "--top": top, "--count": count, "--tokens": tokens };
+  const given = Object.entries(amounts).flatMap(([flag, value]) => (value === undefined ? [] : [flag]));
+  if (given.length <= 1) return;
+  throw new UserError({
+    code: "select-amount",
+    what: "How much to select is not clear",
+    got: given.join(" and "),
+    allowed: "at most one of them",
+    fix: "Give, for example, --top 10%.",
+  });
+}

@@ -1,0 +1,92 @@
+import { buildCommand } from "@stricli/core";
+import { EXIT } from "../../core/errors.js";
+import type { EvaluateOptions } from "../../evaluation/evaluate.js";
+import type { LadmContext } from "../context.js";
+import { requiredTextFlag, textFlag } from "../flags.js";
+import { interruptible } from "../interrupt.js";
+import { usableCores } from "../machine.js";
+import { type MaterialFlags, materialFlags } from "../material.js";
+
+const CONTROLS = ["near", "glued", "shuffled", "repeated", "foreign"] as const;
+type Control = (typeof CONTROLS)[number];
+
+interface Flags extends MaterialFlags {
+  readonly calibration?: string;
+  readonly controls?: readonly Control[];
+  readonly yardstick?: "gain";
+  readonly maxRedundancy?: number;
+}
+
+export const evaluateCommand = buildCommand<Flags, [], LadmContext>({
+  docs: {
+    brief: "Measure whether a score tells whole documents from texts made of their like",
+    fullDescription: `Cuts texts out of your own documents that look like documents and are none (pieces of others glued together, the same piece over and over,
+and so on), scores all of them in several ways and says how often a whole document comes out on top: 1.00 always, 0.50 a coin toss.
+Writes evaluation.json and figures (SVG).
+
+EXAMPLE
+  ladm evaluate --model lexical --data pool.jsonl --out evaluation
+  ladm evaluate --model ./checkpoint --data pool.jsonl --max-length 8192 --yardstick gain --out evaluation`,
+  },
+  parameters: {
+    flags: {
+      ...materialFlags,
+      model: requiredTextFlag("DIR", "Folder of a Hugging Face checkpoint, or lexical"),
+      out: requiredTextFlag("DIR", "Folder to write"),
+      calibration: textFlag("FILE|auto|none", "Calibration to evaluate beside the published score; default: auto"),
+      controls: {
+        kind: "parsed",
+        parse: parseControls,
+        placeholder: "LIST",
+        brief: "Of near, glued, shuffled, repeated, foreign; default: all",
+        optional: true,
+      },
+      yardstick: {
+        kind: "enum",
+        values: ["gain"],
+        brief: "Compare with the fall of the model's loss when it sees the whole window",
+        optional: true,
+      },
+      maxRedundancy: {
+        kind: "parsed",
+        parse: parseShare,
+        placeholder: "X",
+        brief: "Where the guard is on, texts of which a larger part is said again rank last; default as select",
+        optional: true,
+      },
+    },
+  },
+  async func({ quiet = false, json = false, ...flags }) {
+    const threads = flags.threads ?? (await usableCores());
+    const { evaluate } = await import("../../evaluation/evaluate.js");
+    const options = { ...flags, threads } satisfies EvaluateOptions;
+    const evaluation = await interruptible(this, quiet, (hooks) => evaluate(options, hooks));
+    if (evaluation === null) {
+      this.process.exitCode = EXIT.interrupted;
+      return;
+    }
+    const { figuresOf } = await import("../../report/figures.js");
+    const { describeEvaluation } = await import("../../report/evaluation.js");
+    const { writeFigures } = await import("../write-figures.js");
+    const files = await writeFigures(flags.out, figuresOf(evaluation));
+    if (json) this.stdout.write(`${JSON.stringify(evaluation)}\n`);
+    else
+      this.stdout.write(
+        `${describeEvaluation(evaluation)}\nWritten: ${["evaluation.json", ...files].join(", ")} in ${flags.out}\n`,
+      );
+  },
+});
+
+function parseControls(text: string): readonly Control[] {
+  return text.split(",").map((part) => {
+    const control = CONTROLS.find((one) => one === part.trim());
+    if (control !== undefined) return control;
+    throw new SyntaxError(`allowed: a list of ${CONTROLS.join(", ")}`);
+  });
+}
+
+function parseShare(text: string): number {
+  const value = Number(text);
+  if (text.trim() !== "" && value >= 0 && value <= 1) return value;
+  throw new SyntaxError("allowed: a number from 0 to 1");
+}

@@ -1,0 +1,223 @@
+import { z } from "zod";
+import { identifyModel } from "../checkpoint/samples.js";
+import { UserError } from "../core/errors.js";
+import { groupBy } from "../core/group.js";
+import { parseOptions } from "../core/invalid.js";
+import { rankCorrelation } from "../core/statistics.js";
+import { VERSION } from "../core/version.js";
+import { writeFileAtomic } from "../formats/append.js";
+import { type Calibration, encodeDocumentFrequencies } from "../formats/calibration.js";
+import type { CalibrationReport, TriedRecipe } from "../formats/calibration-report.js";
+import { PUBLISHED_AGGREGATION } from "../measure/focus.js";
+import { LEXICAL, LEXICAL_AGGREGATION } from "../measure/lexical.js";
+import type { Scorer } from "../scoring/scorer.js";
+import { type Fit, fit, type HeldOutText, type LabelledText, scoreOf } from "./cross-validation.js";
+import { Features } from "./features.js";
+import { judge, judgeDifference, type ScoredText, trialsAgainst, type TwiceScored } from "./judge.js";
+import { type Material, materialShape, modelName, openMaterial } from "./material.js";
+import { type ReadEvent, readAll } from "./read-all.js";
+import { type Candidate, type Recipe, RIDGE, type SearchResult, scoredTexts, search, truncated } from "./search.js";
+
+const calibrateSchema = z.strictObject({
+  ...materialShape,
+  /** Weights for layers, or for the heads of layers. */
+  by: z.enum(["layer", "head"]).default("layer"),
+  folds: z.number().int().min(2).default(5),
+  /** As people will call it; default: the model's. */
+  name: z.string().min(1).optional(),
+  /** The file, written over. */
+  out: z.string().min(1),
+});
+export type CalibrateOptions = Readonly<z.input<typeof calibrateSchema>>;
+type ResolvedOptions = z.output<typeof calibrateSchema>;
+
+export type CalibrateEvent = ReadEvent | { readonly kind: "search"; readonly done: number; readonly of: number };
+
+export interface CalibrateHooks {
+  readonly onEvent?: (event: CalibrateEvent) => void;
+  /** Stops after what is being read; what was read is kept. */
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Learns which layers or heads tell whole documents from texts made of their like, on the user's own data, and writes them down.
+ * @returns null when it was interrupted; the passes made are kept
+ * @throws UserError before anything is read, for a mistake of the user
+ */
+export async function calibrate(options: CalibrateOptions, hooks: CalibrateHooks = {}): Promise<CalibrationReport | null> {
+  const resolved = parseOptions(calibrateSchema, options);
+  const { by, folds, name: _name, out, ...rest } = resolved;
+  if (rest.model === LEXICAL) throw nothingToCalibrate();
+  const onRows = (rows: number) => hooks.onEvent?.({ kind: "rows", rows });
+  const material = await openMaterial(rest, { controls: ["near", "glued"], losses: false, onRows });
+  try {
+    const { scorer } = material;
+    if (scorer === null) throw nothingToCalibrate();
+    const result = await readAll(material, () => ({ everySpan: false, gain: false }), hooks);
+    if (result === null) return null;
+    const { layerCount, headCount } = scorer.checkpoint.config;
+    const perLayer = by === "head" ? headCount : 1;
+    const features = new Features(material, result, by);
+    const textsOf = (recipe: Recipe) => features.texts(recipe);
+    const onProgress = (done: number, of: number) => hooks.onEvent?.({ kind: "search", done, of });
+    const found = search({ layerCount, perLayer, folds, textsOf, onProgress });
+    const { heldOut } = found.chosen;
+    const published = features.meanOverLayers(PUBLISHED_AGGREGATION);
+    const against = (plain: readonly number[]) => judgeDifference(twiceScored(heldOut, plain), rest.seed);
+    const gained = { overPublished: against(published), overLexical: against(features.lexical) };
+    const { recipe, lastLayer } = found.chosen;
+    const texts = truncated(textsOf(recipe), recipe, lastLayer, { perLayer, layerCount });
+    const report = {
+      layerCount,
+      chosen: tried(found.chosen),
+      frontier: found.frontier.map(tried),
+      recipes: found.recipes.map(tried),
+      gained,
+      halves: agreementOfHalves(texts),
+    };
+    if ((gained.overPublished?.low ?? 0) <= 0) return { calibration: null, ...report };
+    const fitted = fit(texts, { ridge: RIDGE });
+    const measured = measure(heldOut, { published, lexical: features.lexical }, rest.seed);
+    const calibration = await describe({ options: resolved, material, scorer, found, fitted, measured });
+    await writeFileAtomic(out, `${JSON.stringify(calibration, null, 1)}\n`);
+    return { calibration, ...report };
+  } finally {
+    await material.reader.close();
+  }
+}
+
+function tried({ recipe, lastLayer, near, glued, quality }: Candidate): TriedRecipe {
+  return { ...recipe, lastLayer, near, glued, quality };
+}
+
+/** How alike two fits rank the whole texts, each made on every other whole text and its controls. */
+function agreementOfHalves(texts: readonly LabelledText[]): number | null {
+  const wholes = texts.filter(({ kind }) => kind === "whole");
+  const rows = wholes.map(({ row }) => row);
+  const [even, odd] = [0, 1].map((half) => {
+    const members = new Set(rows.filter((_, at) => at % 2 === half));
+    const fitted = fit(
+      texts.filter(({ row }) => members.has(row)),
+      { ridge: RIDGE },
+    );
+    return wholes.map(({ features }) => scoreOf(features, fitted));
+  });
+  return even === undefined || odd === undefined ? null : rankCorrelation(even, odd);
+}
+
+/** Held-out scores beside a plain number of the same texts. */
+function twiceScored(heldOut: readonly HeldOutText[], plain: readonly number[]): TwiceScored[] {
+  return scoredTexts(heldOut).map(({ score, ...text }, at) => ({ ...text, scores: [score, plain[at] ?? 0] }));
+}
+
+/** Chances against near and glued texts, of the held-out scores and of the two it has to beat, on the same pairs. */
+function measure(
+  heldOut: readonly HeldOutText[],
+  plain: { readonly published: readonly number[]; readonly lexical: readonly number[] },
+  seed: number,
+) {
+  const scored = scoredTexts(heldOut);
+  const by = (values: readonly number[]) => scored.map((text, at) => ({ ...text, score: values[at] ?? 0 }));
+  const chance = (control: "near" | "glued", texts: readonly ScoredText[]) => {
+    const estimate = judge(trialsAgainst(control, texts), "within", seed);
+    return estimate === null ? null : { value: estimate.value, low: estimate.low, high: estimate.high };
+  };
+  return {
+    near: chance("near", scored),
+    glued: chance("glued", scored),
+    publishedNear: chance("near", by(plain.published)),
+    publishedGlued: chance("glued", by(plain.published)),
+    lexicalNear: chance("near", by(plain.lexical)),
+    lexicalGlued: chance("glued", by(plain.lexical)),
+  };
+}
+
+interface Finding {
+  readonly options: ResolvedOptions;
+  readonly material: Material;
+  readonly scorer: Scorer;
+  readonly found: SearchResult;
+  readonly fitted: Fit;
+  readonly measured: ReturnType<typeof measure>;
+}
+
+/** A weight below this share of all is left out: it moves no rank, and costs a reader's attention. */
+const SMALLEST_SHARE = 0.005;
+
+async function describe({ options, material, scorer, found, fitted, measured }: Finding): Promise<Calibration> {
+  const { by, folds, part, seed, segment } = options;
+  const { recipe, heldOut } = found.chosen;
+  const { config, fingerprint } = scorer.checkpoint;
+  const perLayer = by === "head" ? config.headCount : 1;
+  const total = fitted.weights.reduce((sum, weight) => sum + weight, 0);
+  const kept = [...fitted.weights.entries()]
+    .map(([feature, weight]) => ({ feature, weight: weight / total, scale: fitted.scales[feature] ?? 0 }))
+    .filter(({ weight, scale }) => weight >= SMALLEST_SHARE && scale > 0);
+  const keptTotal = kept.reduce((sum, { weight }) => sum + weight, 0);
+  const shares = kept.map(({ feature, weight, scale }) => ({ feature, weight: weight / keptTotal, scale }));
+  const lexicalAt = recipe.withLexical ? fitted.weights.length - 1 : -1;
+  const lexical = shares.find(({ feature }) => feature === lexicalAt);
+  return {
+    format: 1,
+    name: options.name ?? modelName(options.model),
+    model: { family: config.family, fingerprint, layerCount: config.layerCount, headCount: config.headCount, ...(await identityOf(scorer)) },
+    maxLength: material.maxLength,
+    definition: "reference",
+    ...scorer.settings,
+    aggregation: recipe.aggregation,
+    by,
+    weights: shares
+      .filter(({ feature }) => feature !== lexicalAt)
+      .map(({ feature, weight, scale }) => ({
+        layer: Math.floor(feature / perLayer),
+        head: by === "head" ? feature % perLayer : null,
+        weight,
+        scale,
+      })),
+    lexical:
+      lexical === undefined
+        ? null
+        : {
+            weight: lexical.weight,
+            scale: lexical.scale,
+            over: LEXICAL_AGGREGATION.over,
+            documentCount: material.frequencies.documentCount,
+            documentFrequencies: encodeDocumentFrequencies(material.frequencies.counts),
+          },
+    measured: {
+      documents: heldOut.filter(({ text }) => text.kind === "whole").length,
+      texts: heldOut.length,
+      folds,
+      ...measured,
+    },
+    data: { part, seed, segment, files: [...material.files], sources: sourcesOf(material) },
+    versions: { ladm: VERSION },
+  };
+}
+
+async function identityOf({ checkpoint }: Scorer) {
+  const { configuration, samples } = await identifyModel(checkpoint);
+  return { configuration, samples: samples.map(({ tensor, dtype, values }) => ({ tensor, dtype, values: [...values] })) };
+}
+
+/** The sources of every document that a text was cut from. */
+function sourcesOf({ pool, texts }: Material): Calibration["data"]["sources"] {
+  const used = new Set(texts.flatMap(({ donors }) => donors));
+  const documents = pool.groups.flatMap((group) => group.documents).filter(({ row }) => used.has(row));
+  const bySource = groupBy(documents, ({ group, source }) => JSON.stringify([group, source]));
+  return [...bySource.values()].flatMap((members) => {
+    const [first] = members;
+    if (first === undefined) return [];
+    return [{ group: first.group, source: first.source, licence: first.licence, documents: members.length }];
+  });
+}
+
+function nothingToCalibrate(): UserError {
+  return new UserError({
+    code: "lexical-calibration",
+    what: "The lexical calculator has no layers to choose from",
+    got: "--model lexical",
+    allowed: "a folder of a checkpoint",
+    fix: "Name a checkpoint; `ladm evaluate --model lexical` says how good the lexical calculator is.",
+  });
+}

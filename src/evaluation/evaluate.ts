@@ -1,0 +1,235 @@
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { z } from "zod";
+import { parseOptions } from "../core/invalid.js";
+import { rankCorrelation } from "../core/statistics.js";
+import { writeFileAtomic } from "../formats/append.js";
+import type { Calibration } from "../formats/calibration.js";
+import type { EvaluatedMeasure, Evaluation } from "../formats/evaluation.js";
+import { focus, PUBLISHED_AGGREGATION } from "../measure/focus.js";
+import { DEFAULT_MAX_REDUNDANCY, redundancy } from "../measure/redundancy.js";
+import { findCalibration } from "../scoring/calibrations.js";
+import { correlate, judge, type ScoredText, trialsAgainst } from "./judge.js";
+import { CONTROLS, type Material, materialShape, modelName, openMaterial } from "./material.js";
+import { lexicalOnlyMeasures, type Measure, modelMeasures } from "./measures.js";
+import { type ReadHooks, readAll } from "./read-all.js";
+import { everyNthQuery, type Reading } from "./reader.js";
+import type { EvaluationText } from "./texts.js";
+
+const evaluateSchema = z.strictObject({
+  ...materialShape,
+  /** A file, `auto` or `none`. */
+  calibration: z.string().min(1).default("auto"),
+  controls: z.array(z.enum(CONTROLS)).min(1).readonly().default([...CONTROLS]),
+  /** Hold the measures against the fall of the model's loss too. */
+  yardstick: z.enum(["gain"]).optional(),
+  /** Texts above it rank last where the guard is on. */
+  maxRedundancy: z.number().min(0).max(1).default(DEFAULT_MAX_REDUNDANCY),
+  /** Folder of `evaluation.json`, new or to be written over. */
+  out: z.string().min(1),
+});
+export type EvaluateOptions = Readonly<z.input<typeof evaluateSchema>>;
+type ResolvedOptions = z.output<typeof evaluateSchema>;
+
+/**
+ * How well scores tell whole documents from texts made of their like, on the user's own data; written to `evaluation.json`.
+ * @returns null when it was interrupted; the passes made are kept
+ * @throws UserError before anything is read, for a mistake of the user
+ */
+export async function evaluate(options: EvaluateOptions, hooks: ReadHooks = {}): Promise<Evaluation | null> {
+  const resolved = parseOptions(evaluateSchema, options);
+  const { calibration: asked, controls, yardstick, maxRedundancy, out, ...rest } = resolved;
+  const losses = yardstick === "gain";
+  const onRows = (rows: number) => hooks.onEvent?.({ kind: "rows", rows });
+  const material = await openMaterial(rest, { controls, losses, onRows });
+  try {
+    const calibration = await calibrationOf(material, asked);
+    await mkdir(out, { recursive: true });
+    const wantedOf = ({ kind }: EvaluationText) => ({ everySpan: kind === "whole", gain: losses && kind === "whole" });
+    const result = await readAll(material, wantedOf, hooks);
+    if (result === null) return null;
+    const evaluation = judgeAll(resolved, material, calibration, result);
+    await writeFileAtomic(join(out, "evaluation.json"), `${JSON.stringify(evaluation)}\n`);
+    return evaluation;
+  } finally {
+    await material.reader.close();
+  }
+}
+
+async function calibrationOf({ scorer, maxLength }: Material, asked: string): Promise<Calibration | null> {
+  if (scorer === null) return null;
+  const { checkpoint, settings } = scorer;
+  const { calibration } = await findCalibration(asked, { checkpoint, maxLength, definition: "reference", ...settings });
+  return calibration;
+}
+
+/** A text with all its numbers. */
+interface Row {
+  readonly text: EvaluationText;
+  readonly reading: Reading;
+  readonly redundancy: number | null;
+  readonly values: readonly (number | null)[];
+}
+
+function judgeAll(
+  options: ResolvedOptions,
+  material: Material,
+  calibration: Calibration | null,
+  { readings, secondsPerPass }: { readonly readings: readonly { text: EvaluationText; reading: Reading }[]; readonly secondsPerPass: number | null },
+): Evaluation {
+  const { scorer, reader, pool, groups, frequencies } = material;
+  const { seed, dCds, maxRedundancy } = options;
+  const list = scorer === null ? lexicalOnlyMeasures : modelMeasures;
+  const measures = list({ layerCount: reader.layerCount, calibration, frequencies, seed });
+  const rows = readings.map(({ text, reading }): Row => {
+    const pairs = text.kind === "whole" ? everyNthQuery(reading.pairs, dCds, 0) : reading.pairs;
+    return {
+      text,
+      reading,
+      redundancy: redundancy(text.tokenIds),
+      values: measures.map((measure) => measure.valueOf(text, pairs)),
+    };
+  });
+  const wholes = rows.filter(({ text }) => text.kind === "whole");
+  const fewer = measures.filter(({ kind }) => kind !== "layer");
+  return {
+    format: 1,
+    model: {
+      name: scorer === null ? "lexical" : modelName(options.model),
+      family: scorer?.checkpoint.config.family ?? "lexical",
+      fingerprint: scorer?.checkpoint.fingerprint ?? null,
+      layerCount: reader.layerCount,
+    },
+    calibration: calibration?.name ?? null,
+    maxLength: material.maxLength,
+    segment: options.segment,
+    seed,
+    part: options.part,
+    files: [...material.files],
+    groupField: pool.groupField,
+    sourceField: pool.sourceField,
+    maxRedundancy,
+    groups: groups.map(({ name, dividedBy, texts, wholeCount, documentCount }) => ({
+      name,
+      dividedBy,
+      documents: documentCount,
+      fullWindow: wholeCount,
+      wholes: texts.length,
+    })),
+    measures: measures.map((measure, at) => judgeMeasure(measure, at, { options, material, rows })),
+    correlations: {
+      names: fewer.map(({ name }) => name),
+      values: fewer.map((a) => fewer.map((b) => correlationOf(wholes, measures.indexOf(a), measures.indexOf(b)))),
+    },
+    layerShares: layerShares(wholes, dCds),
+    secondsPerPass,
+    texts: rows.map(({ text, reading, redundancy: repeated, values }) => ({
+      kind: text.kind,
+      group: text.group,
+      source: text.source,
+      row: text.row,
+      donors: [...text.donors],
+      redundancy: repeated,
+      gain: reading.gain,
+      values: [...values],
+    })),
+  };
+}
+
+interface Judging {
+  readonly options: ResolvedOptions;
+  readonly material: Material;
+  readonly rows: readonly Row[];
+}
+
+function judgeMeasure(measure: Measure, at: number, { options, material, rows }: Judging): EvaluatedMeasure {
+  const { seed, maxRedundancy, controls, dCds } = options;
+  const dividedBy = new Map(material.groups.map((group) => [group.name, group.dividedBy]));
+  const plain = (row: Row) => row.values[at] ?? null;
+  const guarded = (row: Row) => ((row.redundancy ?? 0) > maxRedundancy ? -Infinity : plain(row));
+  const wholes = rows.filter(({ text }) => text.kind === "whole");
+  const points = wholes.flatMap((row) => {
+    const x = plain(row);
+    return x === null || row.reading.gain === null ? [] : [{ group: row.text.group, x, y: row.reading.gain }];
+  });
+  return {
+    name: measure.name,
+    kind: measure.kind,
+    layer: measure.layer,
+    against: controls.map((control) => {
+      const trials = trialsAgainst(control, scoredBy(rows, plain));
+      const divided = (by: "source" | "document") => trials.filter(({ group }) => dividedBy.get(group) === by);
+      const detailed = measure.kind !== "layer";
+      return {
+        control,
+        within: judge(trials, "within", seed),
+        withinBySource: detailed ? judge(divided("source"), "within", seed) : null,
+        withinByDocument: detailed ? judge(divided("document"), "within", seed) : null,
+        overall: detailed ? judge(trials, "overall", seed) : null,
+        guarded: detailed ? judge(trialsAgainst(control, scoredBy(rows, guarded)), "within", seed) : null,
+      };
+    }),
+    gain:
+      points.length === 0
+        ? null
+        : { overall: correlate(points, false, seed), within: correlate(points, true, seed) },
+    offsets: measure.onGrid && measure.kind !== "layer" ? offsetStability(measure, wholes, dCds) : null,
+    cost: measure.cost,
+  };
+}
+
+/** Texts with a value; whichever has none is left out. */
+function scoredBy(rows: readonly Row[], valueOf: (row: Row) => number | null): ScoredText[] {
+  return rows.flatMap((row) => {
+    const score = valueOf(row);
+    const { kind, group, row: place } = row.text;
+    return score === null ? [] : [{ kind, group, row: place, score }];
+  });
+}
+
+/** Lowest Spearman between the scores of two offsets of the grid; null where it has one offset only, or too few texts. */
+function offsetStability(measure: Measure, wholes: readonly Row[], dCds: number): number | null {
+  const byOffset = Array.from({ length: dCds }, (_, offset) =>
+    wholes.map(({ text, reading }) => measure.valueOf(text, everyNthQuery(reading.pairs, dCds, offset))),
+  );
+  let lowest: number | null = null;
+  for (const [at, a] of byOffset.entries()) {
+    for (const b of byOffset.slice(at + 1)) {
+      const correlation = rankCorrelationOfKnown(a, b);
+      if (correlation !== null && correlation < (lowest ?? Infinity)) lowest = correlation;
+    }
+  }
+  return lowest;
+}
+
+function correlationOf(rows: readonly Row[], a: number, b: number): number | null {
+  return rankCorrelationOfKnown(
+    rows.map(({ values }) => values[a] ?? null),
+    rows.map(({ values }) => values[b] ?? null),
+  );
+}
+
+function rankCorrelationOfKnown(a: readonly (number | null)[], b: readonly (number | null)[]): number | null {
+  const known = a.flatMap((value, at) => {
+    const other = b[at] ?? null;
+    return value === null || other === null ? [] : [[value, other] as const];
+  });
+  return rankCorrelation(
+    known.map(([value]) => value),
+    known.map(([, other]) => other),
+  );
+}
+
+/** Share of the published score that each layer holds, mean over whole texts. */
+function layerShares(wholes: readonly Row[], dCds: number): number[] {
+  const shares = wholes.map(({ reading }) => {
+    const layers = focus(everyNthQuery(reading.pairs, dCds, 0), PUBLISHED_AGGREGATION, "layer");
+    const total = layers.reduce((sum, layer) => sum + layer, 0);
+    return layers.map((layer) => layer / total);
+  });
+  const layerCount = shares[0]?.length ?? 0;
+  return Array.from(
+    { length: layerCount },
+    (_, layer) => shares.reduce((sum, share) => sum + (share[layer] ?? 0), 0) / shares.length,
+  );
+}

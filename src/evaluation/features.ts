@@ -1,0 +1,55 @@
+import { type Aggregation, focus } from "../measure/focus.js";
+import { LEXICAL_AGGREGATION, lexicalPairScores } from "../measure/lexical.js";
+import type { LabelledText } from "./cross-validation.js";
+import type { Material } from "./material.js";
+import type { ReadResult } from "./read-all.js";
+import type { Recipe } from "./search.js";
+
+/** Features of all whole, near and glued texts, always in the same order; each aggregation is computed once. */
+export class Features {
+  private readonly readings: ReadResult["readings"];
+  private readonly labels: readonly Omit<LabelledText, "features">[];
+  private readonly known = new Map<string, readonly Float64Array[]>();
+  /** `[text]` */
+  readonly lexical: readonly number[];
+
+  constructor(
+    { groups, frequencies }: Material,
+    { readings }: ReadResult,
+    private readonly by: "layer" | "head",
+  ) {
+    const dividedBy = new Map(groups.map((group) => [group.name, group.dividedBy]));
+    this.readings = readings.filter(({ text }) => isFitted(text.kind));
+    this.labels = this.readings.flatMap(({ text: { kind, group, source, row } }) => {
+      const unit = dividedBy.get(group) === "source" ? source : `row ${row}`;
+      return isFitted(kind) ? [{ kind, group, row, unit }] : [];
+    });
+    this.lexical = this.readings.map(({ text, reading }) => {
+      const pairs = lexicalPairScores(text.tokenIds, reading.pairs.grid, frequencies);
+      return focus(pairs, LEXICAL_AGGREGATION, "layer")[0] ?? 0;
+    });
+  }
+
+  /** `[layer, (head)]` of each text, and then the lexical score where the recipe has it. */
+  texts({ aggregation, withLexical }: Recipe): readonly LabelledText[] {
+    const key = JSON.stringify(aggregation);
+    const features = this.known.get(key) ?? this.readings.map(({ reading }) => focus(reading.pairs, aggregation, this.by));
+    this.known.set(key, features);
+    return this.labels.map((label, at) => {
+      const own = features[at] ?? new Float64Array();
+      return { ...label, features: withLexical ? Float64Array.from([...own, this.lexical[at] ?? 0]) : own };
+    });
+  }
+
+  /** Mean over all layers of each text: `[text]`. */
+  meanOverLayers(aggregation: Aggregation): readonly number[] {
+    return this.readings.map(({ reading }) => {
+      const layers = focus(reading.pairs, aggregation, "layer");
+      return layers.reduce((sum, layer) => sum + layer, 0) / layers.length;
+    });
+  }
+}
+
+function isFitted(kind: string): kind is LabelledText["kind"] {
+  return kind === "whole" || kind === "near" || kind === "glued";
+}

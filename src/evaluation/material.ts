@@ -1,0 +1,163 @@
+import { availableParallelism } from "node:os";
+import { z } from "zod";
+import type { Checkpoint } from "../checkpoint/checkpoint.js";
+import { UserError } from "../core/errors.js";
+import { type FileFingerprint, fingerprintFile } from "../core/fingerprint.js";
+import { openTokenizer, type Tokenizer } from "../corpus/tokenizer.js";
+import { openWords } from "../corpus/words.js";
+import { checkDataFiles } from "../formats/lines.js";
+import { DEFINITIONS } from "../measure/definitions/index.js";
+import { countDocumentFrequencies, type DocumentFrequencies } from "../measure/lexical.js";
+import { prepareScorer, type Scorer } from "../scoring/scorer.js";
+import { defaultCache, ReadingCache } from "./cache.js";
+import { CONTROLS, type Control } from "./controls.js";
+import { type Pool, readPool } from "./pool.js";
+import { lexicalReader, modelReader, type TextReader } from "./reader.js";
+import { type EvaluationText, type GroupTexts, makeTexts } from "./texts.js";
+
+const positive = z.number().int().positive();
+
+/** What `evaluate` and `calibrate` have in common: where texts come from, and what reads them. */
+export const materialShape = {
+  /** Folder of a Hugging Face checkpoint, or `lexical`. */
+  model: z.string().min(1),
+  /** JSON-lines files. */
+  data: z.array(z.string().min(1)).min(1).readonly(),
+  /** Whole documents; each brings one control of each kind. */
+  documents: positive.default(40),
+  /** Tokens of the window; default as `score`. */
+  maxLength: positive.optional(),
+  allowLonger: z.boolean().default(false),
+  /** Tokens of a piece. */
+  segment: positive.default(1024),
+  attnChunkSize: positive.default(128),
+  dAfs: positive.default(4),
+  dCds: positive.default(4),
+  groupBy: z.string().min(1).optional(),
+  sourceBy: z.string().min(1).optional(),
+  textColumn: z.string().min(1).default("text"),
+  idColumn: z.string().min(1).default("id"),
+  seed: z.number().int().nonnegative().default(0),
+  /** One part of the data only, counted from 1: sources whole, where a group has several. */
+  part: z
+    .strictObject({ index: positive, of: positive })
+    .refine(({ index, of }) => index <= of, "part.index must not be above part.of")
+    .default({ index: 1, of: 1 }),
+  threads: positive.default(() => availableParallelism()),
+  /** Where pair scores are kept; default: `$LADM_CACHE`, else the user's cache folder. */
+  cache: z.string().min(1).optional(),
+};
+const materialSchema = z.strictObject(materialShape);
+export type MaterialOptions = z.output<typeof materialSchema>;
+
+export interface Material {
+  /** Null for the lexical calculator. */
+  readonly scorer: Scorer | null;
+  readonly reader: TextReader;
+  readonly maxLength: number;
+  readonly pool: Pool;
+  readonly groups: readonly GroupTexts[];
+  /** All texts: the first document of each group with its controls, then the second of each, and so on. */
+  readonly texts: readonly EvaluationText[];
+  readonly frequencies: DocumentFrequencies;
+  readonly files: readonly FileFingerprint[];
+  /** Null for the lexical calculator. */
+  readonly cacheDirectory: string | null;
+}
+
+/** As the published code has it; `evaluate` and `calibrate` know no other. */
+export const definition = DEFINITIONS.reference;
+const LEXICAL_WINDOW = 8192;
+
+/**
+ * Opens the model, draws the documents and makes the controls; reads no text yet.
+ * @throws UserError when something does not fit, or no group has documents enough
+ */
+export async function openMaterial(
+  options: MaterialOptions,
+  { controls, losses, onRows }: { readonly controls: readonly Control[]; readonly losses: boolean; readonly onRows: (rows: number) => void },
+): Promise<Material> {
+  const { data, seed, segment, part, documents, attnChunkSize, dAfs, dCds } = options;
+  await checkDataFiles(data);
+  const settings = { attnChunkSize, dAfs, dCds };
+  const scorer = options.model === "lexical" ? null : await openModel(options, losses);
+  try {
+    const maxLength = scorer?.maxLength ?? options.maxLength ?? LEXICAL_WINDOW;
+    refuseSegment(segment, maxLength);
+    const tokenizer = scorer === null ? openWords() : await tokenizerOf(scorer.checkpoint);
+    const { textColumn, idColumn, groupBy, sourceBy } = options;
+    const columns = { textColumn, idColumn, groupBy, sourceBy };
+    const pool = await readPool({ data, ...columns, tokenizer, maxLength, segment, seed, onProgress: onRows });
+    const frequencies = countDocumentFrequencies(documentsOf(pool));
+    const groups = makeTexts(pool, { documents, controls, segment, maxLength, seed, part, frequencies });
+    const texts = inTurn(groups);
+    if (texts.length === 0) throw nothingToRead(pool, maxLength, segment);
+    const cache = scorer === null ? null : openCache(options, scorer);
+    const reader =
+      scorer === null || cache === null ? lexicalReader(definition, settings, frequencies) : modelReader(scorer, cache);
+    const files = await Promise.all(data.map(fingerprintFile));
+    return { scorer, reader, maxLength, pool, groups, texts, frequencies, files, cacheDirectory: cache?.directory ?? null };
+  } catch (error) {
+    await scorer?.close();
+    throw error;
+  }
+}
+
+function openModel(options: MaterialOptions, losses: boolean): Promise<Scorer> {
+  const { model, maxLength, allowLonger, attnChunkSize, dAfs, dCds, threads } = options;
+  const window = maxLength === undefined ? {} : { maxLength };
+  return prepareScorer({ model, ...window, allowLonger, attnChunkSize, dAfs, dCds, threads, keepHeads: true, losses });
+}
+
+async function tokenizerOf({ tokenizerFile }: Checkpoint): Promise<Tokenizer | null> {
+  return tokenizerFile === null ? null : openTokenizer(tokenizerFile);
+}
+
+function openCache({ cache }: MaterialOptions, { checkpoint }: Scorer): ReadingCache {
+  return new ReadingCache(cache ?? defaultCache(process.env), checkpoint.fingerprint);
+}
+
+function* documentsOf(pool: Pool): Generator<Int32Array> {
+  for (const { documents } of pool.groups) for (const { tokenIds } of documents) yield tokenIds;
+}
+
+function inTurn(groups: readonly GroupTexts[]): EvaluationText[] {
+  const most = Math.max(0, ...groups.map(({ texts }) => texts.length));
+  return Array.from({ length: most }, (_, turn) => groups.flatMap(({ texts }) => texts[turn] ?? [])).flat();
+}
+
+function refuseSegment(segment: number, maxLength: number): void {
+  if (segment * 2 <= maxLength) return;
+  throw new UserError({
+    code: "segment",
+    what: "A window has no two segments",
+    got: `--segment ${segment} with a window of ${maxLength} tokens`,
+    allowed: `at most ${Math.floor(maxLength / 2)}`,
+    fix: "Give a smaller --segment.",
+  });
+}
+
+function nothingToRead({ groups, groupField }: Pool, maxLength: number, segment: number): UserError {
+  const pieces = Math.ceil(maxLength / segment);
+  const counts = groups.slice(0, 8).map(({ name, documents }) => {
+    const wholes = documents.filter(({ tokenIds }) => tokenIds.length >= maxLength).length;
+    return `${name}: ${wholes} of ${documents.length} documents fill a window`;
+  });
+  return new UserError({
+    code: "too-few-documents",
+    what: "No group has documents enough for controls",
+    where: groupField === null ? "all rows are one group" : `grouped by ${groupField}`,
+    got: counts.length === 0 ? "no document" : counts.join("; "),
+    allowed: `one document of at least ${maxLength} tokens and ${pieces} others of at least ${segment} in a group`,
+    fix: "Give more data, a smaller --max-length, or --group-by none.",
+  });
+}
+
+/** A checkpoint's name as people call it: that of its folder, or of the hub's snapshot. */
+export function modelName(model: string): string {
+  const parts = model.split("/").filter((part) => part !== "" && part !== ".");
+  const hub = parts.findLast((part) => part.startsWith("models--"));
+  return hub === undefined ? (parts.at(-1) ?? model) : hub.slice("models--".length).replaceAll("--", "/");
+}
+
+export { CONTROLS };

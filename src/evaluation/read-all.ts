@@ -1,0 +1,115 @@
+import { EngineError } from "../core/errors.js";
+import type { Material } from "./material.js";
+import type { Reading, Wanted } from "./reader.js";
+import type { EvaluationText } from "./texts.js";
+
+/** What happens while texts are read. */
+export type ReadEvent =
+  | { readonly kind: "rows"; readonly rows: number }
+  | {
+      readonly kind: "plan";
+      readonly wholes: number;
+      readonly texts: number;
+      /** Passes to be made now, and those that an earlier command made. */
+      readonly passes: number;
+      readonly cached: number;
+      /** Tokens of a pass. */
+      readonly maxLength: number;
+      /** From the model's size, before the first pass. */
+      readonly estimatedSeconds: number;
+      readonly cacheDirectory: string | null;
+      /** Groups without documents enough. */
+      readonly leftOut: readonly string[];
+    }
+  | { readonly kind: "text"; readonly done: number; readonly of: number; readonly group: string; readonly text: EvaluationText["kind"] }
+  | { readonly kind: "failed"; readonly group: string; readonly text: EvaluationText["kind"]; readonly row: number; readonly message: string };
+
+export interface ReadHooks {
+  readonly onEvent?: (event: ReadEvent) => void;
+  /** Stops after what is being read; what was read is kept. */
+  readonly signal?: AbortSignal;
+}
+
+export interface ReadResult {
+  readonly readings: readonly { readonly text: EvaluationText; readonly reading: Reading }[];
+  /** Of the passes made now; null when none was. */
+  readonly secondsPerPass: number | null;
+}
+
+/**
+ * Reads all texts, those first that need no pass. A text on which the engine fails is left out and said.
+ * @returns null when it was interrupted
+ */
+export async function readAll(
+  material: Material,
+  wantedOf: (text: EvaluationText) => Wanted,
+  { onEvent = () => undefined, signal }: ReadHooks,
+): Promise<ReadResult | null> {
+  const { texts, reader, groups, scorer } = material;
+  const known = new Set<EvaluationText>();
+  for (const text of texts) if (await reader.isKnown(text, wantedOf(text))) known.add(text);
+  const passes = texts.length - known.size;
+  onEvent({
+    kind: "plan",
+    wholes: texts.filter(({ kind }) => kind === "whole").length,
+    texts: texts.length,
+    passes,
+    cached: scorer === null ? 0 : known.size,
+    maxLength: material.maxLength,
+    estimatedSeconds: passes * estimatePassSeconds(material),
+    cacheDirectory: material.cacheDirectory,
+    leftOut: groups.filter((group) => group.texts.length === 0).map(({ name }) => name),
+  });
+  const stop = () => void reader.close();
+  signal?.addEventListener("abort", stop);
+  const readings: ReadResult["readings"][number][] = [];
+  let passMs = 0;
+  let made = 0;
+  try {
+    for (const text of texts) {
+      if (signal?.aborted === true) return null;
+      const startMs = performance.now();
+      const reading = await readOrSkip(text, material, wantedOf, onEvent);
+      if (!known.has(text)) {
+        passMs += performance.now() - startMs;
+        made += 1;
+        onEvent({ kind: "text", done: made, of: passes, group: text.group, text: text.kind });
+      }
+      if (reading !== null) readings.push({ text, reading });
+    }
+    return { readings, secondsPerPass: made === 0 || scorer === null ? null : passMs / made / 1000 };
+  } catch (error) {
+    if (signal?.aborted === true) return null;
+    throw error;
+  } finally {
+    signal?.removeEventListener("abort", stop);
+  }
+}
+
+async function readOrSkip(
+  text: EvaluationText,
+  { reader }: Material,
+  wantedOf: (text: EvaluationText) => Wanted,
+  onEvent: (event: ReadEvent) => void,
+): Promise<Reading | null> {
+  try {
+    return await reader.read(text, wantedOf(text));
+  } catch (error) {
+    if (!(error instanceof EngineError)) throw error;
+    onEvent({ kind: "failed", group: text.group, text: text.kind, row: text.row, message: error.message });
+    return null;
+  }
+}
+
+/** Measured on two cores of a server; other machines differ by a factor of two or so. */
+const OPERATIONS_PER_CORE_SECOND = 55e9;
+
+/** Products of weights and of attention, two operations each. */
+function estimatePassSeconds({ scorer, maxLength }: Material): number {
+  if (scorer === null) return 0;
+  const { checkpoint, threads } = scorer;
+  const { layerCount, headCount, headDim, vocabSize, hiddenSize } = checkpoint.config;
+  const linear = 2 * (checkpoint.parameterCount - vocabSize * hiddenSize) * maxLength;
+  const attention = 2 * maxLength * maxLength * headCount * headDim * layerCount;
+  return (linear + attention) / (OPERATIONS_PER_CORE_SECOND * threads);
+}

@@ -1,0 +1,121 @@
+import { withinGroupAuc } from "../core/statistics.js";
+import type { Aggregation } from "../measure/focus.js";
+import { crossValidate, type HeldOutText, type LabelledText } from "./cross-validation.js";
+import { contrastsOf, type ScoredText, trialsAgainst } from "./judge.js";
+
+/** A way to make features of pair scores. */
+export interface Recipe {
+  readonly aggregation: Aggregation;
+  /** Whether the lexical score is one more feature, the last. */
+  readonly withLexical: boolean;
+}
+
+export interface SearchOptions {
+  readonly layerCount: number;
+  /** Features of one layer: 1, or the heads. */
+  readonly perLayer: number;
+  readonly folds: number;
+  /** Texts with the features of a recipe, `[layer, (head,)]` and then the lexical one where it has it. */
+  readonly textsOf: (recipe: Recipe) => readonly LabelledText[];
+  readonly onProgress?: (done: number, of: number) => void;
+}
+
+/** A recipe with the layer that it ends at, and how well it did on texts that it was not fitted to. */
+export interface Candidate {
+  readonly recipe: Recipe;
+  /** The last layer that may have a weight. */
+  readonly lastLayer: number;
+  /** Mean of the two below. */
+  readonly quality: number;
+  readonly near: number;
+  readonly glued: number;
+  readonly heldOut: readonly HeldOutText[];
+}
+
+export interface SearchResult {
+  readonly chosen: Candidate;
+  /** The best at any cost. */
+  readonly best: Candidate;
+  /** Every recipe with all layers, best first. */
+  readonly recipes: readonly Candidate[];
+  /** The best recipe by last layer, ascending. */
+  readonly frontier: readonly Candidate[];
+}
+
+const OVERS: readonly Aggregation["over"][] = ["median", "mean", "best", "sum"];
+const BOTH = [false, true] as const;
+
+/** From the plainest on: of equals the first is taken. */
+export const RECIPES: readonly Recipe[] = BOTH.flatMap((withLexical) =>
+  OVERS.flatMap((over) =>
+    BOTH.flatMap((std) =>
+      BOTH.flatMap((distance) =>
+        BOTH.map((withoutSink) => ({ withLexical, aggregation: { over, std, distance, withoutSink } })),
+      ),
+    ),
+  ),
+);
+
+/** What a shorter pass may lose. */
+const TOLERANCE = 0.01;
+/** Of the weights' squares, against the mean loss of a comparison. */
+export const RIDGE = 0.01;
+
+/**
+ * Chooses the recipe that tells whole texts best from near and glued ones on texts that it was not fitted to, then the earliest layer that
+ * loses at most 0.01 by it.
+ */
+export function search(options: SearchOptions): SearchResult {
+  const { layerCount, onProgress = () => undefined } = options;
+  const of = RECIPES.length + layerCount;
+  const recipes = RECIPES.map((recipe, at) => {
+    onProgress(at, of);
+    return judgeRecipe(recipe, layerCount - 1, options);
+  });
+  const ranked = recipes.toSorted((a, b) => b.quality - a.quality);
+  const [top] = ranked;
+  if (top === undefined) throw new Error("no recipe");
+  const frontier = Array.from({ length: layerCount }, (_, lastLayer) => {
+    onProgress(RECIPES.length + lastLayer, of);
+    return judgeRecipe(top.recipe, lastLayer, options);
+  });
+  const best = frontier.reduce((most, one) => (one.quality > most.quality ? one : most));
+  const chosen = frontier.find(({ quality }) => quality >= best.quality - TOLERANCE) ?? best;
+  return { chosen, best, recipes: ranked, frontier };
+}
+
+function judgeRecipe(recipe: Recipe, lastLayer: number, options: SearchOptions): Candidate {
+  const { folds, textsOf } = options;
+  const texts = truncated(textsOf(recipe), recipe, lastLayer, options);
+  const heldOut = crossValidate(texts, { folds, ridge: RIDGE });
+  const scored = scoredTexts(heldOut);
+  const chance = (kind: "near" | "glued") => withinGroupAuc(contrastsOf(trialsAgainst(kind, scored)))?.value;
+  const near = chance("near") ?? 0;
+  const glued = chance("glued") ?? 0;
+  return { recipe, lastLayer, quality: (near + glued) / 2, near, glued, heldOut };
+}
+
+/** Only the layers up to `lastLayer`, and the lexical feature where there is one. */
+export function truncated(
+  texts: readonly LabelledText[],
+  { withLexical }: Recipe,
+  lastLayer: number,
+  { perLayer, layerCount }: Pick<SearchOptions, "perLayer" | "layerCount">,
+): readonly LabelledText[] {
+  const end = (lastLayer + 1) * perLayer;
+  return texts.map((text) => {
+    const kept = Array.from(text.features.subarray(0, end));
+    if (withLexical) kept.push(text.features[layerCount * perLayer] ?? 0);
+    return { ...text, features: Float64Array.from(kept) };
+  });
+}
+
+/** Scores of two folds do not compare: each fold's texts of a group are a group of their own. */
+export function scoredTexts(heldOut: readonly HeldOutText[]): ScoredText[] {
+  return heldOut.map(({ text: { kind, group, row }, fold, score }) => ({
+    kind,
+    group: JSON.stringify([group, fold]),
+    row,
+    score,
+  }));
+}

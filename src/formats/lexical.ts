@@ -1,0 +1,76 @@
+import { z } from "zod";
+import { UserError } from "../core/errors.js";
+import { describeInvalid } from "../core/invalid.js";
+
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
+
+/** `lexical.json`: what the lexical calculator counted in the data. */
+export const lexicalSchema = z.strictObject({
+  format: z.literal(1),
+  /** What made the token ids of texts. */
+  tokenizer: sha256,
+  /** Documents counted. */
+  documentCount: z.number().int().nonnegative().max(0xffff),
+  /** Token ids, ascending, little-endian int32, base64. */
+  ids: z.base64(),
+  /** Of each id the documents that have it, little-endian uint16, base64. */
+  counts: z.base64(),
+});
+
+/** Document frequencies as two columns. */
+export interface FrequencyTable {
+  readonly documentCount: number;
+  /** `[token]`, ascending. */
+  readonly ids: Int32Array;
+  /** `[token]`, 1 to `documentCount`. */
+  readonly counts: Uint16Array;
+}
+
+/** The text of `lexical.json`: the same for the same counts. */
+export function encodeLexical({ documentCount, ids, counts }: FrequencyTable, tokenizer: string): string {
+  const idBytes = Buffer.alloc(ids.length * 4);
+  const countBytes = Buffer.alloc(counts.length * 2);
+  for (const [at, id] of ids.entries()) idBytes.writeInt32LE(id, at * 4);
+  for (const [at, count] of counts.entries()) countBytes.writeUInt16LE(count, at * 2);
+  const file: z.infer<typeof lexicalSchema> = {
+    format: 1,
+    tokenizer,
+    documentCount,
+    ids: idBytes.toString("base64"),
+    counts: countBytes.toString("base64"),
+  };
+  return `${JSON.stringify(file)}\n`;
+}
+
+/** @throws UserError `lexical-broken` when the text is not one that `encodeLexical` makes */
+export function decodeLexical(text: string, path: string): FrequencyTable {
+  try {
+    const { documentCount, ...file } = lexicalSchema.parse(JSON.parse(text));
+    const idBytes = Buffer.from(file.ids, "base64");
+    const countBytes = Buffer.from(file.counts, "base64");
+    const length = countBytes.length / 2;
+    if (idBytes.length !== length * 4) throw new Error("ids and counts differ in number");
+    return {
+      documentCount,
+      ids: Int32Array.from({ length }, (_, at) => idBytes.readInt32LE(at * 4)),
+      counts: Uint16Array.from({ length }, (_, at) => countBytes.readUInt16LE(at * 2)),
+    };
+  } catch (error) {
+    throw lexicalBroken(path, describeInvalid(error), { cause: error });
+  }
+}
+
+/** @throws nothing: the error that says so */
+export function lexicalBroken(path: string, got: string, options?: ErrorOptions): UserError {
+  return new UserError(
+    {
+      code: "lexical-broken",
+      what: "lexical.json is not the one that the run began with",
+      where: path,
+      got,
+      allowed: "the file as the run wrote it",
+      fix: "Remove it: it is counted again from the same data.",
+    },
+    options,
+  );
+}

@@ -1,0 +1,105 @@
+import { groupBy } from "../core/group.js";
+import { Random } from "../core/random.js";
+import { bootstrap, type Interval, withinGroupAuc } from "../core/statistics.js";
+import type { Evaluation } from "../formats/evaluation.js";
+
+export type Control = Exclude<Evaluation["texts"][number]["kind"], "whole">;
+
+/** A whole text with the controls of one kind that were made beside it, by one measure. */
+export interface Trial {
+  readonly group: string;
+  readonly row: number;
+  readonly whole: number;
+  readonly controls: readonly number[];
+}
+
+/** The trials of an evaluation; texts without a number are left out. Empty where there is no such measure. */
+export function trialsOf({ measures, texts }: Evaluation, measure: string, control: Control): Trial[] {
+  const at = measures.findIndex(({ name }) => name === measure);
+  const numbered = texts.flatMap(({ kind, group, row, values }) => {
+    const value = values[at] ?? null;
+    return value === null ? [] : { kind, group, row, value };
+  });
+  const controls = groupBy(
+    numbered.filter(({ kind }) => kind === control),
+    ({ row }) => row,
+  );
+  return numbered
+    .filter(({ kind }) => kind === "whole")
+    .map(({ group, row, value }) => ({
+      group,
+      row,
+      whole: value,
+      controls: (controls.get(row) ?? []).map((text) => text.value),
+    }));
+}
+
+/**
+ * How much more often `measure` puts a whole text above a control of its group than `baseline` does, with its 95% interval over
+ * resampled whole texts; both by the same draws. Null where either has no pair.
+ */
+export function advantage(
+  evaluation: Evaluation,
+  { measure, baseline, control }: { readonly measure: string; readonly baseline: string; readonly control: Control },
+): Interval | null {
+  const others = new Map(trialsOf(evaluation, baseline, control).map((trial) => [trial.row, trial]));
+  const pairs = trialsOf(evaluation, measure, control).flatMap((trial) => {
+    const other = others.get(trial.row);
+    return other === undefined ? [] : { trial, other };
+  });
+  const random = new Random(evaluation.seed, "advantage", measure, baseline, control);
+  const statistic = (sample: readonly (typeof pairs)[number][]) => {
+    const own = aucOf(sample.map(({ trial }) => trial));
+    const other = aucOf(sample.map((pair) => pair.other));
+    return own === null || other === null ? null : own - other;
+  };
+  return bootstrap(pairs, statistic, { random, repeats: 1000 });
+}
+
+function aucOf(trials: readonly Trial[]): number | null {
+  const groups = [...groupBy(trials, ({ group }) => group).values()];
+  const contrasts = groups.map((members) => ({
+    positives: members.map(({ whole }) => whole),
+    negatives: members.flatMap(({ controls }) => controls),
+  }));
+  return withinGroupAuc(contrasts)?.value ?? null;
+}
+
+/** Numbers less the mean of their group's texts, whole ones and controls together: groups differ in level, and that shall not count. */
+export function centred(trials: readonly Trial[]): { readonly positives: number[]; readonly negatives: number[] } {
+  const positives: number[] = [];
+  const negatives: number[] = [];
+  for (const members of groupBy(trials, ({ group }) => group).values()) {
+    const wholes = members.map(({ whole }) => whole);
+    const controls = members.flatMap((member) => member.controls);
+    if (controls.length === 0) continue;
+    const all = [...wholes, ...controls];
+    const mean = all.reduce((sum, value) => sum + value, 0) / all.length;
+    positives.push(...wholes.map((value) => value - mean));
+    negatives.push(...controls.map((value) => value - mean));
+  }
+  return { positives, negatives };
+}
+
+/**
+ * The points of a ROC curve from (0, 0) to (1, 1): share of negatives (x) and of positives (y) at or above a threshold that falls.
+ * Equal numbers are passed at once, so that ties make a slope.
+ */
+export function rocPoints(
+  positives: readonly number[],
+  negatives: readonly number[],
+): readonly (readonly [x: number, y: number])[] {
+  const labelled = [
+    ...positives.map((value) => ({ value, positive: true })),
+    ...negatives.map((value) => ({ value, positive: false })),
+  ].sort((a, b) => b.value - a.value);
+  const points: (readonly [number, number])[] = [[0, 0]];
+  let above = 0;
+  let falsely = 0;
+  for (const [at, { value, positive }] of labelled.entries()) {
+    if (positive) above += 1;
+    else falsely += 1;
+    if (labelled[at + 1]?.value !== value) points.push([falsely / negatives.length, above / positives.length]);
+  }
+  return points;
+}

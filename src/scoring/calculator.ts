@@ -1,0 +1,67 @@
+import type { Tokenizer } from "../corpus/tokenizer.js";
+import { LEXICAL } from "../measure/lexical.js";
+import type { CalibrationChoice } from "./calibrations.js";
+import { LexicalScorer } from "./lexical-scorer.js";
+import type { ResolvedRunOptions } from "./run-options.js";
+import { type Outcome, prepareScorer } from "./scorer.js";
+
+/** The data of a run, for a calculator that learns from it. */
+export interface LearningSource {
+  readonly data: readonly string[];
+  readonly textColumn: string;
+  readonly idColumn: string;
+  /** Rows of all data files together. */
+  readonly rows: number;
+  /** Fingerprint of the run that goes on; null for a new one. */
+  readonly begunWith: string | null;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** What a run asks of whatever makes its scores: a checkpoint, or the words alone. */
+export interface Calculator {
+  /** `model_type` of a checkpoint, or `lexical`. */
+  readonly family: string;
+  /** Of all that scores come from, SHA-256; null until `learn` where the data has a part in it. */
+  readonly fingerprint: string | null;
+  /** The pass runs in ONNX Runtime, whose version then matters. */
+  readonly usesEngine: boolean;
+  /** Token ids are below it. */
+  readonly vocabSize: number;
+  /** Tokens of the window. */
+  readonly maxLength: number;
+  /** Layers listened to, ascending, and how many there are. */
+  readonly layers: readonly number[];
+  readonly layerCount: number;
+  readonly threads: number;
+  /** Absent where there can be none. */
+  readonly calibration?: CalibrationChoice;
+  /** Samples that may be asked for at once. */
+  readonly samplesAtOnce: number;
+  /** Bytes that scoring one whole window takes; null where the window hardly matters. */
+  readonly memoryBytes: number | null;
+  /** Null where there is none: rows then bring their ids. */
+  openTokenizer(): Promise<Tokenizer | null>;
+  /**
+   * Takes what it needs of the data from the run folder, or from the data; nothing for a checkpoint.
+   * @throws UserError when what is there is damaged; the signal's reason
+   */
+  learn(out: string, source: LearningSource): Promise<void>;
+  /** Writes what it learned into the run folder, where it is not there yet. @throws UserError `cannot-write` */
+  keep(out: string): Promise<void>;
+  /** Before the first sample. */
+  start(): Promise<void>;
+  /** A failure of the sample is an outcome; what would fail every other sample too is thrown. */
+  scoreTokens<Input>(sample: Input, tokenIds: Int32Array): Promise<Outcome<Input>>;
+  /** Samples that are being scored fail. */
+  close(): Promise<void>;
+}
+
+/**
+ * The calculator that `model` names: `lexical`, or the folder of a checkpoint.
+ * @throws UserError when options, checkpoint or window are wrong
+ */
+export async function prepareCalculator(options: ResolvedRunOptions): Promise<Calculator> {
+  const { data, out, keep, textColumn, idColumn, limit, numShards, shardIndex, strict, ...scorerOptions } = options;
+  if (options.model === LEXICAL) return new LexicalScorer(options);
+  return await prepareScorer({ ...scorerOptions, keepHeads: keep === "heads" });
+}

@@ -1,0 +1,51 @@
+import type { Problem } from "../core/errors.js";
+import type { PairScores } from "../core/records.js";
+import { formatCount } from "../core/units.js";
+import { type Calibration, documentFrequenciesOf } from "../formats/calibration.js";
+import { runFolder } from "../formats/run-folder.js";
+import { calibratedScore, weightedLayers } from "../measure/calibrated.js";
+import { type DocumentFrequencies, lexicalPairScores } from "../measure/lexical.js";
+import { createExclusively } from "./exclusive.js";
+
+/** The code of samples that a calibration says nothing about; no fault of the data. */
+export const SHORTER_THAN_CALIBRATION = "shorter-than-calibration";
+
+/** A calibration, ready to make scores of pair scores. */
+export class CalibratedScorer {
+  /** Layers that it needs, ascending. */
+  readonly layers: readonly number[];
+  /** Are pair scores needed head by head? */
+  readonly needsHeads: boolean;
+  private readonly frequencies: DocumentFrequencies | null;
+
+  constructor(private readonly calibration: Calibration) {
+    const { lexical } = calibration;
+    this.layers = weightedLayers(calibration);
+    this.needsHeads = calibration.by === "head";
+    this.frequencies = lexical === null ? null : documentFrequenciesOf(lexical);
+  }
+
+  /** Why a sample of so many tokens has no calibrated score; null when it can have one. */
+  refusal(tokenCount: number): Problem | null {
+    const { name, maxLength } = this.calibration;
+    if (tokenCount >= maxLength) return null;
+    return {
+      code: SHORTER_THAN_CALIBRATION,
+      what: "The sample is shorter than the window of the calibration",
+      got: `${formatCount(tokenCount)} tokens`,
+      allowed: `${formatCount(maxLength)} with ${name}`,
+    };
+  }
+
+  /** Null where pair scores that the calibration needs are missing. */
+  score(pairs: PairScores, tokenIds: Int32Array): number | null {
+    const { frequencies } = this;
+    const lexicalPairs = frequencies === null ? null : lexicalPairScores(tokenIds, pairs.grid, frequencies);
+    return calibratedScore(pairs, this.calibration, lexicalPairs);
+  }
+
+  /** Copies the calibration into the run folder, where it is not there yet. @throws the system's error when it cannot be written */
+  async keep(out: string): Promise<void> {
+    await createExclusively(runFolder.calibration(out), `${JSON.stringify(this.calibration)}\n`);
+  }
+}

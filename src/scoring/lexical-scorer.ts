@@ -1,0 +1,156 @@
+import { createHash } from "node:crypto";
+import { readFile, rm } from "node:fs/promises";
+import { availableParallelism } from "node:os";
+import { EngineError, systemCodeOf, UserError } from "../core/errors.js";
+import type { Tokenizer } from "../corpus/tokenizer.js";
+import { openWords, WORD_ID_END, WORDS_FINGERPRINT } from "../corpus/words.js";
+import { decodeLexical, encodeLexical, type FrequencyTable, lexicalBroken } from "../formats/lexical.js";
+import { runFolder } from "../formats/run-folder.js";
+import type { SpanSettings } from "../measure/definition.js";
+import { reference } from "../measure/definitions/reference.js";
+import { LEXICAL } from "../measure/lexical.js";
+import type { Calculator, LearningSource } from "./calculator.js";
+import { createExclusively } from "./exclusive.js";
+import { countFrequencies } from "./lexical-frequencies.js";
+import { orNotWritable } from "./run-folder.js";
+import type { ResolvedRunOptions, ScoreRunOptions } from "./run-options.js";
+import { type Outcome, tooShort } from "./scorer.js";
+import { chooseWindow } from "./window.js";
+import { WorkerPool } from "./worker-pool.js";
+
+/** Words of the window when none is asked for. */
+const DEFAULT_WINDOW = 8192;
+const SAMPLES_PER_THREAD = 2;
+
+type LexicalOptions = Pick<ResolvedRunOptions, "maxLength" | "attnChunkSize" | "dAfs" | "dCds" | "threads">;
+
+/**
+ * The calculator without a model: cosines of tf-idf span vectors in the place of attention, on the published grid, as one layer. The
+ * score is the mean over query spans of their best key span. Every core works on samples of its own.
+ */
+export class LexicalScorer implements Calculator {
+  readonly family = LEXICAL;
+  readonly usesEngine = false;
+  readonly vocabSize = WORD_ID_END;
+  readonly layers = [0];
+  readonly layerCount = 1;
+  readonly memoryBytes = null;
+  readonly maxLength: number;
+  readonly threads: number;
+  readonly samplesAtOnce: number;
+  readonly minimumLength: number;
+  private readonly settings: SpanSettings;
+  private readonly pool: WorkerPool;
+  private learned: { readonly table: FrequencyTable; readonly text: string } | null = null;
+
+  /** @throws UserError `window-too-short` */
+  constructor({ maxLength, threads, attnChunkSize, dAfs, dCds }: LexicalOptions) {
+    this.settings = { attnChunkSize, dAfs, dCds };
+    this.minimumLength = reference.minimumLength(this.settings);
+    this.maxLength = chooseWindow({ maxLength, allowLonger: true }, DEFAULT_WINDOW, this.minimumLength);
+    this.threads = Math.min(threads, availableParallelism());
+    this.samplesAtOnce = SAMPLES_PER_THREAD * this.threads;
+    this.pool = new WorkerPool(new URL("./lexical-worker.js", import.meta.url), this.threads);
+  }
+
+  get fingerprint(): string | null {
+    return this.learned === null ? null : sha256(this.learned.text);
+  }
+
+  openTokenizer(): Promise<Tokenizer> {
+    return Promise.resolve(this.wordsOf(Infinity));
+  }
+
+  private wordsOf(atMost: number): Tokenizer {
+    return openWords(async (text) => {
+      const answer = await this.pool.ask({ kind: "words", text, atMost });
+      if (answer.kind !== "words") throw new Error(`a worker answered ${answer.kind} to words`);
+      return answer.ids;
+    });
+  }
+
+  /** @throws UserError `lexical-broken` */
+  async learn(out: string, source: LearningSource): Promise<void> {
+    const path = runFolder.lexical(out);
+    const kept = source.begunWith === null ? null : await readIfThere(path);
+    if (kept !== null && sha256(kept) !== source.begunWith) throw lexicalBroken(path, "another content");
+    const { maxLength } = this;
+    const count = () => countFrequencies(source, { tokenizer: this.wordsOf(maxLength), maxLength });
+    const table = kept === null ? await count() : decodeLexical(kept, path);
+    this.learned = { table, text: kept ?? encodeLexical(table, WORDS_FINGERPRINT) };
+  }
+
+  async keep(out: string): Promise<void> {
+    const { learned } = this;
+    const path = runFolder.lexical(out);
+    if (learned === null || (await readIfThere(path)) === learned.text) return;
+    await orNotWritable(out, async () => {
+      await rm(path, { force: true });
+      await createExclusively(path, learned.text);
+    });
+  }
+
+  async start(): Promise<void> {
+    if (this.learned === null) throw new Error("the lexical calculator has learned nothing yet");
+    await this.pool.teach({ kind: "learn", table: this.learned.table });
+  }
+
+  async scoreTokens<Input>(sample: Input, tokenIds: Int32Array): Promise<Outcome<Input>> {
+    const { settings, minimumLength } = this;
+    if (tokenIds.length < minimumLength) {
+      return { sample, score: null, problem: tooShort(tokenIds.length, minimumLength) };
+    }
+    try {
+      const answer = await this.pool.ask({ kind: "score", tokenIds, settings });
+      if (answer.kind !== "score") throw new Error(`a worker answered ${answer.kind} to score`);
+      const { score, values } = answer;
+      if (score === null) return { sample, score, problem: NOTHING_TELLS_APART };
+      const pairs = { grid: reference.grid(tokenIds.length, settings), layers: this.layers, headCount: null, values };
+      return { sample, score, layers: [score], pairs };
+    } catch (error) {
+      if (error instanceof EngineError) return { sample, score: null, problem: error.problem };
+      throw error;
+    }
+  }
+
+  close(): Promise<void> {
+    return this.pool.close();
+  }
+}
+
+/** @throws UserError where options are given that only a checkpoint has */
+export function refuseLexicalOptions({ model, ablation, definition, layers, keep }: ScoreRunOptions): void {
+  if (model !== LEXICAL) return;
+  const given = [
+    ...(ablation == null ? [] : ["--ablation"]),
+    ...(definition === undefined ? [] : ["--definition"]),
+    ...(layers === undefined ? [] : ["--layers"]),
+    ...(keep === "heads" ? ["--keep heads"] : []),
+  ];
+  if (given.length === 0) return;
+  throw new UserError({
+    code: "lexical-options",
+    what: "The lexical calculator has neither layers nor heads, and one definition",
+    got: `--model ${LEXICAL} with ${given.join(", ")}`,
+    allowed: "the spans, --max-length, --keep none, layers or pairs",
+    fix: `Leave ${given.join(", ")} out, or give ./${LEXICAL} for a folder of that name.`,
+  });
+}
+
+const NOTHING_TELLS_APART = {
+  code: "no-telling-word",
+  what: "Every word of the sample is in every document that was counted, so that its spans cannot be compared",
+  allowed: "words that some documents lack",
+  fix: "Score more documents together, or ones that differ.",
+};
+
+const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");
+
+async function readIfThere(path: string): Promise<string | null> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (error) {
+    if (systemCodeOf(error) === "ENOENT") return null;
+    throw error;
+  }
+}

@@ -1,0 +1,153 @@
+/** Calibrated scores of golden checkpoints, held against plain loops over the golden pair scores. */
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, it } from "vitest";
+import { type Calibration, encodeDocumentFrequencies } from "#ladm/formats/calibration.js";
+import { openScorer } from "#ladm/scoring/scorer.js";
+import { madeCalibration } from "../unit/made-calibration.js";
+import { temporaryFolder } from "../unit/selection-run.js";
+
+const DATA = fileURLToPath(new URL("./data/", import.meta.url));
+/** Relative. */
+const TOLERANCE = 1e-5;
+const SPANS = { attnChunkSize: 16, dAfs: 2, dCds: 2 } as const;
+
+interface GoldenSample {
+  readonly id: string;
+  readonly length: number;
+  /** `[layer][query]` */
+  readonly pfs?: readonly (readonly { readonly query: number; readonly pfs: readonly number[] }[])[];
+  /** `[layer][query]`, `heads` `[head][key]`. */
+  readonly heads?: readonly (readonly { readonly query: number; readonly heads: readonly (readonly number[])[] }[])[];
+  readonly published_cds?: number;
+}
+
+function firstSample(file: string): GoldenSample {
+  const [sample] = (JSON.parse(readFileSync(join(DATA, file), "utf8")) as { samples: GoldenSample[] }).samples;
+  if (sample === undefined) throw new Error(`${file} has no sample`);
+  return sample;
+}
+
+function tokensOf({ id, length }: GoldenSample): number[] {
+  const texts = JSON.parse(readFileSync(join(DATA, "ids.json"), "utf8")) as { id: string; ids: number[] }[];
+  return (texts.find((text) => text.id === id)?.ids ?? []).slice(0, length);
+}
+
+/** What the scorer gives with this calibration. */
+async function calibrated(sample: GoldenSample, calibration: Calibration, { withCds = false } = {}) {
+  const path = join(await temporaryFolder("ladm-golden-"), "calibration.json");
+  writeFileSync(path, JSON.stringify(calibration));
+  const maxLength = sample.length;
+  const scorer = await openScorer({ model: join(DATA, "llama-gqa"), ...SPANS, maxLength, calibration: path, withCds });
+  try {
+    const outcome = await scorer.scoreTokens(sample, Int32Array.from(tokensOf(sample)));
+    if (outcome.score === null) throw new Error(outcome.problem.what);
+    return outcome;
+  } finally {
+    await scorer.close();
+  }
+}
+
+const made = (sample: GoldenSample, changes: Partial<Calibration>) =>
+  madeCalibration(join(DATA, "llama-gqa"), { ...SPANS, maxLength: sample.length, ...changes });
+
+const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
+const median = (values: readonly number[]) => {
+  const sorted = values.toSorted((a, b) => a - b);
+  return mean(sorted.slice((sorted.length - 1) >> 1, (sorted.length >> 1) + 1));
+};
+const apart = (got: number, want: number) => Math.abs(got - want) / Math.abs(want);
+
+describe("weights on layers", () => {
+  const sample = firstSample("llama-gqa.chunk16-d_afs2-d_cds2.json");
+  const weights = [
+    { layer: 1, head: null, weight: 0.7, scale: 0.4 },
+    { layer: 2, head: null, weight: 0.3, scale: 2.5 },
+  ];
+  const focusOf = (layer: number, over = median) => mean((sample.pfs?.[layer] ?? []).map(({ pfs }) => over(pfs)));
+  const want = (0.7 * focusOf(1)) / 0.4 + (0.3 * focusOf(2)) / 2.5;
+
+  it("the plain loops are met, and the pass ends where they do", async () => {
+    const { score, cds, pairs } = await calibrated(sample, await made(sample, { weights }));
+    expect(apart(score, want)).toBeLessThan(TOLERANCE);
+    expect(pairs.layers).toEqual([1, 2]);
+    expect(cds).toBeNull();
+  });
+
+  it("all layers on request: the published score beside it", async () => {
+    const { score, cds, layers } = await calibrated(sample, await made(sample, { weights }), { withCds: true });
+    expect(apart(score, want)).toBeLessThan(TOLERANCE);
+    expect(apart(cds ?? NaN, sample.published_cds ?? NaN)).toBeLessThan(TOLERANCE);
+    expect(layers).toHaveLength(4);
+  });
+
+  it.each<[string, number]>([
+    ["mean in place of median", (0.7 * focusOf(1, mean)) / 0.4 + (0.3 * focusOf(2, mean)) / 2.5],
+    ["times the scale", 0.7 * focusOf(1) * 0.4 + 0.3 * focusOf(2) * 2.5],
+    ["without the scale", 0.7 * focusOf(1) + 0.3 * focusOf(2)],
+    ["one layer off", (0.7 * focusOf(0)) / 0.4 + (0.3 * focusOf(1)) / 2.5],
+    ["weights swapped", (0.3 * focusOf(1)) / 0.4 + (0.7 * focusOf(2)) / 2.5],
+  ])("%s misses", (_name, wrong) => {
+    expect(apart(wrong, want)).toBeGreaterThan(100 * TOLERANCE);
+  });
+});
+
+describe("weights on heads, with a lexical part", () => {
+  const sample = firstSample("llama-gqa.heads.chunk16-d_afs2-d_cds2.json");
+  const tokens = tokensOf(sample);
+  const counts = new Map(tokens.map((id) => [id, 1 + (id % 7)]));
+  const documentCount = 9;
+  const weights = [
+    { layer: 0, head: 3, weight: 0.5, scale: 0.8 },
+    { layer: 3, head: 6, weight: 0.3, scale: 0.1 },
+  ];
+  const lexical = { weight: 0.2, scale: 0.6, over: "best", documentCount } as const;
+  const focusOf = (layer: number, head: number) =>
+    mean((sample.heads?.[layer] ?? []).map(({ heads }) => median(heads[head] ?? [])));
+
+  /** Mean over query spans of the best cosine of tf-idf vectors; key spans a span and more before, every other one. */
+  function lexicalFocus(): number {
+    const vectorOf = (start: number) => {
+      const times = new Map<number, number>();
+      for (const id of tokens.slice(start, start + 16)) times.set(id, (times.get(id) ?? 0) + 1);
+      return new Map(
+        [...times].map(([id, tf]) => [
+          id,
+          (1 + Math.log(tf)) * Math.log((documentCount + 1) / ((counts.get(id) ?? 0) + 1)),
+        ]),
+      );
+    };
+    const dot = (a: Map<number, number>, b: Map<number, number>) =>
+      [...a].reduce((sum, [id, weight]) => sum + weight * (b.get(id) ?? 0), 0);
+    const cosine = (a: Map<number, number>, b: Map<number, number>) => dot(a, b) / Math.sqrt(dot(a, a) * dot(b, b));
+    const best = (sample.heads?.[0] ?? []).map(({ query, heads }) =>
+      Math.max(...(heads[0] ?? []).map((_, k) => cosine(vectorOf(query), vectorOf(query - 32 * (k + 1))))),
+    );
+    return mean(best);
+  }
+
+  const attention = (0.5 * focusOf(0, 3)) / 0.8 + (0.3 * focusOf(3, 6)) / 0.1;
+  const want = attention + (0.2 * lexicalFocus()) / 0.6;
+
+  it("the plain loops are met; pair scores come out as the mean over heads", async () => {
+    const calibration = await made(sample, {
+      by: "head",
+      weights,
+      lexical: { ...lexical, documentFrequencies: encodeDocumentFrequencies(counts) },
+    });
+    const { score, pairs } = await calibrated(sample, calibration);
+    expect(apart(score, want)).toBeLessThan(TOLERANCE);
+    expect(pairs).toMatchObject({ headCount: null, layers: [0, 3] });
+    const first = (sample.heads?.[3]?.[0]?.heads ?? []).map((head) => head[0] ?? NaN);
+    expect(apart(pairs.values[pairs.values.length / 2] ?? NaN, mean(first))).toBeLessThan(TOLERANCE);
+  });
+
+  it.each<[string, number]>([
+    ["heads of each other's layers", (0.5 * focusOf(3, 3)) / 0.8 + (0.3 * focusOf(0, 6)) / 0.1 + want - attention],
+    ["the next head", (0.5 * focusOf(0, 4)) / 0.8 + (0.3 * focusOf(3, 7)) / 0.1 + want - attention],
+    ["without the lexical part", attention],
+  ])("%s misses", (_name, wrong) => {
+    expect(apart(wrong, want)).toBeGreaterThan(100 * TOLERANCE);
+  });
+});
