@@ -4,13 +4,21 @@
  * - `openScorer` reads a checkpoint and scores samples one after another.
  * - `aggregate` makes CDS, per-layer scores and the ablations from pair scores, without the model.
  * - `scoreRun` scores a pool into a run folder; `checkRun` proves it complete.
+ * - `evaluate` says whether a score means what it should on the user's own text; `calibrate` makes one that does.
+ * - `aggregateRun` makes new scores of kept pair scores.
  * - `rank` and `select` read run folders, `compareRuns` holds two against each other.
  */
 export { EngineError, type Problem, RowError, UserError } from "./core/errors.js";
 export type { GridQuery, PairScores, SpanGrid } from "./core/records.js";
+export { type CalibrateEvent, type CalibrateHooks, type CalibrateOptions, calibrate } from "./evaluation/calibrate.js";
+export { type EvaluateOptions, evaluate } from "./evaluation/evaluate.js";
+export type { Calibration } from "./formats/calibration.js";
+export type { CalibrationReport, TriedRecipe } from "./formats/calibration-report.js";
+export type { EvaluatedMeasure, Estimate, Evaluation } from "./formats/evaluation.js";
 export { readPairs } from "./formats/pairs.js";
 export type { Run, RunConfiguration, ScoreLine, UnscoredLine } from "./formats/run-folder.js";
 export { type Ablation, type AggregateOptions, aggregate, type ContextualDependency } from "./measure/aggregate.js";
+export { type AggregateRunOptions, aggregateRun } from "./scoring/aggregate-run.js";
 export {
   type RunEvent,
   type RunHooks,

@@ -24,10 +24,11 @@ const TABLE: ImportTable = {
   measure: ["core", "onnx"],
   engine: ["core"],
   scoring: ["core", "formats", "corpus", "checkpoint", "onnx", "decoder", "measure", "engine"],
+  evaluation: ["core", "formats", "corpus", "checkpoint", "measure", "scoring"],
   selection: ["core", "formats"],
   report: ["core", "formats", "measure"],
-  cli: ["core", "formats", "corpus", "checkpoint", "decoder", "measure", "engine", "scoring", "selection", "report"],
-  "index.ts": ["core", "formats", "measure", "scoring", "selection"],
+  cli: ["core", "formats", "corpus", "checkpoint", "decoder", "measure", "engine", "scoring", "evaluation", "selection", "report"],
+  "index.ts": ["core", "formats", "measure", "scoring", "evaluation", "selection"],
 };
 
 const NATIVE_PACKAGES = {

@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { calibrationSchema } from "#ladm/formats/calibration.js";
+import { evaluationSchema } from "#ladm/formats/evaluation.js";
 import { lexicalSchema } from "#ladm/formats/lexical.js";
 import { runSchema, shardEndSchema } from "#ladm/formats/run-folder.js";
 import { problemCodes, readSources } from "./source-rules.js";
@@ -51,6 +52,27 @@ describe("docs/formats.md on calibrations", () => {
     ];
     const fields = objects.flatMap((schema) => Object.keys(schema.shape));
     expect(fields.length).toBeGreaterThan(30);
+    expect(fields.filter((field) => !section.includes(`\`${field}\``))).toEqual([]);
+  });
+});
+
+describe("docs/formats.md on evaluations", () => {
+  const section = page.split(/^## /m).find((part) => part.startsWith("Evaluation")) ?? "";
+
+  it("names every field", () => {
+    const { shape } = evaluationSchema;
+    const measure = shape.measures.element;
+    const objects = [
+      evaluationSchema,
+      shape.model,
+      shape.groups.element,
+      measure,
+      measure.shape.against.element,
+      shape.correlations,
+      shape.texts.element,
+    ];
+    const fields = objects.flatMap((schema) => Object.keys(schema.shape));
+    expect(fields.length).toBeGreaterThan(40);
     expect(fields.filter((field) => !section.includes(`\`${field}\``))).toEqual([]);
   });
 });
