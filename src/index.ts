@@ -14,7 +14,7 @@ export { type CalibrateEvent, type CalibrateHooks, type CalibrateOptions, calibr
 export { type EvaluateOptions, evaluate } from "./evaluation/evaluate.js";
 export type { Calibration } from "./formats/calibration.js";
 export type { CalibrationReport, TriedRecipe } from "./formats/calibration-report.js";
-export type { EvaluatedMeasure, Estimate, Evaluation } from "./formats/evaluation.js";
+export type { Estimate, EvaluatedMeasure, Evaluation } from "./formats/evaluation.js";
 export { readPairs } from "./formats/pairs.js";
 export type { Run, RunConfiguration, ScoreLine, UnscoredLine } from "./formats/run-folder.js";
 export { type Ablation, type AggregateOptions, aggregate, type ContextualDependency } from "./measure/aggregate.js";

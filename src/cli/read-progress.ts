@@ -1,5 +1,6 @@
 import { formatCount, formatDuration, plural } from "../core/units.js";
 import type { CalibrateEvent } from "../evaluation/calibrate.js";
+import { printable } from "../report/text.js";
 
 export interface ReadProgressOptions {
   readonly write: (text: string) => void;
@@ -23,8 +24,8 @@ export class ReadProgress {
 
   readonly onEvent = (event: CalibrateEvent): void => {
     switch (event.kind) {
-      case "rows":
-        this.show(`drawing documents: ${plural(event.rows, "row")} read`);
+      case "pool":
+        this.show(describePool(event), event.of !== null && event.tokenised === event.of);
         return;
       case "plan":
         for (const line of describePlan(event)) this.line(line);
@@ -38,7 +39,7 @@ export class ReadProgress {
         return;
       }
       case "failed":
-        this.line(`the ${event.text} text of row ${event.row} (${event.group}) is left out: ${event.message}`);
+        this.line(`the ${event.text} text of row ${event.row} (${printable(event.group)}) is left out: ${event.message}`);
         return;
       case "search":
         this.show(`choosing: ${event.done} of ${event.of}`);
@@ -72,6 +73,11 @@ export class ReadProgress {
   }
 }
 
+function describePool({ rows, tokenised, of }: Extract<CalibrateEvent, { kind: "pool" }>): string {
+  if (of === null) return `drawing documents: ${plural(rows, "row")} read`;
+  return `drawing documents: ${formatCount(tokenised)} of ${formatCount(of)} tokenised`;
+}
+
 function describePlan(plan: Extract<CalibrateEvent, { kind: "plan" }>): string[] {
   const { wholes, texts, passes, cached, maxLength, estimatedSeconds, cacheDirectory, leftOut } = plan;
   const what = `${plural(wholes, "whole document")} and ${plural(texts - wholes, "control")} of ${formatCount(maxLength)} tokens`;
@@ -82,7 +88,7 @@ function describePlan(plan: Extract<CalibrateEvent, { kind: "plan" }>): string[]
       : `${formatCount(passes)} to read, about ${formatDuration(estimatedSeconds * 1000)}`;
   return [
     `${what}: ${cost}${before}`,
-    ...(leftOut.length === 0 ? [] : [`groups without documents enough: ${leftOut.join(", ")}`]),
+    ...(leftOut.length === 0 ? [] : [`groups without documents enough: ${printable(leftOut.join(", "))}`]),
     ...(cacheDirectory === null || passes === 0
       ? []
       : [`what is read is kept in ${cacheDirectory}; started again, it goes on`]),

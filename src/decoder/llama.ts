@@ -109,7 +109,9 @@ function emitLosses(builder: GraphBuilder, checkpoint: Checkpoint, hidden: Value
   const column = builder.node("Unsqueeze", `${scope}/targets`, [targets, axis], { dtype: "int64", shape: ["P", 1] });
   const target = emit("GatherElements", "target", [logits, column], ["P", 1], { axis: int(1) });
   const loss = emit("Sub", "column", [total, target], ["P", 1]);
-  builder.output(builder.node("Squeeze", scope, [loss, axis], { dtype: "float32", shape: ["P"] }, { outputName: "losses" }));
+  builder.output(
+    builder.node("Squeeze", scope, [loss, axis], { dtype: "float32", shape: ["P"] }, { outputName: "losses" }),
+  );
 }
 
 /** The steps of one layer; hidden states are float32 `[L, E]`. */

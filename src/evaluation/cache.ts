@@ -1,11 +1,11 @@
 import { createHash } from "node:crypto";
-import { access, mkdir, readFile } from "node:fs/promises";
+import { access, readFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { deserialize, serialize } from "node:v8";
 import { hashJson } from "../core/fingerprint.js";
 import type { SpanGrid } from "../core/records.js";
-import { writeFileAtomic } from "../formats/append.js";
+import { makeFolder, writeFileAtomic } from "../formats/append.js";
 
 /** `$LADM_CACHE`, `$XDG_CACHE_HOME/ladm` or `~/.cache/ladm`. */
 export function defaultCache(env: NodeJS.ProcessEnv): string {
@@ -41,9 +41,10 @@ export class ReadingCache {
     }
   }
 
+  /** @throws UserError `cannot-write` */
   async put(key: string, values: Float32Array): Promise<void> {
     const path = this.path(key);
-    await mkdir(dirname(path), { recursive: true });
+    await makeFolder(dirname(path));
     await writeFileAtomic(path, serialize(values));
   }
 
@@ -56,7 +57,9 @@ export class ReadingCache {
   }
 
   private key(kind: string, tokenIds: Int32Array, settings: object): string {
-    const tokens = createHash("sha256").update(new Uint8Array(tokenIds.buffer, tokenIds.byteOffset, tokenIds.byteLength));
+    const tokens = createHash("sha256").update(
+      new Uint8Array(tokenIds.buffer, tokenIds.byteOffset, tokenIds.byteLength),
+    );
     return hashJson({ kind, model: this.model, tokens: tokens.digest("hex"), settings });
   }
 

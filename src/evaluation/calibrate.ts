@@ -11,11 +11,11 @@ import type { CalibrationReport, TriedRecipe } from "../formats/calibration-repo
 import { PUBLISHED_AGGREGATION } from "../measure/focus.js";
 import { LEXICAL, LEXICAL_AGGREGATION } from "../measure/lexical.js";
 import type { Scorer } from "../scoring/scorer.js";
-import { type Fit, fit, type HeldOutText, type LabelledText, scoreOf } from "./cross-validation.js";
+import { type Fit, fitTexts, type HeldOutText, type LabelledText, scoreOf } from "./cross-validation.js";
 import { Features } from "./features.js";
-import { judge, judgeDifference, type ScoredText, trialsAgainst, type TwiceScored } from "./judge.js";
+import { judge, judgeDifference, type ScoredText, type TwiceScored, trialsAgainst } from "./judge.js";
 import { type Material, materialShape, modelName, openMaterial } from "./material.js";
-import { type ReadEvent, readAll } from "./read-all.js";
+import { poolProgress, type ReadEvent, readAll, unlessAborted } from "./read-all.js";
 import { type Candidate, type Recipe, RIDGE, type SearchResult, scoredTexts, search, truncated } from "./search.js";
 
 const calibrateSchema = z.strictObject({
@@ -44,12 +44,16 @@ export interface CalibrateHooks {
  * @returns null when it was interrupted; the passes made are kept
  * @throws UserError before anything is read, for a mistake of the user
  */
-export async function calibrate(options: CalibrateOptions, hooks: CalibrateHooks = {}): Promise<CalibrationReport | null> {
+export async function calibrate(
+  options: CalibrateOptions,
+  hooks: CalibrateHooks = {},
+): Promise<CalibrationReport | null> {
   const resolved = parseOptions(calibrateSchema, options);
   const { by, folds, name: _name, out, ...rest } = resolved;
   if (rest.model === LEXICAL) throw nothingToCalibrate();
-  const onRows = (rows: number) => hooks.onEvent?.({ kind: "rows", rows });
-  const material = await openMaterial(rest, { controls: ["near", "glued"], losses: false, onRows });
+  const opening = openMaterial(rest, { controls: ["near", "glued"], losses: false, onProgress: poolProgress(hooks) });
+  const material = await unlessAborted(hooks.signal, opening);
+  if (material === null) return null;
   try {
     const { scorer } = material;
     if (scorer === null) throw nothingToCalibrate();
@@ -76,7 +80,7 @@ export async function calibrate(options: CalibrateOptions, hooks: CalibrateHooks
       halves: agreementOfHalves(texts),
     };
     if ((gained.overPublished?.low ?? 0) <= 0) return { calibration: null, ...report };
-    const fitted = fit(texts, { ridge: RIDGE });
+    const fitted = fitTexts(texts, { ridge: RIDGE });
     const measured = measure(heldOut, { published, lexical: features.lexical }, rest.seed);
     const calibration = await describe({ options: resolved, material, scorer, found, fitted, measured });
     await writeFileAtomic(out, `${JSON.stringify(calibration, null, 1)}\n`);
@@ -96,7 +100,7 @@ function agreementOfHalves(texts: readonly LabelledText[]): number | null {
   const rows = wholes.map(({ row }) => row);
   const [even, odd] = [0, 1].map((half) => {
     const members = new Set(rows.filter((_, at) => at % 2 === half));
-    const fitted = fit(
+    const fitted = fitTexts(
       texts.filter(({ row }) => members.has(row)),
       { ridge: RIDGE },
     );
@@ -160,7 +164,13 @@ async function describe({ options, material, scorer, found, fitted, measured }: 
   return {
     format: 1,
     name: options.name ?? modelName(options.model),
-    model: { family: config.family, fingerprint, layerCount: config.layerCount, headCount: config.headCount, ...(await identityOf(scorer)) },
+    model: {
+      family: config.family,
+      fingerprint,
+      layerCount: config.layerCount,
+      headCount: config.headCount,
+      ...(await identityOf(scorer)),
+    },
     maxLength: material.maxLength,
     definition: "reference",
     ...scorer.settings,
@@ -197,7 +207,10 @@ async function describe({ options, material, scorer, found, fitted, measured }: 
 
 async function identityOf({ checkpoint }: Scorer) {
   const { configuration, samples } = await identifyModel(checkpoint);
-  return { configuration, samples: samples.map(({ tensor, dtype, values }) => ({ tensor, dtype, values: [...values] })) };
+  return {
+    configuration,
+    samples: samples.map(({ tensor, dtype, values }) => ({ tensor, dtype, values: [...values] })),
+  };
 }
 
 /** The sources of every document that a text was cut from. */

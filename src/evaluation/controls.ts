@@ -92,7 +92,10 @@ export function shuffleSegments(tokenIds: Int32Array, segment: number, random: R
 /** One piece over and over. */
 export function repeatPiece(tokenIds: Int32Array, { segment, length }: GluingOptions, random: Random): Int32Array {
   const piece = randomStretch(tokenIds, segment, random);
-  return concatenate(Array.from({ length: Math.ceil(length / segment) }, () => piece), length);
+  return concatenate(
+    Array.from({ length: Math.ceil(length / segment) }, () => piece),
+    length,
+  );
 }
 
 /** A text whose second half comes from another document. */
@@ -102,7 +105,10 @@ export function replaceSecondHalf(tokenIds: Int32Array, other: Int32Array, rando
   return concatenate([tokenIds.subarray(0, half), strange], tokenIds.length);
 }
 
-function likeliest<T extends { readonly vector: TermVector }>(candidates: readonly T[], models: readonly TermVector[]): T {
+function likeliest<T extends { readonly vector: TermVector }>(
+  candidates: readonly T[],
+  models: readonly TermVector[],
+): T {
   const likeness = ({ vector }: T) => models.reduce((sum, model) => sum + cosine(vector, model), 0);
   return candidates.reduce((best, one) => (likeness(one) > likeness(best) ? one : best));
 }

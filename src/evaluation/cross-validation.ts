@@ -22,14 +22,12 @@ export interface Fit {
 
 export interface FitOptions {
   readonly ridge: number;
-  /** Features from here on get no weight; default: all may have one. */
-  readonly featureEnd?: number;
 }
 
 /** Fits whole texts against near and glued ones of their groups; both kinds count the same. */
-export function fit(texts: readonly LabelledText[], { ridge, featureEnd }: FitOptions): Fit {
+export function fitTexts(texts: readonly LabelledText[], { ridge }: FitOptions): Fit {
   const wholes = texts.filter(({ kind }) => kind === "whole");
-  const width = featureEnd ?? texts[0]?.features.length ?? 0;
+  const width = texts[0]?.features.length ?? 0;
   const scales = Float64Array.from({ length: width }, (_, feature) => {
     return wholes.reduce((sum, { features }) => sum + (features[feature] ?? 0), 0) / wholes.length;
   });
@@ -70,7 +68,7 @@ export function crossValidate(
 ): HeldOutText[] {
   const foldOf = assignFolds(texts, folds);
   const fits = Array.from({ length: folds }, (_, fold) =>
-    fit(
+    fitTexts(
       texts.filter((text) => foldOf(text) !== fold),
       options,
     ),

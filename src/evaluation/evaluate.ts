@@ -1,9 +1,8 @@
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { parseOptions } from "../core/invalid.js";
 import { rankCorrelation } from "../core/statistics.js";
-import { writeFileAtomic } from "../formats/append.js";
+import { makeFolder, writeFileAtomic } from "../formats/append.js";
 import type { Calibration } from "../formats/calibration.js";
 import type { EvaluatedMeasure, Evaluation } from "../formats/evaluation.js";
 import { focus, PUBLISHED_AGGREGATION } from "../measure/focus.js";
@@ -12,7 +11,7 @@ import { findCalibration } from "../scoring/calibrations.js";
 import { correlate, judge, type ScoredText, trialsAgainst } from "./judge.js";
 import { CONTROLS, type Material, materialShape, modelName, openMaterial } from "./material.js";
 import { lexicalOnlyMeasures, type Measure, modelMeasures } from "./measures.js";
-import { type ReadHooks, readAll } from "./read-all.js";
+import { poolProgress, type ReadHooks, readAll, unlessAborted } from "./read-all.js";
 import { everyNthQuery, type Reading } from "./reader.js";
 import type { EvaluationText } from "./texts.js";
 
@@ -20,7 +19,12 @@ const evaluateSchema = z.strictObject({
   ...materialShape,
   /** A file, `auto` or `none`. */
   calibration: z.string().min(1).default("auto"),
-  controls: z.array(z.enum(CONTROLS)).min(1).readonly().default([...CONTROLS]),
+  controls: z
+    .array(z.enum(CONTROLS))
+    .min(1)
+    .readonly()
+    .transform((controls) => [...new Set(controls)])
+    .default([...CONTROLS]),
   /** Hold the measures against the fall of the model's loss too. */
   yardstick: z.enum(["gain"]).optional(),
   /** Texts above it rank last where the guard is on. */
@@ -40,11 +44,12 @@ export async function evaluate(options: EvaluateOptions, hooks: ReadHooks = {}):
   const resolved = parseOptions(evaluateSchema, options);
   const { calibration: asked, controls, yardstick, maxRedundancy, out, ...rest } = resolved;
   const losses = yardstick === "gain";
-  const onRows = (rows: number) => hooks.onEvent?.({ kind: "rows", rows });
-  const material = await openMaterial(rest, { controls, losses, onRows });
+  const opening = openMaterial(rest, { controls, losses, onProgress: poolProgress(hooks) });
+  const material = await unlessAborted(hooks.signal, opening);
+  if (material === null) return null;
   try {
     const calibration = await calibrationOf(material, asked);
-    await mkdir(out, { recursive: true });
+    await makeFolder(out);
     const wantedOf = ({ kind }: EvaluationText) => ({ everySpan: kind === "whole", gain: losses && kind === "whole" });
     const result = await readAll(material, wantedOf, hooks);
     if (result === null) return null;
@@ -75,7 +80,13 @@ function judgeAll(
   options: ResolvedOptions,
   material: Material,
   calibration: Calibration | null,
-  { readings, secondsPerPass }: { readonly readings: readonly { text: EvaluationText; reading: Reading }[]; readonly secondsPerPass: number | null },
+  {
+    readings,
+    secondsPerPass,
+  }: {
+    readonly readings: readonly { text: EvaluationText; reading: Reading }[];
+    readonly secondsPerPass: number | null;
+  },
 ): Evaluation {
   const { scorer, reader, pool, groups, frequencies } = material;
   const { seed, dCds, maxRedundancy } = options;
@@ -87,7 +98,7 @@ function judgeAll(
       text,
       reading,
       redundancy: redundancy(text.tokenIds),
-      values: measures.map((measure) => measure.valueOf(text, pairs)),
+      values: measures.map((measure) => measure.numberOf(text, pairs)),
     };
   });
   const wholes = rows.filter(({ text }) => text.kind === "whole");
@@ -146,7 +157,10 @@ function judgeMeasure(measure: Measure, at: number, { options, material, rows }:
   const { seed, maxRedundancy, controls, dCds } = options;
   const dividedBy = new Map(material.groups.map((group) => [group.name, group.dividedBy]));
   const plain = (row: Row) => row.values[at] ?? null;
-  const guarded = (row: Row) => ((row.redundancy ?? 0) > maxRedundancy ? -Infinity : plain(row));
+  const guarded = (row: Row) => {
+    const number = plain(row);
+    return number !== null && (row.redundancy ?? 0) > maxRedundancy ? -Infinity : number;
+  };
   const wholes = rows.filter(({ text }) => text.kind === "whole");
   const points = wholes.flatMap((row) => {
     const x = plain(row);
@@ -170,18 +184,16 @@ function judgeMeasure(measure: Measure, at: number, { options, material, rows }:
       };
     }),
     gain:
-      points.length === 0
-        ? null
-        : { overall: correlate(points, false, seed), within: correlate(points, true, seed) },
+      points.length === 0 ? null : { overall: correlate(points, false, seed), within: correlate(points, true, seed) },
     offsets: measure.onGrid && measure.kind !== "layer" ? offsetStability(measure, wholes, dCds) : null,
     cost: measure.cost,
   };
 }
 
 /** Texts with a value; whichever has none is left out. */
-function scoredBy(rows: readonly Row[], valueOf: (row: Row) => number | null): ScoredText[] {
+function scoredBy(rows: readonly Row[], numberOf: (row: Row) => number | null): ScoredText[] {
   return rows.flatMap((row) => {
-    const score = valueOf(row);
+    const score = numberOf(row);
     const { kind, group, row: place } = row.text;
     return score === null ? [] : [{ kind, group, row: place, score }];
   });
@@ -190,7 +202,7 @@ function scoredBy(rows: readonly Row[], valueOf: (row: Row) => number | null): S
 /** Lowest Spearman between the scores of two offsets of the grid; null where it has one offset only, or too few texts. */
 function offsetStability(measure: Measure, wholes: readonly Row[], dCds: number): number | null {
   const byOffset = Array.from({ length: dCds }, (_, offset) =>
-    wholes.map(({ text, reading }) => measure.valueOf(text, everyNthQuery(reading.pairs, dCds, offset))),
+    wholes.map(({ text, reading }) => measure.numberOf(text, everyNthQuery(reading.pairs, dCds, offset))),
   );
   let lowest: number | null = null;
   for (const [at, a] of byOffset.entries()) {
@@ -220,12 +232,12 @@ function rankCorrelationOfKnown(a: readonly (number | null)[], b: readonly (numb
   );
 }
 
-/** Share of the published score that each layer holds, mean over whole texts. */
+/** Share of the published score that each layer holds, mean over the whole texts that have such a score; empty where none has. */
 function layerShares(wholes: readonly Row[], dCds: number): number[] {
-  const shares = wholes.map(({ reading }) => {
+  const shares = wholes.flatMap(({ reading }) => {
     const layers = focus(everyNthQuery(reading.pairs, dCds, 0), PUBLISHED_AGGREGATION, "layer");
     const total = layers.reduce((sum, layer) => sum + layer, 0);
-    return layers.map((layer) => layer / total);
+    return total > 0 ? [layers.map((layer) => layer / total)] : [];
   });
   const layerCount = shares[0]?.length ?? 0;
   return Array.from(

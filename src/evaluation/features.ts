@@ -33,7 +33,8 @@ export class Features {
   /** `[layer, (head)]` of each text, and then the lexical score where the recipe has it. */
   texts({ aggregation, withLexical }: Recipe): readonly LabelledText[] {
     const key = JSON.stringify(aggregation);
-    const features = this.known.get(key) ?? this.readings.map(({ reading }) => focus(reading.pairs, aggregation, this.by));
+    const features =
+      this.known.get(key) ?? this.readings.map(({ reading }) => focus(reading.pairs, aggregation, this.by));
     this.known.set(key, features);
     return this.labels.map((label, at) => {
       const own = features[at] ?? new Float64Array();

@@ -1,36 +1,17 @@
 import { groupBy } from "../core/group.js";
 import { Random } from "../core/random.js";
-import { type Contrast, bootstrap, rankCorrelation, withinGroupAuc } from "../core/statistics.js";
+import { bootstrap, rankCorrelation } from "../core/statistics.js";
+import { estimateAdvantage, estimateChance, type Trial } from "../core/trials.js";
 import type { Estimate } from "../formats/evaluation.js";
 import type { EvaluationText } from "./texts.js";
-
-/** A whole text with the controls of one kind that were made beside it, by one measure. */
-export interface Trial {
-  readonly group: string;
-  readonly whole: number;
-  readonly controls: readonly number[];
-}
-
-/** The numbers of each group, or of all together. */
-export function contrastsOf(trials: readonly Trial[], pooled: "within" | "overall" = "within"): Contrast[] {
-  const groups = groupBy(trials, ({ group }) => (pooled === "within" ? group : ""));
-  return [...groups.values()].map((members) => ({
-    positives: members.map(({ whole }) => whole),
-    negatives: members.flatMap(({ controls }) => controls),
-  }));
-}
 
 /**
  * Chance that a whole text scores above a control, with its 95% interval over resampled whole texts (each takes its controls along).
  * @param pooled pairs of all groups, or of one group only
  */
-export function judge(trials: readonly Trial[], pooled: "within" | "overall", seed: number, repeats = 1000): Estimate | null {
-  const interval = bootstrap(trials, (sample) => withinGroupAuc(contrastsOf(sample, pooled))?.value ?? null, {
-    random: new Random(seed, "auc"),
-    repeats,
-  });
-  const count = withinGroupAuc(contrastsOf(trials, pooled))?.count ?? 0;
-  return interval === null ? null : { ...interval, count };
+export function judge(trials: readonly Trial[], pooled: "within" | "overall", seed: number): Estimate | null {
+  const compared = pooled === "within" ? trials : trials.map((trial) => ({ ...trial, group: "" }));
+  return estimateChance(compared, new Random(seed, "auc"));
 }
 
 /** A text with one number. Only texts of one `group` are compared. */
@@ -68,25 +49,12 @@ export interface TwiceScored extends Omit<ScoredText, "score"> {
  */
 export function judgeDifference(texts: readonly TwiceScored[], seed: number): Estimate | null {
   const scoredBy = (which: 0 | 1) => texts.map(({ scores, ...text }) => ({ ...text, score: scores[which] }));
-  const trials = ([0, 1] as const).map((which) =>
-    (["near", "glued"] as const).map((control) => trialsAgainst(control, scoredBy(which))),
-  );
-  const wholes = texts.filter(({ kind }) => kind === "whole").map((_, at) => at);
-  const quality = (which: 0 | 1, sample: readonly number[]): number | null => {
-    const chances = (trials[which] ?? []).map((all) => {
-      const drawn = sample.flatMap((at) => all[at] ?? []);
-      return withinGroupAuc(contrastsOf(drawn))?.value ?? null;
-    });
-    const known = chances.filter((chance) => chance !== null);
-    return known.length < chances.length ? null : known.reduce((sum, chance) => sum + chance, 0) / known.length;
-  };
-  const statistic = (sample: readonly number[]) => {
-    const first = quality(0, sample);
-    const second = quality(1, sample);
-    return first === null || second === null ? null : first - second;
-  };
-  const interval = bootstrap(wholes, statistic, { random: new Random(seed, "difference"), repeats: 1000 });
-  return interval === null ? null : { ...interval, count: wholes.length };
+  const kinds = (["near", "glued"] as const).map((control) => ({
+    by: trialsAgainst(control, scoredBy(0)),
+    than: trialsAgainst(control, scoredBy(1)),
+  }));
+  const interval = estimateAdvantage(kinds, new Random(seed, "difference"));
+  return interval === null ? null : { ...interval, count: kinds[0]?.by.length ?? 0 };
 }
 
 /** A whole text's number by one measure, and what it is held against. */

@@ -8,10 +8,11 @@ import { openWords } from "../corpus/words.js";
 import { checkDataFiles } from "../formats/lines.js";
 import { DEFINITIONS } from "../measure/definitions/index.js";
 import { countDocumentFrequencies, type DocumentFrequencies } from "../measure/lexical.js";
-import { prepareScorer, type Scorer } from "../scoring/scorer.js";
+import { prepareScorer, type Scorer, tokenizerMissing } from "../scoring/scorer.js";
+import { chooseWindow } from "../scoring/window.js";
 import { defaultCache, ReadingCache } from "./cache.js";
 import { CONTROLS, type Control } from "./controls.js";
-import { type Pool, readPool } from "./pool.js";
+import { type Pool, type PoolProgress, readPool } from "./pool.js";
 import { lexicalReader, modelReader, type TextReader } from "./reader.js";
 import { type EvaluationText, type GroupTexts, makeTexts } from "./texts.js";
 
@@ -66,7 +67,7 @@ export interface Material {
 }
 
 /** As the published code has it; `evaluate` and `calibrate` know no other. */
-export const definition = DEFINITIONS.reference;
+const definition = DEFINITIONS.reference;
 const LEXICAL_WINDOW = 8192;
 
 /**
@@ -75,19 +76,29 @@ const LEXICAL_WINDOW = 8192;
  */
 export async function openMaterial(
   options: MaterialOptions,
-  { controls, losses, onRows }: { readonly controls: readonly Control[]; readonly losses: boolean; readonly onRows: (rows: number) => void },
+  {
+    controls,
+    losses,
+    onProgress,
+  }: {
+    readonly controls: readonly Control[];
+    readonly losses: boolean;
+    readonly onProgress: (progress: PoolProgress) => void;
+  },
 ): Promise<Material> {
   const { data, seed, segment, part, documents, attnChunkSize, dAfs, dCds } = options;
   await checkDataFiles(data);
   const settings = { attnChunkSize, dAfs, dCds };
   const scorer = options.model === "lexical" ? null : await openModel(options, losses);
   try {
-    const maxLength = scorer?.maxLength ?? options.maxLength ?? LEXICAL_WINDOW;
+    const minimumLength = definition.minimumLength(settings);
+    const window = { maxLength: options.maxLength, allowLonger: true };
+    const maxLength = scorer?.maxLength ?? chooseWindow(window, LEXICAL_WINDOW, minimumLength);
     refuseSegment(segment, maxLength);
     const tokenizer = scorer === null ? openWords() : await tokenizerOf(scorer.checkpoint);
     const { textColumn, idColumn, groupBy, sourceBy } = options;
     const columns = { textColumn, idColumn, groupBy, sourceBy };
-    const pool = await readPool({ data, ...columns, tokenizer, maxLength, segment, seed, onProgress: onRows });
+    const pool = await readPool({ data, ...columns, tokenizer, maxLength, segment, seed, onProgress });
     const frequencies = countDocumentFrequencies(documentsOf(pool));
     const groups = makeTexts(pool, { documents, controls, segment, maxLength, seed, part, frequencies });
     const texts = inTurn(groups);
@@ -96,7 +107,17 @@ export async function openMaterial(
     const reader =
       scorer === null || cache === null ? lexicalReader(definition, settings, frequencies) : modelReader(scorer, cache);
     const files = await Promise.all(data.map(fingerprintFile));
-    return { scorer, reader, maxLength, pool, groups, texts, frequencies, files, cacheDirectory: cache?.directory ?? null };
+    return {
+      scorer,
+      reader,
+      maxLength,
+      pool,
+      groups,
+      texts,
+      frequencies,
+      files,
+      cacheDirectory: cache?.directory ?? null,
+    };
   } catch (error) {
     await scorer?.close();
     throw error;
@@ -109,8 +130,12 @@ function openModel(options: MaterialOptions, losses: boolean): Promise<Scorer> {
   return prepareScorer({ model, ...window, allowLonger, attnChunkSize, dAfs, dCds, threads, keepHeads: true, losses });
 }
 
-async function tokenizerOf({ tokenizerFile }: Checkpoint): Promise<Tokenizer | null> {
-  return tokenizerFile === null ? null : openTokenizer(tokenizerFile);
+/** Of a checkpoint without one: refuses the first text. */
+async function tokenizerOf({ tokenizerFile, directory }: Checkpoint): Promise<Pick<Tokenizer, "encodeBatch">> {
+  if (tokenizerFile !== null) return openTokenizer(tokenizerFile);
+  return {
+    encodeBatch: (texts) => (texts.length === 0 ? Promise.resolve([]) : Promise.reject(tokenizerMissing(directory))),
+  };
 }
 
 function openCache({ cache }: MaterialOptions, { checkpoint }: Scorer): ReadingCache {

@@ -18,7 +18,7 @@ export interface Measure {
   /** Whether it depends on where the grid of spans lies. */
   readonly onGrid: boolean;
   /** Null where it cannot be computed. */
-  readonly valueOf: (text: EvaluationText, pairs: PairScores) => number | null;
+  readonly numberOf: (text: EvaluationText, pairs: PairScores) => number | null;
 }
 
 export interface MeasureOptions {
@@ -40,20 +40,28 @@ export function modelMeasures(options: MeasureOptions): Measure[] {
   const published = PUBLISHED_AGGREGATION;
   const perLayer = layerAggregation(calibration);
   return [
-    { name: "cds", kind: "published", ...ofModel, valueOf: meanOverLayers(published) },
-    { name: "no_std", kind: "ablation", ...ofModel, valueOf: meanOverLayers({ ...published, std: false }) },
-    { name: "no_len_weight", kind: "ablation", ...ofModel, valueOf: meanOverLayers({ ...published, distance: false }) },
+    { name: "cds", kind: "published", ...ofModel, numberOf: meanOverLayers(published) },
+    { name: "no_std", kind: "ablation", ...ofModel, numberOf: meanOverLayers({ ...published, std: false }) },
+    {
+      name: "no_len_weight",
+      kind: "ablation",
+      ...ofModel,
+      numberOf: meanOverLayers({ ...published, distance: false }),
+    },
     ...(calibration === null ? [] : [calibratedMeasure(calibration, layerCount)]),
     ...lexicalMeasures(frequencies),
     ...modelFree(options.seed),
-    ...Array.from({ length: layerCount }, (_, layer): Measure => ({
-      name: `layer ${layer}`,
-      kind: "layer",
-      layer,
-      cost: (layer + 1) / layerCount,
-      onGrid: true,
-      valueOf: (_text, pairs) => finite(focus(oneLayer(pairs, layer), perLayer, "layer")[0]),
-    })),
+    ...Array.from(
+      { length: layerCount },
+      (_, layer): Measure => ({
+        name: `layer ${layer}`,
+        kind: "layer",
+        layer,
+        cost: (layer + 1) / layerCount,
+        onGrid: true,
+        numberOf: (_text, pairs) => finite(focus(oneLayer(pairs, layer), perLayer, "layer")[0]),
+      }),
+    ),
   ];
 }
 
@@ -63,7 +71,7 @@ export function lexicalOnlyMeasures({ frequencies, seed }: MeasureOptions): Meas
 }
 
 /** Layers are shown under the calibration's aggregation, or under the published one. */
-export function layerAggregation(calibration: Calibration | null): Aggregation {
+function layerAggregation(calibration: Calibration | null): Aggregation {
   return calibration?.aggregation ?? PUBLISHED_AGGREGATION;
 }
 
@@ -76,7 +84,7 @@ function calibratedMeasure(calibration: Calibration, layerCount: number): Measur
     layer: null,
     cost: (Math.max(...weights.map(({ layer }) => layer)) + 1) / layerCount,
     onGrid: true,
-    valueOf: ({ tokenIds }, pairs) => {
+    numberOf: ({ tokenIds }, pairs) => {
       const lexicalPairs = frequencies === null ? null : lexicalPairScores(tokenIds, pairs.grid, frequencies);
       return calibratedScore(pairs, calibration, lexicalPairs);
     },
@@ -90,7 +98,7 @@ function lexicalMeasures(frequencies: DocumentFrequencies): Measure[] {
     layer: null,
     cost: null,
     onGrid: true,
-    valueOf: ({ tokenIds }, { grid }) =>
+    numberOf: ({ tokenIds }, { grid }) =>
       finite(focus(lexicalPairScores(tokenIds, grid, frequencies), aggregation, "layer")[0]),
   });
   return [measure("lexical", LEXICAL_AGGREGATION), measure("lexical mean", ALL_PAIRS)];
@@ -99,11 +107,11 @@ function lexicalMeasures(frequencies: DocumentFrequencies): Measure[] {
 function modelFree(seed: number): Measure[] {
   const baseline = { kind: "baseline", layer: null, cost: null, onGrid: false } as const;
   return [
-    { name: "zlib", ...baseline, valueOf: ({ tokenIds }) => compressionRatio(tokenIds) },
+    { name: "zlib", ...baseline, numberOf: ({ tokenIds }) => compressionRatio(tokenIds) },
     {
       name: "random",
       ...baseline,
-      valueOf: ({ kind, row }) => new Random(seed, "random", kind, row).next(),
+      numberOf: ({ kind, row }) => new Random(seed, "random", kind, row).next(),
     },
   ];
 }

@@ -30,6 +30,13 @@ export interface Pool {
   readonly documentCount: number;
 }
 
+export interface PoolProgress {
+  readonly rows: number;
+  readonly tokenised: number;
+  /** Null while rows are read. */
+  readonly of: number | null;
+}
+
 export interface PoolOptions {
   readonly data: readonly string[];
   readonly textColumn: string;
@@ -43,7 +50,8 @@ export interface PoolOptions {
   readonly maxLength: number;
   readonly segment: number;
   readonly seed: number;
-  readonly onProgress?: (rows: number) => void;
+  /** Called often; may throw to stop. `tokenised` and `of` count documents. */
+  readonly onProgress?: (progress: PoolProgress) => void;
 }
 
 const PEEKED_ROWS = 200;
@@ -74,12 +82,20 @@ export async function readPool(options: PoolOptions): Promise<Pool> {
   for await (const row of readDocuments(data, { textColumn, idColumn })) {
     if (!("content" in row)) continue;
     documentCount += 1;
-    if (documentCount % 1000 === 0) options.onProgress?.(documentCount);
+    options.onProgress?.({ rows: documentCount, tokenised: 0, of: null });
     keep(candidates, candidateOf(row, fields, options));
   }
   const groups: PoolGroup[] = [];
+  const of = [...candidates.values()].reduce((sum, kept) => sum + kept.length, 0);
+  let tokenised = 0;
+  const onTokenised = (count: number) => {
+    tokenised += count;
+    options.onProgress?.({ rows: documentCount, tokenised, of });
+  };
   for (const [name, kept] of [...candidates].sort(([a], [b]) => (a < b ? -1 : 1))) {
-    const documents = (await tokenize(kept, options)).filter(({ tokenIds }) => tokenIds.length >= options.segment);
+    const documents = (await tokenize(kept, options, onTokenised)).filter(
+      ({ tokenIds }) => tokenIds.length >= options.segment,
+    );
     groups.push({ name, documents, sources: [...new Set(documents.map(({ source }) => source))].sort() });
   }
   return { groups, ...fields, documentCount };
@@ -135,7 +151,11 @@ function keep(groups: Map<string, Candidate[]>, candidate: Candidate | null): vo
   if (kept.length > DOCUMENTS_PER_GROUP) kept.pop();
 }
 
-async function tokenize(candidates: readonly Candidate[], { tokenizer }: PoolOptions): Promise<PoolDocument[]> {
+async function tokenize(
+  candidates: readonly Candidate[],
+  { tokenizer }: PoolOptions,
+  onTokenised: (count: number) => void,
+): Promise<PoolDocument[]> {
   const documents: PoolDocument[] = [];
   let batch: Candidate[] = [];
   let characters = 0;
@@ -149,6 +169,7 @@ async function tokenize(candidates: readonly Candidate[], { tokenizer }: PoolOpt
       const licence = metaField(meta, "meta.licence") ?? metaField(meta, "meta.license");
       if (tokenIds !== undefined) documents.push({ row, group, source, licence, tokenIds });
     }
+    onTokenised(batch.length);
     batch = [];
     characters = 0;
   };

@@ -1,11 +1,12 @@
-import { EngineError } from "../core/errors.js";
+import { EngineError, type Problem } from "../core/errors.js";
 import type { Material } from "./material.js";
+import type { PoolProgress } from "./pool.js";
 import type { Reading, Wanted } from "./reader.js";
 import type { EvaluationText } from "./texts.js";
 
 /** What happens while texts are read. */
 export type ReadEvent =
-  | { readonly kind: "rows"; readonly rows: number }
+  | ({ readonly kind: "pool" } & PoolProgress)
   | {
       readonly kind: "plan";
       readonly wholes: number;
@@ -21,8 +22,20 @@ export type ReadEvent =
       /** Groups without documents enough. */
       readonly leftOut: readonly string[];
     }
-  | { readonly kind: "text"; readonly done: number; readonly of: number; readonly group: string; readonly text: EvaluationText["kind"] }
-  | { readonly kind: "failed"; readonly group: string; readonly text: EvaluationText["kind"]; readonly row: number; readonly message: string };
+  | {
+      readonly kind: "text";
+      readonly done: number;
+      readonly of: number;
+      readonly group: string;
+      readonly text: EvaluationText["kind"];
+    }
+  | {
+      readonly kind: "failed";
+      readonly group: string;
+      readonly text: EvaluationText["kind"];
+      readonly row: number;
+      readonly message: string;
+    };
 
 export interface ReadHooks {
   readonly onEvent?: (event: ReadEvent) => void;
@@ -36,9 +49,26 @@ export interface ReadResult {
   readonly secondsPerPass: number | null;
 }
 
+/** Tells how the drawing of documents goes. @throws the signal's reason once it is aborted */
+export function poolProgress({ onEvent, signal }: ReadHooks): (progress: PoolProgress) => void {
+  return (progress) => {
+    signal?.throwIfAborted();
+    onEvent?.({ kind: "pool", ...progress });
+  };
+}
+
+/** What `work` gives; null when it was interrupted. */
+export async function unlessAborted<T>(signal: AbortSignal | undefined, work: Promise<T>): Promise<T | null> {
+  return work.catch((error: unknown) => {
+    if (signal?.aborted === true) return null;
+    throw error;
+  });
+}
+
 /**
- * Reads all texts, those first that need no pass. A text on which the engine fails is left out and said.
+ * Reads all texts. A text on which the engine fails, or of which a pair score is not finite, is left out and said.
  * @returns null when it was interrupted
+ * @throws EngineError when the engine cannot be started, or no text can be read
  */
 export async function readAll(
   material: Material,
@@ -65,18 +95,31 @@ export async function readAll(
   const readings: ReadResult["readings"][number][] = [];
   let passMs = 0;
   let made = 0;
+  let tried = 0;
+  let failure: EngineError | null = null;
   try {
+    if (passes > 0 && signal?.aborted !== true) await scorer?.start();
     for (const text of texts) {
       if (signal?.aborted === true) return null;
       const startMs = performance.now();
-      const reading = await readOrSkip(text, material, wantedOf, onEvent);
-      if (!known.has(text)) {
+      const reading = await readOrFailure(text, material, wantedOf);
+      // The engine was ended, which is no fault of the text.
+      if (signal?.aborted === true) return null;
+      if (reading instanceof EngineError) {
+        failure = reading;
+        onEvent({ kind: "failed", group: text.group, text: text.kind, row: text.row, message: reading.message });
+      } else {
+        readings.push({ text, reading });
+      }
+      if (known.has(text)) continue;
+      tried += 1;
+      if (!(reading instanceof EngineError)) {
         passMs += performance.now() - startMs;
         made += 1;
-        onEvent({ kind: "text", done: made, of: passes, group: text.group, text: text.kind });
       }
-      if (reading !== null) readings.push({ text, reading });
+      onEvent({ kind: "text", done: tried, of: passes, group: text.group, text: text.kind });
     }
+    if (readings.length === 0 && failure !== null) throw failure;
     return { readings, secondsPerPass: made === 0 || scorer === null ? null : passMs / made / 1000 };
   } catch (error) {
     if (signal?.aborted === true) return null;
@@ -86,20 +129,26 @@ export async function readAll(
   }
 }
 
-async function readOrSkip(
+async function readOrFailure(
   text: EvaluationText,
   { reader }: Material,
   wantedOf: (text: EvaluationText) => Wanted,
-  onEvent: (event: ReadEvent) => void,
-): Promise<Reading | null> {
+): Promise<Reading | EngineError> {
   try {
-    return await reader.read(text, wantedOf(text));
+    const reading = await reader.read(text, wantedOf(text));
+    const { pairs, gain } = reading;
+    return pairs.values.every(Number.isFinite) && Number.isFinite(gain ?? 0) ? reading : new EngineError(NOT_FINITE);
   } catch (error) {
-    if (!(error instanceof EngineError)) throw error;
-    onEvent({ kind: "failed", group: text.group, text: text.kind, row: text.row, message: error.message });
-    return null;
+    if (error instanceof EngineError) return error;
+    throw error;
   }
 }
+
+const NOT_FINITE: Problem = {
+  code: "not-finite",
+  what: "a pair score or a loss is not a finite number",
+  fix: "The checkpoint's weights overflow in this text; try another checkpoint.",
+};
 
 /** Measured on two cores of a server; other machines differ by a factor of two or so. */
 const OPERATIONS_PER_CORE_SECOND = 55e9;

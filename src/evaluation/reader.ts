@@ -31,12 +31,7 @@ export interface TextReader {
 }
 
 /** The grid on which every span is a query span where `everySpan`; else the definition's own. */
-export function gridOf(
-  definition: Definition,
-  settings: SpanSettings,
-  length: number,
-  everySpan: boolean,
-): SpanGrid {
+function gridOf(definition: Definition, settings: SpanSettings, length: number, everySpan: boolean): SpanGrid {
   return definition.grid(length, everySpan ? { ...settings, dCds: 1 } : settings);
 }
 

@@ -1,7 +1,7 @@
-import { withinGroupAuc } from "../core/statistics.js";
+import { chanceAbove } from "../core/trials.js";
 import type { Aggregation } from "../measure/focus.js";
 import { crossValidate, type HeldOutText, type LabelledText } from "./cross-validation.js";
-import { contrastsOf, type ScoredText, trialsAgainst } from "./judge.js";
+import { type ScoredText, trialsAgainst } from "./judge.js";
 
 /** A way to make features of pair scores. */
 export interface Recipe {
@@ -46,7 +46,7 @@ const OVERS: readonly Aggregation["over"][] = ["median", "mean", "best", "sum"];
 const BOTH = [false, true] as const;
 
 /** From the plainest on: of equals the first is taken. */
-export const RECIPES: readonly Recipe[] = BOTH.flatMap((withLexical) =>
+const RECIPES: readonly Recipe[] = BOTH.flatMap((withLexical) =>
   OVERS.flatMap((over) =>
     BOTH.flatMap((std) =>
       BOTH.flatMap((distance) =>
@@ -89,7 +89,7 @@ function judgeRecipe(recipe: Recipe, lastLayer: number, options: SearchOptions):
   const texts = truncated(textsOf(recipe), recipe, lastLayer, options);
   const heldOut = crossValidate(texts, { folds, ridge: RIDGE });
   const scored = scoredTexts(heldOut);
-  const chance = (kind: "near" | "glued") => withinGroupAuc(contrastsOf(trialsAgainst(kind, scored)))?.value;
+  const chance = (kind: "near" | "glued") => chanceAbove(trialsAgainst(kind, scored))?.value;
   const near = chance("near") ?? 0;
   const glued = chance("glued") ?? 0;
   return { recipe, lastLayer, quality: (near + glued) / 2, near, glued, heldOut };

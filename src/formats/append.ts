@@ -1,4 +1,4 @@
-import { type FileHandle, open, rename, rm } from "node:fs/promises";
+import { type FileHandle, mkdir, open, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { messageOf, systemCodeOf, UserError } from "../core/errors.js";
 import type { JsonObject } from "../core/records.js";
@@ -139,6 +139,13 @@ export async function writeFileAtomic(path: string, data: string | Uint8Array): 
     await rm(temporary, { force: true }).catch(() => undefined);
     throw cannotWrite(path, error);
   }
+}
+
+/** Makes a folder and those above it, where they are missing. @throws UserError `cannot-write`. */
+export async function makeFolder(path: string): Promise<void> {
+  await mkdir(path, { recursive: true }).catch((error: unknown) => {
+    throw cannotWrite(path, error);
+  });
 }
 
 /** So that the rename survives a power cut; not every file system can do it. */

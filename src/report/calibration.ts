@@ -19,7 +19,9 @@ export function describeCalibrationReport(report: CalibrationReport, out: string
     calibration === null ? recipeTable([chosen]) : measuredTable(calibration),
     "",
     `Better than the published score by ${formatEstimate(gained.overPublished)}, than the lexical one by ${formatEstimate(gained.overLexical)} (mean of near and glued).`,
-    halves === null ? "" : `Two fits on half of the texts each rank the whole documents alike: Spearman ${formatDecimal(halves)}.`,
+    halves === null
+      ? ""
+      : `Two fits on half of the texts each rank the whole documents alike: Spearman ${formatDecimal(halves)}.`,
     "",
     "What a shorter pass would lose:",
     "",
@@ -88,7 +90,11 @@ function frontierTable({ frontier, layerCount, chosen }: CalibrationReport): str
 }
 
 function recipeTable(recipes: readonly TriedRecipe[]): string {
-  const rows = recipes.map((recipe) => [describeRecipe(recipe), formatDecimal(recipe.glued), formatDecimal(recipe.near)]);
+  const rows = recipes.map((recipe) => [
+    describeRecipe(recipe),
+    formatDecimal(recipe.glued),
+    formatDecimal(recipe.near),
+  ]);
   return formatTable(
     [{ title: "recipe" }, { title: "glued", align: "right" }, { title: "near", align: "right" }],
     rows,

@@ -1,20 +1,18 @@
 import { groupBy } from "../core/group.js";
 import { Random } from "../core/random.js";
-import { bootstrap, type Interval, withinGroupAuc } from "../core/statistics.js";
+import type { Interval } from "../core/statistics.js";
+import { estimateAdvantage, type Trial } from "../core/trials.js";
 import type { Evaluation } from "../formats/evaluation.js";
 
 export type Control = Exclude<Evaluation["texts"][number]["kind"], "whole">;
 
-/** A whole text with the controls of one kind that were made beside it, by one measure. */
-export interface Trial {
-  readonly group: string;
+/** A trial that knows its whole text. */
+interface RowTrial extends Trial {
   readonly row: number;
-  readonly whole: number;
-  readonly controls: readonly number[];
 }
 
 /** The trials of an evaluation; texts without a number are left out. Empty where there is no such measure. */
-export function trialsOf({ measures, texts }: Evaluation, measure: string, control: Control): Trial[] {
+export function trialsOf({ measures, texts }: Evaluation, measure: string, control: Control): RowTrial[] {
   const at = measures.findIndex(({ name }) => name === measure);
   const numbered = texts.flatMap(({ kind, group, row, values }) => {
     const value = values[at] ?? null;
@@ -48,21 +46,7 @@ export function advantage(
     return other === undefined ? [] : { trial, other };
   });
   const random = new Random(evaluation.seed, "advantage", measure, baseline, control);
-  const statistic = (sample: readonly (typeof pairs)[number][]) => {
-    const own = aucOf(sample.map(({ trial }) => trial));
-    const other = aucOf(sample.map((pair) => pair.other));
-    return own === null || other === null ? null : own - other;
-  };
-  return bootstrap(pairs, statistic, { random, repeats: 1000 });
-}
-
-function aucOf(trials: readonly Trial[]): number | null {
-  const groups = [...groupBy(trials, ({ group }) => group).values()];
-  const contrasts = groups.map((members) => ({
-    positives: members.map(({ whole }) => whole),
-    negatives: members.flatMap(({ controls }) => controls),
-  }));
-  return withinGroupAuc(contrasts)?.value ?? null;
+  return estimateAdvantage([{ by: pairs.map(({ trial }) => trial), than: pairs.map(({ other }) => other) }], random);
 }
 
 /** Numbers less the mean of their group's texts, whole ones and controls together: groups differ in level, and that shall not count. */

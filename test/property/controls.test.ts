@@ -85,7 +85,12 @@ const forEachText = (check: (text: EvaluationText, made: Case) => void) =>
 
 describe("the texts of an evaluation", () => {
   it("are made at all, of every kind", () => {
-    const kinds = new Set(fc.sample(arbitraryCase, { numRuns: 200, seed: 1 }).flatMap(textsOf).map(({ kind }) => kind));
+    const kinds = new Set(
+      fc
+        .sample(arbitraryCase, { numRuns: 200, seed: 1 })
+        .flatMap(textsOf)
+        .map(({ kind }) => kind),
+    );
     expect([...kinds].sort()).toEqual(["foreign", "glued", "near", "repeated", "shuffled", "whole"]);
   });
 
@@ -127,12 +132,16 @@ describe("the texts of an evaluation", () => {
   it("take near pieces of the same source first", () => {
     forEachText((text, { pool }) => {
       if (text.kind !== "near") return;
-      const sourceOf = new Map(pool.groups.flatMap(({ documents }) => documents.map(({ row, source }) => [row, source])));
+      const sourceOf = new Map(
+        pool.groups.flatMap(({ documents }) => documents.map(({ row, source }) => [row, source])),
+      );
       const others = text.donors.filter((row) => sourceOf.get(row) !== text.source);
       if (others.length === 0) return;
       // A piece of another source means that every document of the same source gave one.
       const same = text.donors.length - others.length;
-      const texts = pool.groups.flatMap(({ documents }) => documents).filter(({ group, source }) => group === text.group && source === text.source);
+      const texts = pool.groups
+        .flatMap(({ documents }) => documents)
+        .filter(({ group, source }) => group === text.group && source === text.source);
       expect(same).toBeLessThanOrEqual(texts.length);
     });
   });
@@ -189,7 +198,8 @@ describe("the texts of an evaluation", () => {
     fc.assert(
       fc.property(arbitraryCase, ({ pool, options }) => {
         const partOf = (index: number) => makeTexts(pool, { ...options, part: { index, of: 2 } });
-        const rows = (index: number) => partOf(index).flatMap(({ texts }) => texts.flat().flatMap(({ donors }) => donors));
+        const rows = (index: number) =>
+          partOf(index).flatMap(({ texts }) => texts.flat().flatMap(({ donors }) => donors));
         const first = new Set(rows(1));
         expect(rows(2).filter((row) => first.has(row))).toEqual([]);
         const sources = (index: number) =>
@@ -208,7 +218,15 @@ describe("random numbers", () => {
     // The same from run to run and from machine to machine: texts and their cached scores hang on it.
     const random = new Random("seed", 7);
     const first = Array.from({ length: 3 }, () => random.next());
-    expect(first).toEqual(Array.from({ length: 3 }, ((again) => () => again.next())(new Random("seed", 7))));
+    expect(first).toEqual(
+      Array.from(
+        { length: 3 },
+        (
+          (again) => () =>
+            again.next()
+        )(new Random("seed", 7)),
+      ),
+    );
     expect(first.every((value) => value >= 0 && value < 1)).toBe(true);
   });
 

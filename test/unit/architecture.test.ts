@@ -27,7 +27,19 @@ const TABLE: ImportTable = {
   evaluation: ["core", "formats", "corpus", "checkpoint", "measure", "scoring"],
   selection: ["core", "formats"],
   report: ["core", "formats", "measure"],
-  cli: ["core", "formats", "corpus", "checkpoint", "decoder", "measure", "engine", "scoring", "evaluation", "selection", "report"],
+  cli: [
+    "core",
+    "formats",
+    "corpus",
+    "checkpoint",
+    "decoder",
+    "measure",
+    "engine",
+    "scoring",
+    "evaluation",
+    "selection",
+    "report",
+  ],
   "index.ts": ["core", "formats", "measure", "scoring", "evaluation", "selection"],
 };
 

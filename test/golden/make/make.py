@@ -10,7 +10,7 @@ import torch
 import transformers
 from safetensors.torch import save_file
 
-from oracle import Settings, score
+from oracle import Settings, score, token_losses
 
 DATA = Path(__file__).resolve().parent.parent / "data"
 MADE_BY = f"oracle.py (pair scores in float64, model in float32, CPU; torch {torch.__version__.split('+')[0]}, transformers {transformers.__version__})"
@@ -34,6 +34,11 @@ CHECKPOINTS = {
     "llama-mlp-bias": {**COMMON, "torch_dtype": "float32", "hidden_size": 48, "intermediate_size": 56, "num_key_value_heads": 2, "head_dim": 20,
                        "max_position_embeddings": 2048, "tie_word_embeddings": True, "attention_bias": True, "mlp_bias": True},
 }
+# Untied and tied heads; each checkpoint with the text and its positions whose losses are kept, the first and the last among them.
+LOSSES = {"llama-gqa": ("random-700", [1, 2, 3, 64, 65, 250, 251, 500, 698, 699]),
+          "llama-gqa-tied-llama3rope": ("motif-1024", [1, 2, 128, 129, 511, 512, 513, 900, 1022, 1023]),
+          "llama-yarn": ("random-700", [1, 333, 699]), "llama-mlp-bias": ("random-700", [1, 333, 699])}
+LOSSES_FILE = "losses.json"
 HALVES = {"bf16": torch.bfloat16, "f16": torch.float16}
 
 
@@ -144,6 +149,14 @@ def planned():
     yield file_name("llama-gqa", paper, "paper.heads."), "llama-gqa", [("random-700", 400)], paper, True
 
 
+def golden_losses():
+    samples = []
+    for name, (sample_id, positions) in LOSSES.items():
+        losses = {kind: token_losses(DATA / name, IDS[sample_id], positions, with_norm) for kind, with_norm in (("losses", True), ("without_norm", False))}
+        samples.append({"model": name, "id": sample_id, "length": len(IDS[sample_id]), "positions": positions, **nine_digits(losses)})
+    return {"made_by": MADE_BY.replace("pair scores", "losses"), "samples": samples}
+
+
 def worst_difference(got, want):
     """The largest relative difference between two trees of the same form; infinite where the forms differ."""
     if isinstance(want, dict):
@@ -188,6 +201,13 @@ def main():
         else:
             write_json(DATA / name, value, separators=(",", ":"))
             print(name, [s["cds"] for s in value["samples"]], flush=True)
+    losses = golden_losses()
+    if a.check:
+        difference = worst_difference(losses["samples"], json.loads((DATA / LOSSES_FILE).read_text())["samples"])
+        worst = max(worst, difference)
+        print(f"{LOSSES_FILE}: {difference:.1e}")
+    else:
+        write_json(DATA / LOSSES_FILE, losses, separators=(",", ":"))
     for checkpoint in PUBLISHED:
         for path in sorted(DATA.glob(f"{checkpoint}.chunk*.json")):
             ours, published = check_published(path)

@@ -23,7 +23,7 @@ import math
 from dataclasses import dataclass
 
 import torch
-from transformers import AutoModel
+from transformers import AutoModel, AutoModelForCausalLM
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
@@ -132,6 +132,17 @@ def score(model_dir, sample_id, ids, st, keep_heads=False):
         out["layers" + name] = values
     out["heads" if keep_heads else "pfs"] = layers if keep_heads else pfs
     return out
+
+
+def token_losses(model_dir, ids, positions, with_norm=True):
+    """Loss in nats of each token of `positions` (1 … L-1) given all before it: log-softmax in float64 of the head's float32 logits.
+    `with_norm=False` is the mistake of leaving the norm before the head out."""
+    model = AutoModelForCausalLM.from_pretrained(model_dir, dtype=torch.float32).eval()
+    if not with_norm:
+        model.model.norm = torch.nn.Identity()
+    with torch.inference_mode():
+        logits = model(torch.tensor([ids]), use_cache=False).logits[0].double()
+    return [-logits[p - 1].log_softmax(-1)[ids[p]].item() for p in positions]
 
 
 def main():

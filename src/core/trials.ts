@@ -1,0 +1,90 @@
+import type { Random } from "./random.js";
+import { bootstrap, type Interval } from "./statistics.js";
+
+/** One thing that should score high, with those made beside it that should score lower. */
+export interface Trial {
+  /** Only numbers of one group are compared. */
+  readonly group: string;
+  readonly whole: number;
+  readonly controls: readonly number[];
+}
+
+const REPEATS = 1000;
+
+/**
+ * Chance that a whole one is above a control of its group, ties counted half, over all pairs of a group. Null without a pair.
+ * @param times how often each trial counts. One that counts twice is still held against its own controls twice only, not four times: with copies
+ *   of a trial held against each other, resampling would favour pairs of a text with its own controls, which are unlike the others.
+ */
+export function chanceAbove(
+  trials: readonly Trial[],
+  times?: Uint32Array,
+): { readonly value: number; readonly count: number } | null {
+  const groups = new Map<string, number[]>();
+  for (const [at, { group }] of trials.entries()) {
+    const members = groups.get(group);
+    if (members === undefined) groups.set(group, [at]);
+    else members.push(at);
+  }
+  let won = 0;
+  let count = 0;
+  for (const members of groups.values()) {
+    for (const a of members) {
+      const own = times?.[a] ?? 1;
+      if (own === 0) continue;
+      const { whole } = trials[a] ?? NO_TRIAL;
+      for (const b of members) {
+        const pairs = a === b ? own : own * (times?.[b] ?? 1);
+        if (pairs === 0) continue;
+        const { controls } = trials[b] ?? NO_TRIAL;
+        for (const control of controls) won += whole > control ? pairs : whole === control ? pairs / 2 : 0;
+        count += pairs * controls.length;
+      }
+    }
+  }
+  return count === 0 ? null : { value: won / count, count };
+}
+
+const NO_TRIAL: Trial = { group: "", whole: 0, controls: [] };
+
+/** `chanceAbove` with its 95% interval over resampled trials, and its pairs. */
+export function estimateChance(
+  trials: readonly Trial[],
+  random: Random,
+): (Interval & { readonly count: number }) | null {
+  const interval = overDraws(trials.length, random, (times) => chanceAbove(trials, times)?.value ?? null);
+  const count = chanceAbove(trials)?.count ?? 0;
+  return interval === null ? null : { ...interval, count };
+}
+
+/**
+ * How much higher the chance is by one way to score than by another, mean over kinds of controls, with its 95% interval over
+ * resampled trials; both by the same draws.
+ * @param kinds the same trials in the same order, by either way, for each kind
+ */
+export function estimateAdvantage(
+  kinds: readonly { readonly by: readonly Trial[]; readonly than: readonly Trial[] }[],
+  random: Random,
+): Interval | null {
+  return overDraws(kinds[0]?.by.length ?? 0, random, (times) => {
+    let sum = 0;
+    for (const { by, than } of kinds) {
+      const one = chanceAbove(by, times);
+      const other = chanceAbove(than, times);
+      if (one === null || other === null) return null;
+      sum += one.value - other.value;
+    }
+    return sum / kinds.length;
+  });
+}
+
+function overDraws(count: number, random: Random, statistic: (times: Uint32Array) => number | null): Interval | null {
+  const items = Array.from({ length: count }, (_, at) => at);
+  const times = new Uint32Array(count);
+  const of = (sample: readonly number[]) => {
+    times.fill(0);
+    for (const at of sample) times[at] = (times[at] ?? 0) + 1;
+    return statistic(times);
+  };
+  return bootstrap(items, of, { random, repeats: REPEATS });
+}
