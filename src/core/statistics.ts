@@ -1,11 +1,5 @@
 import type { Random } from "./random.js";
 
-/** What is held against each other: the numbers of one group that should be high, and those that should be low. */
-export interface Contrast {
-  readonly positives: readonly number[];
-  readonly negatives: readonly number[];
-}
-
 /** A statistic with its interval. */
 export interface Interval {
   readonly value: number;
@@ -45,33 +39,6 @@ export function rankCorrelation(a: readonly number[], b: readonly number[]): num
   }
   if (squaresA === 0 || squaresB === 0) return null;
   return Math.max(-1, Math.min(1, products / Math.sqrt(squaresA * squaresB)));
-}
-
-/**
- * Chance that a positive is above a negative, ties counted half (Mann-Whitney U over all pairs). Null where one side is empty.
- * @throws RangeError for NaN
- */
-export function areaUnderCurve(positives: readonly number[], negatives: readonly number[]): number | null {
-  return withinGroupAuc([{ positives, negatives }])?.value ?? null;
-}
-
-/**
- * The same over the pairs of one group, pooled over groups: a group counts by its pairs. Null where no group has a pair.
- * @returns `count`: pairs
- * @throws RangeError for NaN
- */
-export function withinGroupAuc(groups: readonly Contrast[]): { readonly value: number; readonly count: number } | null {
-  let won = 0;
-  let count = 0;
-  for (const { positives, negatives } of groups) {
-    const sorted = sortedCopy(negatives);
-    for (const positive of positives) {
-      if (Number.isNaN(positive)) throw new RangeError("NaN has no rank");
-      won += (countBelow(sorted, positive) + countUpTo(sorted, positive)) / 2;
-    }
-    count += positives.length * negatives.length;
-  }
-  return count === 0 ? null : { value: won / count, count };
 }
 
 /**

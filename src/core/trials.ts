@@ -13,8 +13,8 @@ const REPEATS = 1000;
 
 /**
  * Chance that a whole one is above a control of its group, ties counted half, over all pairs of a group. Null without a pair.
- * @param times how often each trial counts. One that counts twice is still held against its own controls twice only, not four times: with copies
- *   of a trial held against each other, resampling would favour pairs of a text with its own controls, which are unlike the others.
+ * @param times how often each trial was drawn. One that was drawn twice is still held against its own controls twice only, not four times, and pairs
+ *   of two trials count N/(N-1) as much: so both kinds of pairs keep their share, on average, and the interval lies about the value.
  */
 export function chanceAbove(
   trials: readonly Trial[],
@@ -26,6 +26,7 @@ export function chanceAbove(
     if (members === undefined) groups.set(group, [at]);
     else members.push(at);
   }
+  const across = times === undefined ? 1 : trials.length / Math.max(1, trials.length - 1);
   let won = 0;
   let count = 0;
   for (const members of groups.values()) {
@@ -34,7 +35,7 @@ export function chanceAbove(
       if (own === 0) continue;
       const { whole } = trials[a] ?? NO_TRIAL;
       for (const b of members) {
-        const pairs = a === b ? own : own * (times?.[b] ?? 1);
+        const pairs = a === b ? own : own * (times?.[b] ?? 1) * across;
         if (pairs === 0) continue;
         const { controls } = trials[b] ?? NO_TRIAL;
         for (const control of controls) won += whole > control ? pairs : whole === control ? pairs / 2 : 0;
@@ -78,7 +79,7 @@ export function estimateAdvantage(
   });
 }
 
-function overDraws(count: number, random: Random, statistic: (times: Uint32Array) => number | null): Interval | null {
+function overDraws(count: number, random: Random, statistic: (times?: Uint32Array) => number | null): Interval | null {
   const items = Array.from({ length: count }, (_, at) => at);
   const times = new Uint32Array(count);
   const of = (sample: readonly number[]) => {
@@ -86,5 +87,7 @@ function overDraws(count: number, random: Random, statistic: (times: Uint32Array
     for (const at of sample) times[at] = (times[at] ?? 0) + 1;
     return statistic(times);
   };
-  return bootstrap(items, of, { random, repeats: REPEATS });
+  const interval = bootstrap(items, of, { random, repeats: REPEATS });
+  const value = statistic();
+  return interval === null || value === null ? null : { ...interval, value };
 }

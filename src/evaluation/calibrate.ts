@@ -1,3 +1,4 @@
+import { dirname } from "node:path";
 import { z } from "zod";
 import { identifyModel } from "../checkpoint/samples.js";
 import { UserError } from "../core/errors.js";
@@ -5,8 +6,8 @@ import { groupBy } from "../core/group.js";
 import { parseOptions } from "../core/invalid.js";
 import { rankCorrelation } from "../core/statistics.js";
 import { VERSION } from "../core/version.js";
-import { writeFileAtomic } from "../formats/append.js";
-import { type Calibration, encodeDocumentFrequencies } from "../formats/calibration.js";
+import { makeFolder, writeFileAtomic } from "../formats/append.js";
+import { type Calibration, calibrationSchema, encodeDocumentFrequencies } from "../formats/calibration.js";
 import type { CalibrationReport, TriedRecipe } from "../formats/calibration-report.js";
 import { PUBLISHED_AGGREGATION } from "../measure/focus.js";
 import { LEXICAL, LEXICAL_AGGREGATION } from "../measure/lexical.js";
@@ -24,7 +25,7 @@ const calibrateSchema = z.strictObject({
   by: z.enum(["layer", "head"]).default("layer"),
   folds: z.number().int().min(2).default(5),
   /** As people will call it; default: the model's. */
-  name: z.string().min(1).optional(),
+  name: calibrationSchema.shape.name.optional(),
   /** The file, written over. */
   out: z.string().min(1),
 });
@@ -57,6 +58,7 @@ export async function calibrate(
   try {
     const { scorer } = material;
     if (scorer === null) throw nothingToCalibrate();
+    await makeFolder(dirname(out));
     const result = await readAll(material, () => ({ everySpan: false, gain: false }), hooks);
     if (result === null) return null;
     const { layerCount, headCount } = scorer.checkpoint.config;
@@ -83,6 +85,7 @@ export async function calibrate(
     const fitted = fitTexts(texts, { ridge: RIDGE });
     const measured = measure(heldOut, { published, lexical: features.lexical }, rest.seed);
     const calibration = await describe({ options: resolved, material, scorer, found, fitted, measured });
+    if (calibration === null) return { calibration, ...report };
     await writeFileAtomic(out, `${JSON.stringify(calibration, null, 1)}\n`);
     return { calibration, ...report };
   } finally {
@@ -148,7 +151,15 @@ interface Finding {
 /** A weight below this share of all is left out: it moves no rank, and costs a reader's attention. */
 const SMALLEST_SHARE = 0.005;
 
-async function describe({ options, material, scorer, found, fitted, measured }: Finding): Promise<Calibration> {
+/** Null where the lexical score alone has weight: then there is nothing to listen to. */
+async function describe({
+  options,
+  material,
+  scorer,
+  found,
+  fitted,
+  measured,
+}: Finding): Promise<Calibration | null> {
   const { by, folds, part, seed, segment } = options;
   const { recipe, heldOut } = found.chosen;
   const { config, fingerprint } = scorer.checkpoint;
@@ -161,6 +172,8 @@ async function describe({ options, material, scorer, found, fitted, measured }: 
   const shares = kept.map(({ feature, weight, scale }) => ({ feature, weight: weight / keptTotal, scale }));
   const lexicalAt = recipe.withLexical ? fitted.weights.length - 1 : -1;
   const lexical = shares.find(({ feature }) => feature === lexicalAt);
+  const layers = shares.filter(({ feature }) => feature !== lexicalAt);
+  if (layers.length === 0) return null;
   return {
     format: 1,
     name: options.name ?? modelName(options.model),
@@ -176,14 +189,12 @@ async function describe({ options, material, scorer, found, fitted, measured }: 
     ...scorer.settings,
     aggregation: recipe.aggregation,
     by,
-    weights: shares
-      .filter(({ feature }) => feature !== lexicalAt)
-      .map(({ feature, weight, scale }) => ({
-        layer: Math.floor(feature / perLayer),
-        head: by === "head" ? feature % perLayer : null,
-        weight,
-        scale,
-      })),
+    weights: layers.map(({ feature, weight, scale }) => ({
+      layer: Math.floor(feature / perLayer),
+      head: by === "head" ? feature % perLayer : null,
+      weight,
+      scale,
+    })),
     lexical:
       lexical === undefined
         ? null

@@ -4,7 +4,7 @@ import type { Checkpoint } from "../checkpoint/checkpoint.js";
 import { UserError } from "../core/errors.js";
 import { type FileFingerprint, fingerprintFile } from "../core/fingerprint.js";
 import { openTokenizer, type Tokenizer } from "../corpus/tokenizer.js";
-import { openWords } from "../corpus/words.js";
+import { openWords, WORD_ID_END } from "../corpus/words.js";
 import { checkDataFiles } from "../formats/lines.js";
 import { DEFINITIONS } from "../measure/definitions/index.js";
 import { countDocumentFrequencies, type DocumentFrequencies } from "../measure/lexical.js";
@@ -96,9 +96,10 @@ export async function openMaterial(
     const maxLength = scorer?.maxLength ?? chooseWindow(window, LEXICAL_WINDOW, minimumLength);
     refuseSegment(segment, maxLength);
     const tokenizer = scorer === null ? openWords() : await tokenizerOf(scorer.checkpoint);
+    const vocabSize = scorer?.vocabSize ?? WORD_ID_END;
     const { textColumn, idColumn, groupBy, sourceBy } = options;
     const columns = { textColumn, idColumn, groupBy, sourceBy };
-    const pool = await readPool({ data, ...columns, tokenizer, maxLength, segment, seed, onProgress });
+    const pool = await readPool({ data, ...columns, tokenizer, vocabSize, maxLength, segment, seed, onProgress });
     const frequencies = countDocumentFrequencies(documentsOf(pool));
     const groups = makeTexts(pool, { documents, controls, segment, maxLength, seed, part, frequencies });
     const texts = inTurn(groups);
@@ -134,7 +135,7 @@ function openModel(options: MaterialOptions, losses: boolean): Promise<Scorer> {
 async function tokenizerOf({ tokenizerFile, directory }: Checkpoint): Promise<Pick<Tokenizer, "encodeBatch">> {
   if (tokenizerFile !== null) return openTokenizer(tokenizerFile);
   return {
-    encodeBatch: (texts) => (texts.length === 0 ? Promise.resolve([]) : Promise.reject(tokenizerMissing(directory))),
+    encodeBatch: () => Promise.reject(tokenizerMissing(directory)),
   };
 }
 

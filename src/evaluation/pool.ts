@@ -45,7 +45,9 @@ export interface PoolOptions {
   readonly groupBy?: string | undefined;
   /** `meta.…` or `none`; default: `meta.source`. */
   readonly sourceBy?: string | undefined;
-  readonly tokenizer: Tokenizer | null;
+  readonly tokenizer: Pick<Tokenizer, "encodeBatch">;
+  /** Documents with a token id that is not below it are left out. */
+  readonly vocabSize: number;
   /** Tokens of a whole text, and of a piece: shorter documents are left out. */
   readonly maxLength: number;
   readonly segment: number;
@@ -153,7 +155,7 @@ function keep(groups: Map<string, Candidate[]>, candidate: Candidate | null): vo
 
 async function tokenize(
   candidates: readonly Candidate[],
-  { tokenizer }: PoolOptions,
+  { tokenizer, vocabSize }: PoolOptions,
   onTokenised: (count: number) => void,
 ): Promise<PoolDocument[]> {
   const documents: PoolDocument[] = [];
@@ -161,13 +163,14 @@ async function tokenize(
   let characters = 0;
   const flush = async () => {
     const texts = batch.flatMap(({ document: { content } }) => ("text" in content ? content.text : []));
-    const encoded = tokenizer === null ? [] : await tokenizer.encodeBatch(texts);
+    const encoded = texts.length === 0 ? [] : await tokenizer.encodeBatch(texts);
     let at = 0;
     for (const { document, group, source } of batch) {
       const { content, row, meta } = document;
       const tokenIds = "inputIds" in content ? content.inputIds : encoded[at++];
       const licence = metaField(meta, "meta.licence") ?? metaField(meta, "meta.license");
-      if (tokenIds !== undefined) documents.push({ row, group, source, licence, tokenIds });
+      if (tokenIds?.every((id) => id < vocabSize) !== true) continue;
+      documents.push({ row, group, source, licence, tokenIds });
     }
     onTokenised(batch.length);
     batch = [];

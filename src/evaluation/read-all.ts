@@ -76,6 +76,7 @@ export async function readAll(
   { onEvent = () => undefined, signal }: ReadHooks,
 ): Promise<ReadResult | null> {
   const { texts, reader, groups, scorer } = material;
+  const aborted = () => signal?.aborted === true;
   const known = new Set<EvaluationText>();
   for (const text of texts) if (await reader.isKnown(text, wantedOf(text))) known.add(text);
   const passes = texts.length - known.size;
@@ -90,6 +91,7 @@ export async function readAll(
     cacheDirectory: material.cacheDirectory,
     leftOut: groups.filter((group) => group.texts.length === 0).map(({ name }) => name),
   });
+  const isAborted = () => aborted();
   const stop = () => void reader.close();
   signal?.addEventListener("abort", stop);
   const readings: ReadResult["readings"][number][] = [];
@@ -98,13 +100,13 @@ export async function readAll(
   let tried = 0;
   let failure: EngineError | null = null;
   try {
-    if (passes > 0 && signal?.aborted !== true) await scorer?.start();
+    if (passes > 0 && !isAborted()) await scorer?.start();
     for (const text of texts) {
-      if (signal?.aborted === true) return null;
+      if (isAborted()) return null;
       const startMs = performance.now();
       const reading = await readOrFailure(text, material, wantedOf);
       // The engine was ended, which is no fault of the text.
-      if (signal?.aborted === true) return null;
+      if (isAborted()) return null;
       if (reading instanceof EngineError) {
         failure = reading;
         onEvent({ kind: "failed", group: text.group, text: text.kind, row: text.row, message: reading.message });
@@ -122,7 +124,7 @@ export async function readAll(
     if (readings.length === 0 && failure !== null) throw failure;
     return { readings, secondsPerPass: made === 0 || scorer === null ? null : passMs / made / 1000 };
   } catch (error) {
-    if (signal?.aborted === true) return null;
+    if (isAborted()) return null;
     throw error;
   } finally {
     signal?.removeEventListener("abort", stop);

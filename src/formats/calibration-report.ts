@@ -15,7 +15,7 @@ export interface TriedRecipe {
 
 /** What `calibrate` found. */
 export interface CalibrationReport {
-  /** Null when nothing beat the published score beyond noise: then no file is written. */
+  /** Null when nothing beat the published score beyond noise, or the lexical score alone did: then no file is written. */
   readonly calibration: Calibration | null;
   readonly layerCount: number;
   readonly chosen: TriedRecipe;

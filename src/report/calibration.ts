@@ -51,8 +51,12 @@ function chosenLines(calibration: Calibration, chosen: TriedRecipe): string {
   ].join("\n");
 }
 
-function nothingBetter({ chosen }: CalibrationReport): string {
-  return `Nothing beats the published score beyond noise. The best found: ${describeRecipe(chosen)}, layers up to ${chosen.lastLayer}.`;
+function nothingBetter({ chosen, gained }: CalibrationReport): string {
+  const beaten = (gained.overPublished?.low ?? 0) > 0;
+  const finding = beaten
+    ? "Only the lexical score beats the published one beyond noise; no layer adds to it."
+    : "Nothing beats the published score beyond noise.";
+  return `${finding} The best found: ${describeRecipe(chosen)}, layers up to ${chosen.lastLayer}.`;
 }
 
 function describeRecipe({ aggregation, withLexical }: TriedRecipe): string {

@@ -1,13 +1,18 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { Random } from "#ladm/core/random.js";
-import { areaUnderCurve, bootstrap, rankCorrelation } from "#ladm/core/statistics.js";
+import { bootstrap, rankCorrelation } from "#ladm/core/statistics.js";
+import { chanceAbove } from "#ladm/core/trials.js";
 
 // Few values, so that there are ties.
 const value = fc.integer({ min: -6, max: 6 });
 const values = fc.array(value, { maxLength: 30 });
 const pairs = fc.array(fc.tuple(value, value), { maxLength: 30 });
 const grow = (x: number) => Math.exp(x / 3) - 5;
+
+/** The controls all beside the first: within one group it makes no difference. */
+const areaUnderCurve = (positives: readonly number[], negatives: readonly number[]): number | null =>
+  chanceAbove(positives.map((whole, at) => ({ group: "", whole, controls: at === 0 ? negatives : [] })))?.value ?? null;
 
 test("AUC is the plain count over all pairs", () => {
   fc.assert(

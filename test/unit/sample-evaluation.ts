@@ -1,6 +1,7 @@
 import { groupBy } from "#ladm/core/group.js";
 import { Random } from "#ladm/core/random.js";
-import { bootstrap, rankCorrelation, withinGroupAuc } from "#ladm/core/statistics.js";
+import { bootstrap, rankCorrelation } from "#ladm/core/statistics.js";
+import { chanceAbove } from "#ladm/core/trials.js";
 import { type Estimate, type Evaluation, evaluationSchema } from "#ladm/formats/evaluation.js";
 
 type Text = Evaluation["texts"][number];
@@ -103,11 +104,12 @@ export function makeEvaluation({
           beside.filter((text) => text.kind === kind),
         ]),
       );
-      const contrasts = [...groupBy(sample, ({ group }) => (within ? group : "")).values()].map((members) => ({
-        positives: members.map(number),
-        negatives: members.flatMap(({ row }) => (rows.get(row) ?? []).map(number)),
+      const trials = sample.map((text) => ({
+        group: within ? text.group : "",
+        whole: number(text),
+        controls: (rows.get(text.row) ?? []).map(number),
       }));
-      return withinGroupAuc(contrasts)?.value ?? null;
+      return chanceAbove(trials)?.value ?? null;
     };
     const spearman = (sample: readonly Text[]) =>
       rankCorrelation(

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { Random } from "#ladm/core/random.js";
-import { areaUnderCurve, bootstrap, rankCorrelation, withinGroupAuc } from "#ladm/core/statistics.js";
+import { bootstrap, rankCorrelation } from "#ladm/core/statistics.js";
+import { chanceAbove, estimateAdvantage, estimateChance } from "#ladm/core/trials.js";
 
 describe("rank correlation", () => {
   test("without ties: 1 - 6 Σd² / n(n² - 1)", () => {
@@ -30,31 +31,44 @@ describe("rank correlation", () => {
   });
 });
 
-describe("area under the curve", () => {
+describe("the chance to be above", () => {
+  const trial = (group: string, whole: number, ...controls: readonly number[]) => ({ group, whole, controls });
+
   test("counts pairs, ties half", () => {
     // Of 2 × 3 pairs: 3 > 1, 2, tie with 3; 2 > 1, tie with 2, below 3.
-    expect(areaUnderCurve([3, 2], [1, 2, 3])).toBeCloseTo((2 + 0.5 + 1 + 0.5) / 6, 12);
-    expect(areaUnderCurve([1], [1])).toBe(0.5);
-    expect(areaUnderCurve([-Infinity, 5], [-Infinity])).toBe(0.75);
+    expect(chanceAbove([trial("a", 3, 1, 2), trial("a", 2, 3)])).toEqual({ value: 4 / 6, count: 6 });
+    expect(chanceAbove([trial("a", -Infinity, -Infinity), trial("a", 5)])).toEqual({ value: 0.75, count: 2 });
   });
 
-  test("null where one side is empty; NaN is refused", () => {
-    expect(areaUnderCurve([], [1])).toBeNull();
-    expect(areaUnderCurve([1], [])).toBeNull();
-    expect(() => areaUnderCurve([NaN], [1])).toThrow(RangeError);
-    expect(() => areaUnderCurve([1], [NaN])).toThrow(RangeError);
-  });
-
-  test("within groups: only pairs of one group, each pair once", () => {
-    const groups = [
-      { positives: [2], negatives: [1] },
-      { positives: [10, 20], negatives: [15, 30] },
-      { positives: [99], negatives: [] },
-    ];
+  test("only pairs of one group, each pair once; null without a pair", () => {
     // 1 of 1, and 20 > 15 of four; over all pairs it would be another number.
-    expect(withinGroupAuc(groups)).toEqual({ value: 2 / 5, count: 5 });
-    expect(withinGroupAuc([])).toBeNull();
-    expect(withinGroupAuc([{ positives: [1], negatives: [] }])).toBeNull();
+    const trials = [trial("a", 2, 1), trial("b", 10, 15), trial("b", 20, 30), trial("c", 99)];
+    expect(chanceAbove(trials)).toEqual({ value: 2 / 5, count: 5 });
+    expect(chanceAbove([])).toBeNull();
+    expect(chanceAbove([trial("a", 1)])).toBeNull();
+  });
+
+  test("a trial drawn twice meets its own controls twice, and pairs across count by both draws and N/(N-1)", () => {
+    const trials = [trial("a", 1, 0), trial("a", 2, 3), trial("b", 5)];
+    // Own pairs: 1 > 0 twice won, 2 < 3 once lost; across, times 3/2: 1 < 3 twice lost, 2 > 0 twice won.
+    expect(chanceAbove(trials, Uint32Array.of(2, 1, 0))).toEqual({ value: (2 + 3) / 9, count: 9 });
+    expect(chanceAbove(trials, Uint32Array.of(3, 0, 0))).toEqual({ value: 1, count: 3 });
+  });
+
+  test("its interval holds it, though whole texts always lose to their own control and beat all others", () => {
+    const trials = Array.from({ length: 12 }, (_, at) => trial("a", 2 * at, 2 * at + 1));
+    const estimate = estimateChance(trials, new Random(1));
+    const value = chanceAbove(trials)?.value ?? 0;
+    expect(estimate?.value).toBe(value);
+    expect(estimate?.low).toBeLessThan(value);
+    expect(estimate?.high).toBeGreaterThan(value);
+  });
+
+  test("an advantage is of the same draws: equal ways have none, to the last digit", () => {
+    const by = Array.from({ length: 9 }, (_, at) => trial(`${at % 3}`, at, 8 - at));
+    expect(estimateAdvantage([{ by, than: by }], new Random(1))).toEqual({ value: 0, low: 0, high: 0 });
+    const than = by.map((one) => ({ ...one, controls: one.controls.map((control) => control + 100) }));
+    expect(estimateAdvantage([{ by, than }], new Random(1))?.low).toBeGreaterThan(0);
   });
 });
 
