@@ -39,7 +39,9 @@ export class ReadProgress {
         return;
       }
       case "failed":
-        this.line(`the ${event.text} text of row ${event.row} (${printable(event.group)}) is left out: ${event.message}`);
+        this.line(
+          `the ${event.text} text of row ${event.row} (${printable(event.group)}) is left out: ${event.message}`,
+        );
         return;
       case "search":
         this.show(`choosing: ${event.done} of ${event.of}`);

@@ -152,14 +152,7 @@ interface Finding {
 const SMALLEST_SHARE = 0.005;
 
 /** Null where the lexical score alone has weight: then there is nothing to listen to. */
-async function describe({
-  options,
-  material,
-  scorer,
-  found,
-  fitted,
-  measured,
-}: Finding): Promise<Calibration | null> {
+async function describe({ options, material, scorer, found, fitted, measured }: Finding): Promise<Calibration | null> {
   const { by, folds, part, seed, segment } = options;
   const { recipe, heldOut } = found.chosen;
   const { config, fingerprint } = scorer.checkpoint;

@@ -89,7 +89,10 @@ describe("fitWeights", () => {
 
 const arbitraryTexts = fc
   .record({
-    rows: fc.array(fc.record({ group: fc.nat({ max: 5 }), source: fc.nat({ max: 4 }) }), { minLength: 1, maxLength: 30 }),
+    rows: fc.array(fc.record({ group: fc.nat({ max: 5 }), source: fc.nat({ max: 4 }) }), {
+      minLength: 1,
+      maxLength: 30,
+    }),
     folds: fc.integer({ min: 2, max: 6 }),
   })
   .map(({ rows, folds }) => ({

@@ -105,7 +105,9 @@ describe("documents", () => {
   it("are cut to eight windows", async () => {
     const ids = { input_ids: Array.from({ length: 1000 }, (_, at) => at) };
     const pool = await poolOf([ids, { text: words(1000, 1) }]);
-    const lengths = pool.groups.flatMap(({ documents }) => documents.map(({ row, tokenIds }) => [row, tokenIds.length]));
+    const lengths = pool.groups.flatMap(({ documents }) =>
+      documents.map(({ row, tokenIds }) => [row, tokenIds.length]),
+    );
     const byRow = new Map(lengths.map(([row, length]) => [row, length]));
     expect(byRow.get(0)).toBe(320);
     expect(byRow.get(1)).toBeLessThan(320);

@@ -160,7 +160,12 @@ describe("search", () => {
 });
 
 describe("judge", () => {
-  const text = (kind: EvaluationText["kind"], group: string, row: number, score: number) => ({ kind, group, row, score });
+  const text = (kind: EvaluationText["kind"], group: string, row: number, score: number) => ({
+    kind,
+    group,
+    row,
+    score,
+  });
   const texts = [
     text("whole", "a", 0, 3),
     text("near", "a", 0, 1),
@@ -323,7 +328,9 @@ describe("ReadingCache", () => {
     const key = first?.pairsKey(tokens, grid) ?? "";
     for (const cache of caches) await cache.put(key, large);
     expect(await first?.get(key)).toEqual(large);
-    const files = readdirSync(directory, { recursive: true }).filter((name) => statSync(join(directory, `${name}`)).isFile());
+    const files = readdirSync(directory, { recursive: true }).filter((name) =>
+      statSync(join(directory, `${name}`)).isFile(),
+    );
     expect(files).toHaveLength(1);
   });
 
@@ -379,7 +386,9 @@ describe("readAll", () => {
   }
 
   it("leaves out a text on which the engine fails, and says so", async () => {
-    const result = await readWith(({ kind }) => (kind === "whole" ? Promise.reject(failure) : Promise.resolve(reading(1))));
+    const result = await readWith(({ kind }) =>
+      kind === "whole" ? Promise.reject(failure) : Promise.resolve(reading(1)),
+    );
     expect(result).toEqual({ kinds: ["near", "glued"], failed: ["whole"] });
   });
 
