@@ -10,7 +10,7 @@ import { makeFolder, writeFileAtomic } from "../formats/append.js";
 import { type Calibration, calibrationSchema, encodeDocumentFrequencies } from "../formats/calibration.js";
 import type { CalibrationReport, TriedRecipe } from "../formats/calibration-report.js";
 import { PUBLISHED_AGGREGATION } from "../measure/focus.js";
-import { LEXICAL, LEXICAL_AGGREGATION } from "../measure/lexical.js";
+import { LEXICAL } from "../measure/lexical.js";
 import type { Scorer } from "../scoring/scorer.js";
 import { type Fit, fitTexts, type HeldOutText, type LabelledText, scoreOf } from "./cross-validation.js";
 import { Features } from "./features.js";
@@ -70,7 +70,7 @@ export async function calibrate(
     const { heldOut } = found.chosen;
     const published = features.meanOverLayers(PUBLISHED_AGGREGATION);
     const against = (plain: readonly number[]) => judgeDifference(twiceScored(heldOut, plain), rest.seed);
-    const gained = { overPublished: against(published), overLexical: against(features.lexical) };
+    const gained = { overPublished: against(published), overLexical: against(features.lexical.own) };
     const { recipe, lastLayer } = found.chosen;
     const texts = truncated(textsOf(recipe), recipe, lastLayer, { perLayer, layerCount });
     const report = {
@@ -83,7 +83,7 @@ export async function calibrate(
     };
     if ((gained.overPublished?.low ?? 0) <= 0) return { calibration: null, ...report };
     const fitted = fitTexts(texts, { ridge: RIDGE });
-    const measured = measure(heldOut, { published, lexical: features.lexical }, rest.seed);
+    const measured = measure(heldOut, { published, lexical: features.lexical.own }, rest.seed);
     const calibration = await describe({ options: resolved, material, scorer, found, fitted, measured });
     if (calibration === null) return { calibration, ...report };
     await writeFileAtomic(out, `${JSON.stringify(calibration, null, 1)}\n`);
@@ -163,7 +163,7 @@ async function describe({ options, material, scorer, found, fitted, measured }: 
     .filter(({ weight, scale }) => weight >= SMALLEST_SHARE && scale > 0);
   const keptTotal = kept.reduce((sum, { weight }) => sum + weight, 0);
   const shares = kept.map(({ feature, weight, scale }) => ({ feature, weight: weight / keptTotal, scale }));
-  const lexicalAt = recipe.withLexical ? fitted.weights.length - 1 : -1;
+  const lexicalAt = recipe.lexical !== null ? fitted.weights.length - 1 : -1;
   const lexical = shares.find(({ feature }) => feature === lexicalAt);
   const layers = shares.filter(({ feature }) => feature !== lexicalAt);
   if (layers.length === 0) return null;
@@ -194,7 +194,7 @@ async function describe({ options, material, scorer, found, fitted, measured }: 
         : {
             weight: lexical.weight,
             scale: lexical.scale,
-            over: LEXICAL_AGGREGATION.over,
+            over: recipe.lexical ?? "mean",
             documentCount: material.frequencies.documentCount,
             documentFrequencies: encodeDocumentFrequencies(material.frequencies.counts),
           },

@@ -10,8 +10,8 @@ export class Features {
   private readonly readings: ReadResult["readings"];
   private readonly labels: readonly Omit<LabelledText, "features">[];
   private readonly known = new Map<string, readonly Float64Array[]>();
-  /** `[text]` */
-  readonly lexical: readonly number[];
+  /** The lexical score of each text, by what is made of key spans; `own` as the lexical calculator does. */
+  readonly lexical: Readonly<Record<"mean" | "best" | "own", readonly number[]>>;
 
   constructor(
     { groups, frequencies }: Material,
@@ -24,21 +24,26 @@ export class Features {
       const unit = dividedBy.get(group) === "source" ? source : `row ${row}`;
       return isFitted(kind) ? [{ kind, group, row, unit }] : [];
     });
-    this.lexical = this.readings.map(({ text, reading }) => {
-      const pairs = lexicalPairScores(text.tokenIds, reading.pairs.grid, frequencies);
-      return focus(pairs, LEXICAL_AGGREGATION, "layer")[0] ?? 0;
-    });
+    const pairs = this.readings.map(({ text, reading }) =>
+      lexicalPairScores(text.tokenIds, reading.pairs.grid, frequencies),
+    );
+    const over = (kind: Aggregation["over"]) =>
+      pairs.map((scores) => focus(scores, { ...LEXICAL_AGGREGATION, over: kind }, "layer")[0] ?? 0);
+    this.lexical = { mean: over("mean"), best: over("best"), own: over(LEXICAL_AGGREGATION.over) };
   }
 
   /** `[layer, (head)]` of each text, and then the lexical score where the recipe has it. */
-  texts({ aggregation, withLexical }: Recipe): readonly LabelledText[] {
+  texts({ aggregation, lexical }: Recipe): readonly LabelledText[] {
     const key = JSON.stringify(aggregation);
     const features =
       this.known.get(key) ?? this.readings.map(({ reading }) => focus(reading.pairs, aggregation, this.by));
     this.known.set(key, features);
     return this.labels.map((label, at) => {
       const own = features[at] ?? new Float64Array();
-      return { ...label, features: withLexical ? Float64Array.from([...own, this.lexical[at] ?? 0]) : own };
+      return {
+        ...label,
+        features: lexical === null ? own : Float64Array.from([...own, this.lexical[lexical][at] ?? 0]),
+      };
     });
   }
 

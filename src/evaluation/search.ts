@@ -6,8 +6,8 @@ import { type ScoredText, trialsAgainst } from "./judge.js";
 /** A way to make features of pair scores. */
 export interface Recipe {
   readonly aggregation: Aggregation;
-  /** Whether the lexical score is one more feature, the last. */
-  readonly withLexical: boolean;
+  /** Over key spans: the lexical score that is one more feature, the last; null for none. */
+  readonly lexical: "mean" | "best" | null;
 }
 
 export interface SearchOptions {
@@ -42,15 +42,15 @@ export interface SearchResult {
   readonly frontier: readonly Candidate[];
 }
 
-const OVERS: readonly Aggregation["over"][] = ["median", "mean", "best", "sum"];
+const OVERS: readonly Aggregation["over"][] = ["sum", "mean", "median", "best"];
 const BOTH = [false, true] as const;
 
-/** From the plainest on: of equals the first is taken. */
-const RECIPES: readonly Recipe[] = BOTH.flatMap((withLexical) =>
+/** From the published form on: of equals the first is taken. */
+const RECIPES: readonly Recipe[] = ([null, "mean", "best"] as const).flatMap((lexical) =>
   OVERS.flatMap((over) =>
     BOTH.flatMap((std) =>
       BOTH.flatMap((distance) =>
-        BOTH.map((withoutSink) => ({ withLexical, aggregation: { over, std, distance, withoutSink } })),
+        BOTH.map((withoutSink) => ({ lexical, aggregation: { over, std, distance, withoutSink } })),
       ),
     ),
   ),
@@ -98,14 +98,14 @@ function judgeRecipe(recipe: Recipe, lastLayer: number, options: SearchOptions):
 /** Only the layers up to `lastLayer`, and the lexical feature where there is one. */
 export function truncated(
   texts: readonly LabelledText[],
-  { withLexical }: Recipe,
+  { lexical }: Recipe,
   lastLayer: number,
   { perLayer, layerCount }: Pick<SearchOptions, "perLayer" | "layerCount">,
 ): readonly LabelledText[] {
   const end = (lastLayer + 1) * perLayer;
   return texts.map((text) => {
     const kept = Array.from(text.features.subarray(0, end));
-    if (withLexical) kept.push(text.features[layerCount * perLayer] ?? 0);
+    if (lexical !== null) kept.push(text.features[layerCount * perLayer] ?? 0);
     return { ...text, features: Float64Array.from(kept) };
   });
 }

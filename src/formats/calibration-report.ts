@@ -4,7 +4,8 @@ import type { Estimate } from "./evaluation.js";
 /** A way to score, and how well it did on texts that it was not fitted to. */
 export interface TriedRecipe {
   readonly aggregation: Calibration["aggregation"];
-  readonly withLexical: boolean;
+  /** What is made of the lexical score's key spans, where it is one more part; else null. */
+  readonly lexical: "mean" | "best" | null;
   /** The last layer that may have a weight. */
   readonly lastLayer: number;
   /** Chance that a whole text scores above a control of its group, and the mean of both. */

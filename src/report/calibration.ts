@@ -62,14 +62,14 @@ function nothingBetter({ chosen, gained }: CalibrationReport): string {
   return `${finding} The best found: ${describeRecipe(chosen)}, layers up to ${chosen.lastLayer}.`;
 }
 
-function describeRecipe({ aggregation, withLexical }: TriedRecipe): string {
+function describeRecipe({ aggregation, lexical }: TriedRecipe): string {
   const { over, std, distance, withoutSink } = aggregation;
   return [
     `${over} over key spans`,
     ...(std ? ["times the deviation"] : []),
     ...(distance ? ["weighted with distance"] : []),
     ...(withoutSink ? ["without the sink span"] : []),
-    ...(withLexical ? ["with the lexical score"] : []),
+    ...(lexical === null ? [] : [`with the lexical ${lexical}`]),
   ].join(", ");
 }
 

@@ -234,14 +234,10 @@ describe("evaluate with a checkpoint", () => {
 });
 
 describe("calibrate", () => {
-  const FLAGS = [...SMALL, "--documents", "16", "--cache", "CACHE"];
-  const calibrate = (model: string, data: string, ...flags: readonly string[]) =>
-    run(
-      "calibrate",
-      ...["--model", model, "--data", data, "--out", join(folder, "made", "calibration.json")],
-      ...FLAGS.map((flag) => (flag === "CACHE" ? join(folder, "cache") : flag)),
-      ...flags,
-    );
+  const calibrate = (model: string, data: string, ...flags: readonly string[]) => {
+    const out = join(folder, "made", "calibration.json");
+    return run("calibrate", "--model", model, "--data", data, "--out", out, ...SMALL, "--documents", "16", ...flags);
+  };
 
   /** The tiny checkpoint, its first layer such that a token attends to its like, and its last ones to noise. */
   function listeningModel(): string {
@@ -254,13 +250,13 @@ describe("calibrate", () => {
       string,
       { readonly data_offsets: readonly [number, number] }
     >;
-    const change = (name: string, valueOf: (value: number, at: number) => number) => {
+    const change = (name: string, numberOf: (value: number, at: number) => number) => {
       const [start = 0, end = 0] = header[`model.layers.${name}_proj.weight`]?.data_offsets ?? [];
       const values = Array.from({ length: (end - start) / 4 }, (_, at) => {
         return bytes.readFloatLE(8 + headerSize + start + 4 * at);
       });
       for (const [at, value] of values.entries()) {
-        bytes.writeFloatLE(valueOf(value, at), 8 + headerSize + start + 4 * at);
+        bytes.writeFloatLE(numberOf(value, at), 8 + headerSize + start + 4 * at);
       }
       return values;
     };
@@ -301,9 +297,16 @@ describe("calibrate", () => {
     expect(rowsOf(join(folder, "run")).every(({ score: value }) => Number(value) > 0)).toBe(true);
 
     // Read anew without a pass, held-out figures beside the published ones.
+    const settings = [...SMALL, "--documents", "16", "--controls", "glued", "--calibration", path];
     const evaluated = await run(
-      ...(["evaluate", "--model", model, "--data", data, ...SMALL, "--calibration", path] as const),
-      ...["--controls", "glued", "--documents", "16", "--out", join(folder, "out")],
+      "evaluate",
+      "--model",
+      model,
+      "--data",
+      data,
+      ...settings,
+      "--out",
+      join(folder, "out"),
     );
     expect(evaluated.code).toBe(0);
     const evaluation = evaluationOf("out");
@@ -332,49 +335,51 @@ describe("calibrate", () => {
 });
 
 describe("a mistake of the user", () => {
-  const cases: readonly (readonly [string, readonly string[], RegExp])[] = [
-    ["evaluate", ["--segment", "600"], /--segment 600 with a window of 1024 tokens; allowed: at most 512\./],
+  type Flags = Readonly<Record<string, string>>;
+  const cases: readonly (readonly [string, Flags, RegExp])[] = [
+    ["evaluate", { "--segment": "600" }, /--segment 600 with a window of 1024 tokens; allowed: at most 512\./],
     [
       "evaluate",
-      ["--max-length", "1025", "--segment", "25"],
+      { "--max-length": "1025", "--segment": "25" },
       /got books\/old: \d+ of \d+ documents fill a window; .*allowed: .* 41 others/,
     ],
-    ["evaluate", ["--part", "3/2"], /got "3\/2"; allowed: I\/N with I from 1 to N/],
-    ["evaluate", ["--part", "0/2"], /got "0\/2"; allowed/],
-    ["evaluate", ["--controls", "near,spliced"], /got "near,spliced"; allowed: a list of near, glued/],
-    ["evaluate", ["--max-redundancy", "2"], /allowed: a number from 0 to 1/],
-    ["evaluate", ["--documents", "0"], /--documents/],
-    ["evaluate", ["--max-length", "200", "--segment", "50"], /got a window of 200 tokens; allowed: 289 or more/],
-    ["evaluate", ["--max-length", "9000"], /got --max-length 9000; allowed: up to 4096 tokens/],
+    ["evaluate", { "--part": "3/2" }, /got "3\/2"; allowed: I\/N with I from 1 to N/],
+    ["evaluate", { "--part": "0/2" }, /got "0\/2"; allowed/],
+    ["evaluate", { "--controls": "near,spliced" }, /got "near,spliced"; allowed: a list of near, glued/],
+    ["evaluate", { "--max-redundancy": "2" }, /allowed: a number from 0 to 1/],
+    ["evaluate", { "--documents": "0" }, /--documents/],
+    ["evaluate", { "--max-length": "200", "--segment": "50" }, /got a window of 200 tokens; allowed: 289 or more/],
+    ["evaluate", { "--max-length": "9000" }, /got --max-length 9000; allowed: up to 4096 tokens/],
     [
       "evaluate",
-      ["--model", "lexical", "--max-length", "200", "--segment", "50"],
+      { "--model": "lexical", "--max-length": "200", "--segment": "50" },
       /got a window of 200 tokens; allowed: 289/,
     ],
-    ["evaluate", ["--calibration", "no-such.json"], /There is no such calibration/],
-    ["evaluate", ["--out", "FILE"], /The file cannot be written/],
-    ["evaluate", ["--model", "NO-TOKENIZER"], /got no tokenizer\.json; allowed: a folder with tokenizer\.json/],
-    ["calibrate", ["--model", "lexical"], /got --model lexical; allowed: a folder of a checkpoint/],
-    ["calibrate", ["--folds", "1"], /--folds/],
-    ["calibrate", ["--name", ""], /name/],
-    ["calibrate", ["--cache", "FILE"], /The file cannot be written/],
+    ["evaluate", { "--calibration": "no-such.json" }, /There is no such calibration/],
+    ["evaluate", { "--out": "FILE" }, /The file cannot be written/],
+    ["evaluate", { "--model": "UNTOKENISED" }, /got no tokenizer\.json; allowed: a folder with tokenizer\.json/],
+    ["calibrate", { "--model": "lexical" }, /got --model lexical; allowed: a folder of a checkpoint/],
+    ["calibrate", { "--folds": "1" }, /--folds/],
+    ["calibrate", { "--name": "" }, /name/],
+    ["calibrate", { "--cache": "FILE" }, /The file cannot be written/],
   ];
 
   test.each(cases)("%s %j", async (command, flags, says) => {
     const file = join(folder, "file");
     writeFileSync(file, "");
-    const model = join(folder, "without");
-    if (flags.includes("NO-TOKENIZER"))
-      cpSync(MODEL, model, { recursive: true, filter: (path) => !path.endsWith("tokenizer.json") });
-    const asText = flags.includes("NO-TOKENIZER") || flags.includes("lexical");
-    const usual = { "--model": MODEL, "--out": join(folder, "out"), "--documents": "1" };
-    const small = Object.fromEntries([0, 2, 4].map((at) => [SMALL[at], SMALL[at + 1]]));
-    const given = Object.fromEntries(flags.flatMap((flag, at) => (at % 2 === 0 ? [[flag, flags[at + 1]]] : [])));
-    const known: Record<string, string> = { FILE: file, "NO-TOKENIZER": model };
-    const all = Object.entries({ ...usual, ...small, ...given }).flatMap(([flag, value = ""]) => [
-      flag,
-      known[value] ?? value,
-    ]);
+    const untokenised = join(folder, "untokenised");
+    cpSync(MODEL, untokenised, { recursive: true, filter: (path) => !path.endsWith("tokenizer.json") });
+    const named: Flags = { FILE: file, UNTOKENISED: untokenised };
+    const usual: Flags = {
+      "--model": MODEL,
+      "--out": join(folder, "out"),
+      "--documents": "1",
+      "--segment": "128",
+      "--attn-chunk-size": "16",
+      "--max-length": "1024",
+    };
+    const all = Object.entries({ ...usual, ...flags }).flatMap(([flag, value]) => [flag, named[value] ?? value]);
+    const asText = ["UNTOKENISED", "lexical"].includes(flags["--model"] ?? "");
     const { code, stdout, stderr } = await run(command, "--data", writeData(1100, { asText }), ...all);
     expect(stderr).toMatch(says);
     expect({ code, stdout }).toEqual({ code: 2, stdout: "" });

@@ -152,7 +152,7 @@ describe("the texts of an evaluation", () => {
         const texts = textsOf(made);
         for (const text of texts.filter(({ kind }) => kind === "shuffled")) {
           const whole = texts.find(({ kind, row }) => kind === "whole" && row === text.row);
-          expect([...text.tokenIds].sort()).toEqual([...(whole?.tokenIds ?? [])].sort());
+          expect(text.tokenIds.toSorted()).toEqual(whole?.tokenIds.toSorted());
           expect(text.tokenIds).not.toEqual(whole?.tokenIds);
         }
       }),

@@ -1,6 +1,8 @@
 /** What makes a figure of an evaluation, and weights of a calibration, against numbers worked out by hand and against made-up data. */
+import { execFile } from "node:child_process";
 import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
 import { EngineError, UserError } from "#ladm/core/errors.js";
 import { Random } from "#ladm/core/random.js";
@@ -111,11 +113,11 @@ describe("crossValidate", () => {
 describe("search", () => {
   const LAYERS = 6;
   /** Layer 2 tells whole texts apart, layer 4 nearly as well, the others are noise; `median` makes it clearest. */
-  function textsOf({ aggregation, withLexical }: Recipe): LabelledText[] {
+  function textsOf({ aggregation, lexical }: Recipe): LabelledText[] {
     const spread = aggregation.over === "median" ? 0.05 : 2;
     return Array.from({ length: 24 }, (_, row) => {
       const of = (kind: string) =>
-        Array.from({ length: LAYERS + (withLexical ? 1 : 0) }, (_, layer) => {
+        Array.from({ length: LAYERS + (lexical === null ? 0 : 1) }, (_, layer) => {
           const noise = new Random(row, kind, layer, JSON.stringify(aggregation)).next();
           const signal = kind === "whole" && (layer === 2 || layer === 4) ? 1 : 0;
           return 1 + signal + noise * (layer === 2 ? spread : 1.5);
@@ -126,7 +128,7 @@ describe("search", () => {
   const found = search({ layerCount: LAYERS, perLayer: 1, folds: 5, textsOf });
 
   it("takes the way of adding up that tells most, and ends at the layer that suffices", () => {
-    expect(found.chosen.recipe).toMatchObject({ aggregation: { over: "median" }, withLexical: false });
+    expect(found.chosen.recipe).toMatchObject({ aggregation: { over: "median" }, lexical: null });
     expect(found.chosen.lastLayer).toBe(2);
     expect(found.chosen).toMatchObject({ near: 1, glued: 1, quality: 1 });
     const { heldOut, recipe, lastLayer } = found.chosen;
@@ -143,12 +145,12 @@ describe("search", () => {
     expect(found.frontier[1]?.quality).toBeLessThan(0.8);
     const qualities = found.recipes.map(({ quality }) => quality);
     expect(qualities).toEqual(qualities.toSorted((a, b) => b - a));
-    expect(found.recipes).toHaveLength(64);
+    expect(found.recipes).toHaveLength(96);
   });
 
   it("cuts heads by layers and keeps the lexical feature last", () => {
     const [text] = trio(0, "g", "u", [[0, 1, 10, 11, 20, 21, 99]]);
-    const recipe = { ...found.chosen.recipe, withLexical: true };
+    const recipe = { ...found.chosen.recipe, lexical: "best" as const };
     const [cut] = truncated(text === undefined ? [] : [text], recipe, 1, { perLayer: 2, layerCount: 3 });
     expect([...(cut?.features ?? [])]).toEqual([0, 1, 10, 11, 99]);
   });
@@ -323,13 +325,18 @@ describe("ReadingCache", () => {
   it("two that write the same leave one whole file", async () => {
     const directory = await temporaryFolder("ladm-cache-");
     const large = Float32Array.from({ length: 50_000 }, (_, at) => at);
-    const caches = [0, 1].map(() => new ReadingCache(directory, model));
-    const [first] = caches;
-    const key = first?.pairsKey(tokens, grid) ?? "";
-    for (const cache of caches) await cache.put(key, large);
-    expect(await first?.get(key)).toEqual(large);
-    const files = readdirSync(directory, { recursive: true }).filter((name) =>
-      statSync(join(directory, `${name}`)).isFile(),
+    const cache = new ReadingCache(directory, model);
+    const key = cache.pairsKey(tokens, grid);
+    const script = `
+      import { ReadingCache } from ${JSON.stringify(import.meta.resolve("#ladm/evaluation/cache.js"))};
+      const cache = new ReadingCache(${JSON.stringify(directory)}, "${model}");
+      const values = Float32Array.from({ length: 50_000 }, (_, at) => at);
+      for (let time = 0; time < 10; time++) await cache.put("${key}", values);`;
+    const write = () => promisify(execFile)(process.execPath, ["--input-type=module", "--eval", script]);
+    await Promise.all([write(), write()]);
+    expect(await cache.get(key)).toEqual(large);
+    const files = readdirSync(directory, { recursive: true, encoding: "utf8" }).filter((name) =>
+      statSync(join(directory, name)).isFile(),
     );
     expect(files).toHaveLength(1);
   });
