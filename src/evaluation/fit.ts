@@ -23,7 +23,15 @@ export function fitWeights(comparisons: readonly Comparison[], featureCount: num
   const columns = Array.from({ length: featureCount }, (_, feature) =>
     Float64Array.from(comparisons, ({ difference }) => difference[feature] ?? 0),
   );
-  const curvature = columns.map((column) => ridge + dot(shares, column.map((value) => value * value)) / 4);
+  const curvature = columns.map(
+    (column) =>
+      ridge +
+      dot(
+        shares,
+        column.map((value) => value * value),
+      ) /
+        4,
+  );
   const weights = new Float64Array(featureCount);
   const margins = new Float64Array(comparisons.length);
   // How much each comparison still pulls; it changes with the margins only.

@@ -1,7 +1,18 @@
 import { expect, test } from "vitest";
 import { ladm, makeInstallation } from "./command-line.js";
 
-const COMMANDS = ["doctor", "models", "evaluate", "calibrate", "score", "aggregate", "check", "show", "compare", "select"];
+const COMMANDS = [
+  "doctor",
+  "models",
+  "evaluate",
+  "calibrate",
+  "score",
+  "aggregate",
+  "check",
+  "show",
+  "compare",
+  "select",
+];
 
 test("help and version need no library but the parser's", async () => {
   const { main } = await makeInstallation(["@stricli/core"]);
