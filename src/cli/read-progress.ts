@@ -27,6 +27,9 @@ export class ReadProgress {
       case "pool":
         this.show(describePool(event), event.of !== null && event.tokenised === event.of);
         return;
+      case "note":
+        this.line(`note: ${event.message}`);
+        return;
       case "plan":
         for (const line of describePlan(event)) this.line(line);
         this.startMs = this.now();

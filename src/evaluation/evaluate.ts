@@ -49,6 +49,11 @@ export async function evaluate(options: EvaluateOptions, hooks: ReadHooks = {}):
   if (material === null) return null;
   try {
     const calibration = await calibrationOf(material, asked);
+    if (calibration !== null && sharesDocuments(calibration, material, rest)) {
+      const message =
+        "the calibration was fitted to some of these documents, so its figures flatter it; --part keeps them apart";
+      hooks.onEvent?.({ kind: "note", message });
+    }
     await makeFolder(out);
     const wantedOf = ({ kind }: EvaluationText) => ({ everySpan: kind === "whole", gain: losses && kind === "whole" });
     const result = await readAll(material, wantedOf, hooks);
@@ -66,6 +71,17 @@ async function calibrationOf({ scorer, maxLength }: Material, asked: string): Pr
   const { checkpoint, settings } = scorer;
   const { calibration } = await findCalibration(asked, { checkpoint, maxLength, definition: "reference", ...settings });
   return calibration;
+}
+
+/** Whether a calibration may have seen documents that are now to judge it. */
+function sharesDocuments(
+  { data }: Calibration,
+  { files }: Material,
+  { part, seed }: Pick<ResolvedOptions, "part" | "seed">,
+): boolean {
+  const known = new Set(data.files.map(({ sampledSha256 }) => sampledSha256));
+  const apart = data.part.of === part.of && data.part.index !== part.index && data.seed === seed;
+  return !apart && files.some(({ sampledSha256 }) => known.has(sampledSha256));
 }
 
 /** A text with all its numbers. */

@@ -7,6 +7,7 @@ import type { EvaluationText } from "./texts.js";
 /** What happens while texts are read. */
 export type ReadEvent =
   | ({ readonly kind: "pool" } & PoolProgress)
+  | { readonly kind: "note"; readonly message: string }
   | {
       readonly kind: "plan";
       readonly wholes: number;
