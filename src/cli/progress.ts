@@ -1,50 +1,40 @@
 import { formatBytes, formatCount, formatDuration, formatRanges, plural } from "../core/units.js";
 import { LEXICAL } from "../measure/lexical.js";
 import type { RunEvent, RunPlan } from "../scoring/score-run.js";
+import { ProgressLine, type ProgressOptions } from "./progress-line.js";
 
-export interface ProgressOptions {
-  readonly write: (text: string) => void;
-  /** One line is drawn again and again; otherwise plain lines at intervals. */
-  readonly isTerminal: boolean;
-  readonly quiet: boolean;
-  /** Milliseconds; for tests. */
-  readonly now?: () => number;
-}
-
-const REDRAW_MS = 200;
-const LOG_INTERVAL_MS = 30_000;
 /** Bad rows told one by one; the others are in the shard's file. */
 const TOLD_BAD_ROWS = 20;
-const CLEAR_LINE = "\r\u001b[K";
 
 /** Tells how a run goes: what it will do, then rows, tokens a second and time left. */
 export class Progress {
+  private readonly output: ProgressLine;
   private plan: RunPlan | undefined;
   private startMs = 0;
-  private lastMs = Number.NEGATIVE_INFINITY;
   private rows = 0;
   private scoredRows = 0;
   private tokens = 0;
   private badRows = 0;
-  private drawn = false;
   private estimated = false;
 
-  constructor(private readonly options: ProgressOptions) {}
+  constructor(options: ProgressOptions) {
+    this.output = new ProgressLine(options);
+  }
 
   readonly onEvent = (event: RunEvent): void => {
     switch (event.kind) {
       case "survey":
-        this.show(`counting the data: ${plural(event.rows, "row")}, ${formatBytes(event.sizeBytes)}`, false);
+        this.output.show(`counting the data: ${plural(event.rows, "row")}, ${formatBytes(event.sizeBytes)}`, false);
         return;
       case "plan":
         this.plan = event.plan;
         // Many samples are in the making at once: the first says little.
         this.estimated = event.plan.family === LEXICAL;
-        for (const line of describePlan(event.plan)) this.line(line);
+        for (const line of describePlan(event.plan)) this.output.line(line);
         return;
       case "started":
-        this.startMs = this.now();
-        this.lastMs = this.startMs;
+        this.startMs = this.output.now();
+        this.output.rest();
         return;
       case "row":
         this.row(event);
@@ -53,8 +43,7 @@ export class Progress {
 
   /** Ends the drawn line. */
   end(): void {
-    if (this.drawn) this.options.write(CLEAR_LINE);
-    this.drawn = false;
+    this.output.end();
   }
 
   private row(event: Extract<RunEvent, { kind: "row" }>): void {
@@ -64,15 +53,15 @@ export class Progress {
     if (event.reason?.bad === true) this.tellBadRow(event.row, event.reason.message);
     if (!this.estimated && this.scoredRows > 0) {
       this.estimated = true;
-      this.line(`about ${formatDuration(this.remainingMs())} to go, judged by the first sample`);
+      this.output.line(`about ${formatDuration(this.remainingMs())} to go, judged by the first sample`);
     }
-    this.show(this.describe(), this.left() === 0);
+    this.output.show(this.describe(), this.left() === 0);
   }
 
   private tellBadRow(row: number, message: string): void {
     this.badRows += 1;
-    if (this.badRows <= TOLD_BAD_ROWS) this.line(`row ${row} is bad: ${message}`);
-    if (this.badRows === TOLD_BAD_ROWS) this.line("further bad rows are told in the run folder only");
+    if (this.badRows <= TOLD_BAD_ROWS) this.output.line(`row ${row} is bad: ${message}`);
+    if (this.badRows === TOLD_BAD_ROWS) this.output.line("further bad rows are told in the run folder only");
   }
 
   private describe(): string {
@@ -80,7 +69,7 @@ export class Progress {
     if (plan === undefined) return "";
     const done = plan.doneRows + this.rows;
     const share = plan.shardRows === 0 ? 100 : (100 * done) / plan.shardRows;
-    const seconds = Math.max(0.001, (this.now() - this.startMs) / 1000);
+    const seconds = Math.max(0.001, (this.output.now() - this.startMs) / 1000);
     return [
       `${formatCount(done)} of ${plural(plan.shardRows, "row")} (${share.toFixed(share < 10 ? 1 : 0)}%)`,
       `${formatCount(this.tokens / seconds)} tokens/s`,
@@ -94,29 +83,7 @@ export class Progress {
   }
 
   private remainingMs(): number {
-    return this.rows === 0 ? 0 : ((this.now() - this.startMs) / this.rows) * this.left();
-  }
-
-  /** A passing line: drawn over on a terminal, told at intervals in a log. */
-  private show(text: string, always: boolean): void {
-    if (this.options.quiet) return;
-    const interval = this.options.isTerminal ? REDRAW_MS : LOG_INTERVAL_MS;
-    if (!always && this.now() - this.lastMs < interval) return;
-    this.lastMs = this.now();
-    if (this.options.isTerminal) {
-      this.options.write(`${CLEAR_LINE}${text}`);
-      this.drawn = true;
-    } else this.options.write(`${text}\n`);
-  }
-
-  private line(text: string): void {
-    if (this.options.quiet) return;
-    this.end();
-    this.options.write(`${text}\n`);
-  }
-
-  private now(): number {
-    return (this.options.now ?? (() => performance.now()))();
+    return this.rows === 0 ? 0 : ((this.output.now() - this.startMs) / this.rows) * this.left();
   }
 }
 

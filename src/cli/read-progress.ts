@@ -1,80 +1,49 @@
 import { formatCount, formatDuration, plural } from "../core/units.js";
 import type { CalibrateEvent } from "../evaluation/calibrate.js";
 import { printable } from "../report/text.js";
-
-export interface ReadProgressOptions {
-  readonly write: (text: string) => void;
-  readonly isTerminal: boolean;
-  readonly quiet: boolean;
-  /** Milliseconds; for tests. */
-  readonly now?: () => number;
-}
-
-const LOG_INTERVAL_MS = 30_000;
-const REDRAW_MS = 200;
-const CLEAR_LINE = "\r\u001b[K";
+import { ProgressLine, type ProgressOptions } from "./progress-line.js";
 
 /** Tells what reading the texts will cost, then how far it is. */
 export class ReadProgress {
   private startMs: number | undefined;
-  private lastMs = Number.NEGATIVE_INFINITY;
-  private drawn = false;
+  private readonly output: ProgressLine;
 
-  constructor(private readonly options: ReadProgressOptions) {}
+  constructor(options: ProgressOptions) {
+    this.output = new ProgressLine(options);
+  }
 
   readonly onEvent = (event: CalibrateEvent): void => {
     switch (event.kind) {
       case "pool":
-        this.show(describePool(event), event.of !== null && event.tokenised === event.of);
+        this.output.show(describePool(event), event.of !== null && event.tokenised === event.of);
         return;
       case "note":
-        this.line(`note: ${event.message}`);
+        this.output.line(`note: ${event.message}`);
         return;
       case "plan":
-        for (const line of describePlan(event)) this.line(line);
-        this.startMs = this.now();
+        for (const line of describePlan(event)) this.output.line(line);
+        this.startMs = this.output.now();
         return;
       case "text": {
-        const elapsedMs = this.now() - (this.startMs ?? this.now());
+        const elapsedMs = this.output.now() - (this.startMs ?? this.output.now());
         const leftMs = (elapsedMs / event.done) * (event.of - event.done);
         const at = `${event.done} of ${plural(event.of, "pass").replace(/passs$/, "passes")}`;
-        this.show(`${at}, ${formatDuration(leftMs)} left`, event.done === 1 || event.done === event.of);
+        this.output.show(`${at}, ${formatDuration(leftMs)} left`, event.done === 1 || event.done === event.of);
         return;
       }
       case "failed":
-        this.line(
+        this.output.line(
           `the ${event.text} text of row ${event.row} (${printable(event.group)}) is left out: ${event.message}`,
         );
         return;
       case "search":
-        this.show(`choosing: ${event.done} of ${event.of}`);
+        this.output.show(`choosing: ${event.done} of ${event.of}`);
     }
   };
 
   /** Ends the drawn line. */
   end(): void {
-    if (this.drawn) this.options.write(CLEAR_LINE);
-    this.drawn = false;
-  }
-
-  private show(text: string, always = false): void {
-    const { quiet, isTerminal, write } = this.options;
-    if (quiet) return;
-    const now = this.now();
-    if (!always && now - this.lastMs < (isTerminal ? REDRAW_MS : LOG_INTERVAL_MS)) return;
-    this.lastMs = now;
-    write(isTerminal ? `${CLEAR_LINE}${text}` : `${text}\n`);
-    this.drawn = isTerminal;
-  }
-
-  private line(text: string): void {
-    if (this.options.quiet) return;
-    this.end();
-    this.options.write(`${text}\n`);
-  }
-
-  private now(): number {
-    return (this.options.now ?? (() => performance.now()))();
+    this.output.end();
   }
 }
 
