@@ -76,7 +76,9 @@ function otherTable(measures: readonly EvaluatedMeasure[]): readonly string[] {
 
 function shownMeasures({ measures }: Evaluation): readonly EvaluatedMeasure[] {
   const near = (measure: EvaluatedMeasure) => againstOf(measure, "near")?.within?.value ?? -1;
-  const layers = measures.filter(({ kind }) => kind === "layer").sort((a, b) => near(b) - near(a));
+  const layers = measures
+    .filter((measure) => measure.kind === "layer" && near(measure) >= 0)
+    .sort((a, b) => near(b) - near(a));
   const ofKinds = (...kinds: readonly EvaluatedMeasure["kind"][]) =>
     measures.filter(({ kind }) => kinds.includes(kind));
   return [...ofKinds("published", "ablation"), ...layers.slice(0, LAYERS_SHOWN), ...ofKinds("calibrated", "baseline")];

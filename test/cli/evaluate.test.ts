@@ -58,9 +58,11 @@ function chance({ measures }: Evaluation, name: string, control: string, guarded
   return (guarded ? against?.guarded : against?.within)?.value ?? NaN;
 }
 
+/** A temporary file may be gone before it is looked at. */
+const isFile = (path: string) => statSync(path, { throwIfNoEntry: false })?.isFile() === true;
 const filesUnder = (path: string) =>
   existsSync(path)
-    ? readdirSync(path, { recursive: true, encoding: "utf8" }).filter((name) => statSync(join(path, name)).isFile())
+    ? readdirSync(path, { recursive: true, encoding: "utf8" }).filter((name) => isFile(join(path, name)))
     : [];
 
 /** What can differ between a run that made its passes and one that found them. */

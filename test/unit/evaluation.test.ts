@@ -140,6 +140,27 @@ describe("search", () => {
     expect(weights[2]).toBeGreaterThan(10 * Math.max(weights[0] ?? 0, weights[1] ?? 0));
   });
 
+  it("gives up one pair in two hundred for a pass of half the length, and no more", () => {
+    // One near text is above one whole text by layer 0; layer 1 puts that right.
+    const withWrong = (near: readonly number[]) =>
+      Array.from({ length: 24 }, (_, row) => {
+        const first = row < 4 ? 2 + row / 10 : 2;
+        return trio(row, `group ${row >> 2}`, `row ${row}`, [
+          [first, 2],
+          [near[row] ?? 1, 1],
+          [1, 1],
+        ]);
+      }).flat();
+    const lastLayers = ([[2.05], [2.25]] as const).map((near) => {
+      const { chosen, best } = search({ layerCount: 2, perLayer: 1, folds: 5, textsOf: () => withWrong(near) });
+      return [chosen.lastLayer, best.lastLayer];
+    });
+    expect(lastLayers).toEqual([
+      [0, 1],
+      [1, 1],
+    ]);
+  });
+
   it("tells what a shorter pass would lose, and which other ways were tried", () => {
     expect(found.frontier.map(({ lastLayer }) => lastLayer)).toEqual([0, 1, 2, 3, 4, 5]);
     expect(found.frontier[1]?.quality).toBeLessThan(0.8);
