@@ -3,6 +3,7 @@ import { execFile } from "node:child_process";
 import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { serialize } from "node:v8";
 import { describe, expect, it } from "vitest";
 import { EngineError, UserError } from "#ladm/core/errors.js";
 import { Random } from "#ladm/core/random.js";
@@ -337,8 +338,10 @@ describe("ReadingCache", () => {
       writeFileSync(path, whole.subarray(0, length));
       expect(await cache.get(key)).toBeNull();
     }
-    writeFileSync(path, '{"values":[1]}');
-    expect(await cache.get(key)).toBeNull();
+    for (const other of ['{"values":[1]}', serialize([0.5, 1.5])]) {
+      writeFileSync(path, other);
+      expect(await cache.get(key)).toBeNull();
+    }
     await cache.put(key, values);
     expect(await cache.get(key)).toEqual(values);
   });
