@@ -1,3 +1,5 @@
+import type { Control } from "./controls.js";
+import { groupBy } from "./group.js";
 import type { Random } from "./random.js";
 import { bootstrap, type Interval } from "./statistics.js";
 
@@ -7,6 +9,31 @@ export interface Trial {
   readonly group: string;
   readonly whole: number;
   readonly controls: readonly number[];
+}
+
+/** A text with one number. */
+export interface ScoredText {
+  readonly kind: "whole" | Control;
+  readonly group: string;
+  /** Row of the whole text that it is, or is made beside. */
+  readonly row: number;
+  readonly score: number;
+}
+
+/** Whole texts with their controls of one kind. */
+export function trialsAgainst(control: Control, texts: readonly ScoredText[]): (Trial & { readonly row: number })[] {
+  const controls = groupBy(
+    texts.filter(({ kind }) => kind === control),
+    ({ row }) => row,
+  );
+  return texts
+    .filter(({ kind }) => kind === "whole")
+    .map(({ group, row, score }) => ({
+      group,
+      row,
+      whole: score,
+      controls: (controls.get(row) ?? []).map((text) => text.score),
+    }));
 }
 
 const REPEATS = 1000;
@@ -20,12 +47,7 @@ export function chanceAbove(
   trials: readonly Trial[],
   times?: Uint32Array,
 ): { readonly value: number; readonly count: number } | null {
-  const groups = new Map<string, number[]>();
-  for (const [at, { group }] of trials.entries()) {
-    const members = groups.get(group);
-    if (members === undefined) groups.set(group, [at]);
-    else members.push(at);
-  }
+  const groups = groupBy(trials.keys(), (at) => trials[at]?.group);
   const across = times === undefined ? 1 : trials.length / Math.max(1, trials.length - 1);
   let won = 0;
   let count = 0;

@@ -1,13 +1,6 @@
 import type { Random } from "../core/random.js";
 import { cosine, type DocumentFrequencies, type TermVector, termVector } from "../measure/lexical.js";
 
-/**
- * Texts that look like a document and are none: what a score that means dependency must put below whole documents (glued, near, foreign),
- * must not reward (repeated), or may not tell apart (shuffled).
- */
-export const CONTROLS = ["near", "glued", "shuffled", "repeated", "foreign"] as const;
-export type Control = (typeof CONTROLS)[number];
-
 /** What controls are cut from: `tokenIds` is a whole document, of at least a segment. */
 export interface Donor {
   readonly row: number;

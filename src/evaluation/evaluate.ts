@@ -1,15 +1,18 @@
 import { join } from "node:path";
 import { z } from "zod";
+import { CONTROLS } from "../core/controls.js";
 import { parseOptions } from "../core/invalid.js";
 import { rankCorrelation } from "../core/statistics.js";
+import { type ScoredText, trialsAgainst } from "../core/trials.js";
 import { makeFolder, writeFileAtomic } from "../formats/append.js";
 import type { Calibration } from "../formats/calibration.js";
 import type { EvaluatedMeasure, Evaluation } from "../formats/evaluation.js";
 import { focus, PUBLISHED_AGGREGATION } from "../measure/focus.js";
+import { LEXICAL } from "../measure/lexical.js";
 import { DEFAULT_MAX_REDUNDANCY, redundancy } from "../measure/redundancy.js";
 import { findCalibration } from "../scoring/calibrations.js";
-import { correlate, judge, type ScoredText, trialsAgainst } from "./judge.js";
-import { CONTROLS, type Material, materialShape, modelName, openMaterial } from "./material.js";
+import { correlate, judge } from "./judge.js";
+import { type Material, materialShape, modelName, openMaterial } from "./material.js";
 import { lexicalOnlyMeasures, type Measure, modelMeasures } from "./measures.js";
 import { poolProgress, type ReadHooks, readAll, unlessAborted } from "./read-all.js";
 import { everyNthQuery, type Reading } from "./reader.js";
@@ -122,8 +125,8 @@ function judgeAll(
   return {
     format: 1,
     model: {
-      name: scorer === null ? "lexical" : modelName(options.model),
-      family: scorer?.checkpoint.config.family ?? "lexical",
+      name: scorer === null ? LEXICAL : modelName(options.model),
+      family: scorer?.checkpoint.config.family ?? LEXICAL,
       fingerprint: scorer?.checkpoint.fingerprint ?? null,
       layerCount: reader.layerCount,
     },

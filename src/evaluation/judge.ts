@@ -1,9 +1,8 @@
 import { groupBy } from "../core/group.js";
 import { Random } from "../core/random.js";
 import { bootstrap, rankCorrelation } from "../core/statistics.js";
-import { estimateAdvantage, estimateChance, type Trial } from "../core/trials.js";
+import { estimateAdvantage, estimateChance, type ScoredText, type Trial, trialsAgainst } from "../core/trials.js";
 import type { Estimate } from "../formats/evaluation.js";
-import type { EvaluationText } from "./texts.js";
 
 /**
  * Chance that a whole text scores above a control, with its 95% interval over resampled whole texts (each takes its controls along).
@@ -12,30 +11,6 @@ import type { EvaluationText } from "./texts.js";
 export function judge(trials: readonly Trial[], pooled: "within" | "overall", seed: number): Estimate | null {
   const compared = pooled === "within" ? trials : trials.map((trial) => ({ ...trial, group: "" }));
   return estimateChance(compared, new Random(seed, "auc"));
-}
-
-/** A text with one number. Only texts of one `group` are compared. */
-export interface ScoredText {
-  readonly kind: EvaluationText["kind"];
-  readonly group: string;
-  /** Row of the whole text that it is, or is made beside. */
-  readonly row: number;
-  readonly score: number;
-}
-
-/** Whole texts with their controls of one kind. */
-export function trialsAgainst(control: EvaluationText["kind"], texts: readonly ScoredText[]): Trial[] {
-  const controls = groupBy(
-    texts.filter(({ kind }) => kind === control),
-    ({ row }) => row,
-  );
-  return texts
-    .filter(({ kind }) => kind === "whole")
-    .map(({ group, row, score }) => ({
-      group,
-      whole: score,
-      controls: (controls.get(row) ?? []).map((text) => text.score),
-    }));
 }
 
 /** One text with what two measures say of it. */

@@ -1,17 +1,17 @@
 import { availableParallelism } from "node:os";
 import { z } from "zod";
 import type { Checkpoint } from "../checkpoint/checkpoint.js";
+import type { Control } from "../core/controls.js";
 import { UserError } from "../core/errors.js";
 import { type FileFingerprint, fingerprintFile } from "../core/fingerprint.js";
 import { openTokenizer, type Tokenizer } from "../corpus/tokenizer.js";
 import { openWords, WORD_ID_END } from "../corpus/words.js";
 import { checkDataFiles } from "../formats/lines.js";
 import { DEFINITIONS } from "../measure/definitions/index.js";
-import { countDocumentFrequencies, type DocumentFrequencies } from "../measure/lexical.js";
+import { countDocumentFrequencies, type DocumentFrequencies, LEXICAL, LEXICAL_WINDOW } from "../measure/lexical.js";
 import { prepareScorer, type Scorer, tokenizerMissing } from "../scoring/scorer.js";
 import { chooseWindow } from "../scoring/window.js";
 import { defaultCache, ReadingCache } from "./cache.js";
-import { CONTROLS, type Control } from "./controls.js";
 import { type Pool, type PoolProgress, readPool } from "./pool.js";
 import { lexicalReader, modelReader, type TextReader } from "./reader.js";
 import { type EvaluationText, type GroupTexts, makeTexts } from "./texts.js";
@@ -68,7 +68,6 @@ export interface Material {
 
 /** As the published code has it; `evaluate` and `calibrate` know no other. */
 const definition = DEFINITIONS.reference;
-const LEXICAL_WINDOW = 8192;
 
 /**
  * Opens the model, draws the documents and makes the controls; reads no text yet.
@@ -89,7 +88,7 @@ export async function openMaterial(
   const { data, seed, segment, part, documents, attnChunkSize, dAfs, dCds } = options;
   await checkDataFiles(data);
   const settings = { attnChunkSize, dAfs, dCds };
-  const scorer = options.model === "lexical" ? null : await openModel(options, losses);
+  const scorer = options.model === LEXICAL ? null : await openModel(options, losses);
   try {
     const minimumLength = definition.minimumLength(settings);
     const window = { maxLength: options.maxLength, allowLonger: true };
@@ -185,5 +184,3 @@ export function modelName(model: string): string {
   const hub = parts.findLast((part) => part.startsWith("models--"));
   return hub === undefined ? (parts.at(-1) ?? model) : hub.slice("models--".length).replaceAll("--", "/");
 }
-
-export { CONTROLS };

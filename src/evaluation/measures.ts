@@ -1,11 +1,11 @@
 import { deflateSync } from "node:zlib";
 import { Random } from "../core/random.js";
 import type { PairScores } from "../core/records.js";
-import { type Calibration, documentFrequenciesOf } from "../formats/calibration.js";
+import type { Calibration } from "../formats/calibration.js";
 import type { EvaluatedMeasure } from "../formats/evaluation.js";
-import { calibratedScore } from "../measure/calibrated.js";
 import { type Aggregation, focus, PUBLISHED_AGGREGATION } from "../measure/focus.js";
 import { type DocumentFrequencies, LEXICAL_AGGREGATION, lexicalPairScores } from "../measure/lexical.js";
+import { CalibratedScorer } from "../scoring/calibrated-scorer.js";
 import type { EvaluationText } from "./texts.js";
 
 /** One way to give a text a number. */
@@ -76,18 +76,14 @@ function layerAggregation(calibration: Calibration | null): Aggregation {
 }
 
 function calibratedMeasure(calibration: Calibration, layerCount: number): Measure {
-  const { weights, lexical } = calibration;
-  const frequencies = lexical === null ? null : documentFrequenciesOf(lexical);
+  const scorer = new CalibratedScorer(calibration);
   return {
     name: "calibrated",
     kind: "calibrated",
     layer: null,
-    cost: (Math.max(...weights.map(({ layer }) => layer)) + 1) / layerCount,
+    cost: (Math.max(...scorer.layers) + 1) / layerCount,
     onGrid: true,
-    numberOf: ({ tokenIds }, pairs) => {
-      const lexicalPairs = frequencies === null ? null : lexicalPairScores(tokenIds, pairs.grid, frequencies);
-      return calibratedScore(pairs, calibration, lexicalPairs);
-    },
+    numberOf: ({ tokenIds }, pairs) => scorer.score(pairs, tokenIds),
   };
 }
 

@@ -77,7 +77,7 @@ export async function readAll(
   { onEvent = () => undefined, signal }: ReadHooks,
 ): Promise<ReadResult | null> {
   const { texts, reader, groups, scorer } = material;
-  const aborted = () => signal?.aborted === true;
+  const isAborted = () => signal?.aborted === true;
   const known = new Set<EvaluationText>();
   for (const text of texts) if (await reader.isKnown(text, wantedOf(text))) known.add(text);
   const passes = texts.length - known.size;
@@ -92,7 +92,6 @@ export async function readAll(
     cacheDirectory: material.cacheDirectory,
     leftOut: groups.filter((group) => group.texts.length === 0).map(({ name }) => name),
   });
-  const isAborted = () => aborted();
   const stop = () => void reader.close();
   signal?.addEventListener("abort", stop);
   const readings: ReadResult["readings"][number][] = [];

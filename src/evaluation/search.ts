@@ -1,7 +1,6 @@
-import { chanceAbove } from "../core/trials.js";
+import { chanceAbove, type ScoredText, trialsAgainst } from "../core/trials.js";
 import type { Aggregation } from "../measure/focus.js";
 import { crossValidate, type HeldOutText, type LabelledText } from "./cross-validation.js";
-import { type ScoredText, trialsAgainst } from "./judge.js";
 
 /** A way to make features of pair scores. */
 export interface Recipe {

@@ -1,8 +1,8 @@
+import type { Control } from "../core/controls.js";
 import { groupBy } from "../core/group.js";
 import { Random } from "../core/random.js";
 import type { DocumentFrequencies } from "../measure/lexical.js";
 import {
-  type Control,
   type ControlText,
   glue,
   glueNear,

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { CONTROLS } from "../core/controls.js";
 
 const count = z.number().int().nonnegative();
 const finite = z.number();
@@ -8,7 +9,7 @@ const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 const estimateSchema = z.strictObject({ value: finite, low: finite, high: finite, count });
 export type Estimate = z.infer<typeof estimateSchema>;
 
-const control = z.enum(["near", "glued", "shuffled", "repeated", "foreign"]);
+const control = z.enum(CONTROLS);
 
 /** One way to give a text a number, with how well that number tells whole documents from controls. */
 const measureSchema = z.strictObject({
@@ -74,7 +75,7 @@ export const evaluationSchema = z.strictObject({
   secondsPerPass: finite.nullable(),
   texts: z.array(
     z.strictObject({
-      kind: z.enum(["whole", "near", "glued", "shuffled", "repeated", "foreign"]),
+      kind: z.enum(["whole", ...CONTROLS]),
       group: z.string(),
       source: z.string(),
       /** Row of the whole document that it is, or is made beside. */

@@ -71,8 +71,8 @@ export function aggregatedFocus(
   return deviation * (lengthWeights ? query.start / extent : 1) * sum;
 }
 
-/** Standard deviation with n-1. */
-function sampleDeviation(values: Float64Array): number {
+/** Standard deviation with n-1; NaN for one value. */
+export function sampleDeviation(values: Float64Array): number {
   const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
   const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
   return Math.sqrt(squares / (values.length - 1));

@@ -1,5 +1,6 @@
 import type { GridQuery, PairScores } from "../core/records.js";
-import { pairCount } from "./pairs.js";
+import { sampleDeviation } from "./aggregate.js";
+import { layerPairs, pairCount } from "./pairs.js";
 
 /** How the pair scores of one layer or head become one number. */
 export interface Aggregation {
@@ -22,25 +23,16 @@ export const PUBLISHED_AGGREGATION: Aggregation = { over: "sum", std: true, dist
  * @param by `head` needs pair scores that keep heads apart
  */
 export function focus(scores: PairScores, aggregation: Aggregation, by: "layer" | "head"): Float64Array {
-  const pairs = pairCount(scores.grid);
-  const heads = scores.headCount ?? 1;
-  const perLayer = by === "head" ? heads : 1;
-  const values = new Float64Array(scores.layers.length * perLayer);
-  for (let row = 0; row < values.length; row++) {
-    const merged = by === "head" ? 1 : heads;
-    const first = (by === "head" ? row : row * heads) * pairs;
-    values[row] = aggregate(meanOfRows(scores.values, first, merged, pairs), scores.grid, aggregation);
-  }
-  return values;
+  const rows = by === "head" ? eachHead(scores) : scores.layers.map((_layer, at) => layerPairs(scores, at));
+  return Float64Array.from(rows, (pfs) => aggregate(pfs, scores.grid, aggregation));
 }
 
-/** Mean of `count` rows of `size` values each. */
-function meanOfRows(values: Float32Array, first: number, count: number, size: number): Float64Array {
-  const mean = new Float64Array(size);
-  for (let row = 0; row < count; row++) {
-    for (let at = 0; at < size; at++) mean[at] = (mean[at] ?? 0) + (values[first + row * size + at] ?? 0) / count;
-  }
-  return mean;
+/** `[layer, head]`, each with its pair scores in float64. */
+function eachHead({ grid, layers, headCount, values }: PairScores): Float64Array[] {
+  const pairs = pairCount(grid);
+  return Array.from({ length: layers.length * (headCount ?? 1) }, (_, row) =>
+    Float64Array.from(values.subarray(row * pairs, (row + 1) * pairs)),
+  );
 }
 
 function aggregate(pfs: Float64Array, { queries, length }: PairScores["grid"], aggregation: Aggregation): number {
@@ -89,11 +81,9 @@ function sum(values: readonly number[]): number {
   return values.reduce((total, value) => total + value, 0);
 }
 
-/** Sample deviation (n-1); 0 for one value. */
+/** Sample deviation; 0 for one value. */
 function deviation(values: readonly number[]): number {
-  if (values.length < 2) return 0;
-  const mean = sum(values) / values.length;
-  return Math.sqrt(values.reduce((total, value) => total + (value - mean) ** 2, 0) / (values.length - 1));
+  return values.length < 2 ? 0 : sampleDeviation(Float64Array.from(values));
 }
 
 /** First token of the key span with the highest mean pair score over the query spans that have it. */

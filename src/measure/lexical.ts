@@ -4,6 +4,8 @@ import { pairCount } from "./pairs.js";
 
 /** The model's name that means no model: the lexical calculator. A folder of that name is `./lexical`. */
 export const LEXICAL = "lexical";
+/** Words of its window, where none is asked for. */
+export const LEXICAL_WINDOW = 8192;
 
 /** What makes the lexical calculator's score: the mean over query spans of their best key span. */
 export const LEXICAL_AGGREGATION: Aggregation = { over: "best", std: false, distance: false, withoutSink: false };

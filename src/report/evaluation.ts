@@ -1,9 +1,10 @@
+import type { Control } from "../core/controls.js";
 import { formatCount, formatDuration, plural } from "../core/units.js";
 import type { EvaluatedMeasure, Evaluation } from "../formats/evaluation.js";
 import { formatDecimal, formatEstimate } from "./numbers.js";
 import { type Column, formatTable } from "./tables.js";
 import { printable } from "./text.js";
-import { advantage, type Control } from "./trials.js";
+import { advantage } from "./trials.js";
 
 const CONTROLS: readonly Control[] = ["glued", "near", "foreign", "shuffled", "repeated"];
 const LAYERS_SHOWN = 3;

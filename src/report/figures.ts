@@ -1,8 +1,9 @@
+import type { Control } from "../core/controls.js";
 import type { EvaluatedMeasure, Evaluation } from "../formats/evaluation.js";
 import { formatEstimate } from "./numbers.js";
 import * as svg from "./svg.js";
 import { firstLine } from "./text.js";
-import { type Control, centred, rocPoints, trialsOf } from "./trials.js";
+import { centred, rocPoints, trialsOf } from "./trials.js";
 
 export interface Figure {
   /** Without suffix. */

@@ -1,35 +1,18 @@
+import type { Control } from "../core/controls.js";
 import { groupBy } from "../core/group.js";
 import { Random } from "../core/random.js";
 import type { Interval } from "../core/statistics.js";
-import { estimateAdvantage, type Trial } from "../core/trials.js";
+import { estimateAdvantage, type Trial, trialsAgainst } from "../core/trials.js";
 import type { Evaluation } from "../formats/evaluation.js";
 
-export type Control = Exclude<Evaluation["texts"][number]["kind"], "whole">;
-
-/** A trial that knows its whole text. */
-interface RowTrial extends Trial {
-  readonly row: number;
-}
-
 /** The trials of an evaluation; texts without a number are left out. Empty where there is no such measure. */
-export function trialsOf({ measures, texts }: Evaluation, measure: string, control: Control): RowTrial[] {
+export function trialsOf({ measures, texts }: Evaluation, measure: string, control: Control) {
   const at = measures.findIndex(({ name }) => name === measure);
-  const numbered = texts.flatMap(({ kind, group, row, values }) => {
-    const value = values[at] ?? null;
-    return value === null ? [] : { kind, group, row, value };
+  const scored = texts.flatMap(({ kind, group, row, values }) => {
+    const score = values[at] ?? null;
+    return score === null ? [] : { kind, group, row, score };
   });
-  const controls = groupBy(
-    numbered.filter(({ kind }) => kind === control),
-    ({ row }) => row,
-  );
-  return numbered
-    .filter(({ kind }) => kind === "whole")
-    .map(({ group, row, value }) => ({
-      group,
-      row,
-      whole: value,
-      controls: (controls.get(row) ?? []).map((text) => text.value),
-    }));
+  return trialsAgainst(control, scored);
 }
 
 /**

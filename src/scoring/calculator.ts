@@ -1,9 +1,6 @@
 import type { Tokenizer } from "../corpus/tokenizer.js";
-import { LEXICAL } from "../measure/lexical.js";
 import type { CalibrationChoice } from "./calibrations.js";
-import { LexicalScorer } from "./lexical-scorer.js";
-import type { ResolvedRunOptions } from "./run-options.js";
-import { type Outcome, prepareScorer } from "./scorer.js";
+import type { Outcome } from "./scorer.js";
 
 /** The data of a run, for a calculator that learns from it. */
 export interface LearningSource {
@@ -54,14 +51,4 @@ export interface Calculator {
   scoreTokens<Input>(sample: Input, tokenIds: Int32Array): Promise<Outcome<Input>>;
   /** Samples that are being scored fail. */
   close(): Promise<void>;
-}
-
-/**
- * The calculator that `model` names: `lexical`, or the folder of a checkpoint.
- * @throws UserError when options, checkpoint or window are wrong
- */
-export async function prepareCalculator(options: ResolvedRunOptions): Promise<Calculator> {
-  const { data, out, keep, textColumn, idColumn, limit, numShards, shardIndex, strict, ...scorerOptions } = options;
-  if (options.model === LEXICAL) return new LexicalScorer(options);
-  return await prepareScorer({ ...scorerOptions, keepHeads: keep === "heads" });
 }

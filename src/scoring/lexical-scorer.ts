@@ -8,7 +8,7 @@ import { decodeLexical, encodeLexical, type FrequencyTable, lexicalBroken } from
 import { runFolder } from "../formats/run-folder.js";
 import type { SpanSettings } from "../measure/definition.js";
 import { reference } from "../measure/definitions/reference.js";
-import { LEXICAL } from "../measure/lexical.js";
+import { LEXICAL, LEXICAL_WINDOW } from "../measure/lexical.js";
 import type { Calculator, LearningSource } from "./calculator.js";
 import { createExclusively } from "./exclusive.js";
 import { countFrequencies } from "./lexical-frequencies.js";
@@ -18,8 +18,6 @@ import { type Outcome, tooShort } from "./scorer.js";
 import { chooseWindow } from "./window.js";
 import { WorkerPool } from "./worker-pool.js";
 
-/** Words of the window when none is asked for. */
-const DEFAULT_WINDOW = 8192;
 const SAMPLES_PER_THREAD = 2;
 
 type LexicalOptions = Pick<ResolvedRunOptions, "maxLength" | "attnChunkSize" | "dAfs" | "dCds" | "threads">;
@@ -47,7 +45,7 @@ export class LexicalScorer implements Calculator {
   constructor({ maxLength, threads, attnChunkSize, dAfs, dCds }: LexicalOptions) {
     this.settings = { attnChunkSize, dAfs, dCds };
     this.minimumLength = reference.minimumLength(this.settings);
-    this.maxLength = chooseWindow({ maxLength, allowLonger: true }, DEFAULT_WINDOW, this.minimumLength);
+    this.maxLength = chooseWindow({ maxLength, allowLonger: true }, LEXICAL_WINDOW, this.minimumLength);
     this.threads = Math.min(threads, availableParallelism());
     this.samplesAtOnce = SAMPLES_PER_THREAD * this.threads;
     this.pool = new WorkerPool(new URL("./lexical-worker.js", import.meta.url), this.threads);

@@ -40,7 +40,8 @@ export async function holdLock(path: string): Promise<() => Promise<void>> {
  * @returns false when somebody else holds it
  */
 async function removeStale(path: string, dead: Holder | null): Promise<boolean> {
-  const aside = `${path}.${randomUUID()}`;
+  // Named as what may be left of a killed process is named everywhere.
+  const aside = `${path}.${randomUUID()}.tmp`;
   try {
     await rename(path, aside);
   } catch (error) {

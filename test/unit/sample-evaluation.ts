@@ -1,3 +1,4 @@
+import { CONTROLS } from "#ladm/core/controls.js";
 import { groupBy } from "#ladm/core/group.js";
 import { Random } from "#ladm/core/random.js";
 import { bootstrap, rankCorrelation } from "#ladm/core/statistics.js";
@@ -17,7 +18,6 @@ export interface SampleOptions {
   readonly seed?: number;
 }
 
-const CONTROLS = ["near", "glued", "shuffled", "repeated", "foreign"] as const;
 const GROUPS = [
   "books",
   "code",

@@ -1,4 +1,5 @@
 import { buildCommand } from "@stricli/core";
+import { CONTROLS, type Control } from "../../core/controls.js";
 import { EXIT } from "../../core/errors.js";
 import type { EvaluateOptions } from "../../evaluation/evaluate.js";
 import type { LadmContext } from "../context.js";
@@ -6,9 +7,6 @@ import { requiredTextFlag, textFlag } from "../flags.js";
 import { interruptible } from "../interrupt.js";
 import { usableCores } from "../machine.js";
 import { type MaterialFlags, materialFlags } from "../material.js";
-
-const CONTROLS = ["near", "glued", "shuffled", "repeated", "foreign"] as const;
-type Control = (typeof CONTROLS)[number];
 
 interface Flags extends MaterialFlags {
   readonly calibration?: string;
