@@ -313,8 +313,28 @@ describe("calibrate", () => {
     expect(evaluated.code).toBe(0);
     const evaluation = evaluationOf("out");
     expect(evaluation.calibration).toBe("by test");
+    expect(evaluated.stderr).toContain("note: the calibration was fitted to some of these documents");
     expect(chance(evaluation, "calibrated", "glued")).toBeGreaterThan(chance(evaluation, "cds", "glued"));
     expect(evaluation.measures.find(({ kind }) => kind === "calibrated")?.cost).toBe(0.25);
+
+    const ofFirstHalf = join(folder, "half.json");
+    writeFileSync(ofFirstHalf, JSON.stringify({ ...calibration, data: { ...from, part: { index: 1, of: 2 } } }));
+    // Half of the documents do not suffice for texts of eight pieces.
+    const longer = ["--segment", "512", "--attn-chunk-size", "16", "--max-length", "1024"];
+    const half = ["--documents", "2", "--controls", "glued", "--calibration", ofFirstHalf, "--part", "2/2"];
+    const apart = await run(
+      "evaluate",
+      "--model",
+      model,
+      "--data",
+      data,
+      ...longer,
+      ...half,
+      "--out",
+      join(folder, "apart"),
+    );
+    expect(apart.code).toBe(0);
+    expect(apart.stderr).not.toContain("note:");
 
     const heads = await calibrate(model, data, "--by", "head", "--folds", "2", "--json");
     expect(heads.stderr).toContain("no pass to make, 48 known from before");
