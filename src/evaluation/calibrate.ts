@@ -17,8 +17,9 @@ import { type Fit, fitTexts, type HeldOutText, type LabelledText, scoreOf } from
 import { Features } from "./features.js";
 import { judge, judgeDifference, type TwiceScored } from "./judge.js";
 import { type Material, materialShape, modelName, openMaterial } from "./material.js";
+import { searchNested } from "./nested.js";
 import { poolProgress, type ReadEvent, readAll, unlessAborted } from "./read-all.js";
-import { type Candidate, type Recipe, RIDGE, type SearchResult, scoredTexts, search, truncated } from "./search.js";
+import { type Candidate, type Recipe, RIDGE, scoredTexts, truncated } from "./search.js";
 
 const calibrateSchema = z.strictObject({
   ...materialShape,
@@ -67,25 +68,25 @@ export async function calibrate(
     const features = new Features(material, result, by);
     const textsOf = (recipe: Recipe) => features.texts(recipe);
     const onProgress = (done: number, of: number) => hooks.onEvent?.({ kind: "search", done, of });
-    const found = search({ layerCount, perLayer, folds, textsOf, onProgress });
-    const { heldOut } = found.chosen;
-    const published = features.meanOverLayers(PUBLISHED_AGGREGATION);
-    const against = (plain: readonly number[]) => judgeDifference(twiceScored(heldOut, plain), rest.seed);
-    const gained = { overPublished: against(published), overLexical: against(features.lexical.own) };
+    const { found, heldOut, agreement } = searchNested({ layerCount, perLayer, folds, textsOf, onProgress });
+    const plain = { published: features.meanOverLayers(PUBLISHED_AGGREGATION), lexical: features.lexical.own };
+    const against = (values: readonly number[]) => judgeDifference(twiceScored(heldOut, values), rest.seed);
     const { recipe, lastLayer } = found.chosen;
     const texts = truncated(textsOf(recipe), recipe, lastLayer, { perLayer, layerCount });
     const report = {
       layerCount,
+      measured: measure(heldOut, plain, { folds: agreement.folds, seed: rest.seed }),
+      gained: { overPublished: against(plain.published), overLexical: against(plain.lexical) },
+      agreement,
       chosen: tried(found.chosen),
       frontier: found.frontier.map(tried),
       recipes: found.recipes.map(tried),
-      gained,
       halves: agreementOfHalves(texts),
     };
-    if ((gained.overPublished?.low ?? 0) <= 0) return { calibration: null, ...report };
+    if ((report.gained.overPublished?.low ?? 0) <= 0) return { calibration: null, ...report };
     const fitted = fitTexts(texts, { ridge: RIDGE });
-    const measured = measure(heldOut, { published, lexical: features.lexical.own }, rest.seed);
-    const calibration = await describe({ options: resolved, material, scorer, found, fitted, measured });
+    const { measured } = report;
+    const calibration = await describe({ options: resolved, material, scorer, recipe, fitted, measured });
     if (calibration === null) return { calibration, ...report };
     await writeFileAtomic(out, `${JSON.stringify(calibration, null, 1)}\n`);
     return { calibration, ...report };
@@ -122,8 +123,8 @@ function twiceScored(heldOut: readonly HeldOutText[], plain: readonly number[]):
 function measure(
   heldOut: readonly HeldOutText[],
   plain: { readonly published: readonly number[]; readonly lexical: readonly number[] },
-  seed: number,
-) {
+  { folds, seed }: { readonly folds: number; readonly seed: number },
+): Calibration["measured"] {
   const scored = scoredTexts(heldOut);
   const by = (values: readonly number[]) => scored.map((text, at) => ({ ...text, score: values[at] ?? 0 }));
   const chance = (control: "near" | "glued", texts: readonly ScoredText[]) => {
@@ -131,6 +132,9 @@ function measure(
     return estimate === null ? null : { value: estimate.value, low: estimate.low, high: estimate.high };
   };
   return {
+    documents: heldOut.filter(({ text }) => text.kind === "whole").length,
+    texts: heldOut.length,
+    folds,
     near: chance("near", scored),
     glued: chance("glued", scored),
     publishedNear: chance("near", by(plain.published)),
@@ -144,18 +148,17 @@ interface Finding {
   readonly options: ResolvedOptions;
   readonly material: Material;
   readonly scorer: Scorer;
-  readonly found: SearchResult;
+  readonly recipe: Recipe;
   readonly fitted: Fit;
-  readonly measured: ReturnType<typeof measure>;
+  readonly measured: Calibration["measured"];
 }
 
 /** A weight below this share of all is left out: it moves no rank, and costs a reader's attention. */
 const SMALLEST_SHARE = 0.005;
 
 /** Null where the lexical score alone has weight: then there is nothing to listen to. */
-async function describe({ options, material, scorer, found, fitted, measured }: Finding): Promise<Calibration | null> {
-  const { by, folds, part, seed, segment } = options;
-  const { recipe, heldOut } = found.chosen;
+async function describe({ options, material, scorer, recipe, fitted, measured }: Finding): Promise<Calibration | null> {
+  const { by, part, seed, segment } = options;
   const { config, fingerprint } = scorer.checkpoint;
   const perLayer = by === "head" ? config.headCount : 1;
   const total = fitted.weights.reduce((sum, weight) => sum + weight, 0);
@@ -199,12 +202,7 @@ async function describe({ options, material, scorer, found, fitted, measured }: 
             documentCount: material.frequencies.documentCount,
             documentFrequencies: encodeDocumentFrequencies(material.frequencies.counts),
           },
-    measured: {
-      documents: heldOut.filter(({ text }) => text.kind === "whole").length,
-      texts: heldOut.length,
-      folds,
-      ...measured,
-    },
+    measured,
     data: { part, seed, segment, files: [...material.files], sources: sourcesOf(material) },
     versions: { ladm: VERSION },
   };

@@ -51,7 +51,7 @@ export function scoreOf(features: Float64Array, { weights, scales }: Fit): numbe
   return sum;
 }
 
-/** A text with the score that a fit without its fold gives it. */
+/** A text with the score that it has from what was learned without its fold. */
 export interface HeldOutText {
   readonly text: LabelledText;
   readonly fold: number;
@@ -59,31 +59,41 @@ export interface HeldOutText {
 }
 
 /**
- * Scores every text by weights that were fitted without its fold. Folds are whole groups where there are as many groups as folds, so
- * that neither a document, nor its source, nor its domain is on both sides; else sources, or documents of groups with one source.
+ * Learns from a part of the texts.
+ * @param trainingOf that part of any list in the texts' order
+ * @returns scores of all texts in their order: `[text]`
  */
-export function crossValidate(
-  texts: readonly LabelledText[],
-  { folds, ...options }: FitOptions & { readonly folds: number },
-): HeldOutText[] {
-  const foldOf = assignFolds(texts, folds);
-  const fits = Array.from({ length: folds }, (_, fold) =>
-    fitTexts(
-      texts.filter((text) => foldOf(text) !== fold),
-      options,
-    ),
+type Learn = (trainingOf: <T>(list: readonly T[]) => T[]) => readonly number[];
+
+/**
+ * Scores every text by what was learned without its fold.
+ * @param foldOf `[text]`
+ */
+export function crossValidate(texts: readonly LabelledText[], foldOf: readonly number[], learn: Learn): HeldOutText[] {
+  const scores = new Map(
+    [...new Set(foldOf)].map((fold) => [fold, learn((list) => list.filter((_, at) => foldOf[at] !== fold))]),
   );
-  return texts.flatMap((text) => {
-    const fold = foldOf(text);
-    const fitted = fits[fold];
-    return fitted === undefined ? [] : [{ text, fold, score: scoreOf(text.features, fitted) }];
+  return texts.map((text, at) => {
+    const fold = foldOf[at] ?? 0;
+    return { text, fold, score: scores.get(fold)?.[at] ?? 0 };
   });
 }
 
-/** Fold of each text; as even as the units allow. */
-function assignFolds(texts: readonly LabelledText[], folds: number): (text: LabelledText) => number {
+/** Learns weights of the texts' features. */
+export function learnWeights(texts: readonly LabelledText[], options: FitOptions): Learn {
+  return (trainingOf) => {
+    const fitted = fitTexts(trainingOf(texts), options);
+    return texts.map(({ features }) => scoreOf(features, fitted));
+  };
+}
+
+/**
+ * Fold of each text, `[text]`: whole groups where there are as many groups as folds, so that neither a document, nor its source, nor its
+ * domain is on both sides; else sources, or documents of groups with one source. As even as these allow; of fewer than `folds` each is one.
+ */
+export function assignFolds(texts: readonly LabelledText[], folds: number): number[] {
   const wholes = texts.filter(({ kind }) => kind === "whole");
-  const byGroup = new Set(wholes.map(({ group }) => group)).size >= folds;
+  const byGroup = countGroups(texts) >= folds;
   const keyOf = ({ group, unit }: LabelledText) => (byGroup ? group : JSON.stringify([group, unit]));
   const sizes = Array.from({ length: folds }, () => 0);
   const foldOfKey = new Map<string, number>();
@@ -93,7 +103,12 @@ function assignFolds(texts: readonly LabelledText[], folds: number): (text: Labe
     sizes[fold] = (sizes[fold] ?? 0) + members.length;
     foldOfKey.set(key, fold);
   }
-  return (text) => foldOfKey.get(keyOf(text)) ?? 0;
+  return texts.map((text) => foldOfKey.get(keyOf(text)) ?? 0);
+}
+
+/** Groups that have a whole text. */
+export function countGroups(texts: readonly LabelledText[]): number {
+  return new Set(texts.filter(({ kind }) => kind === "whole").map(({ group }) => group)).size;
 }
 
 interface Pair {

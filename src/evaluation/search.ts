@@ -1,6 +1,6 @@
 import { chanceAbove, type ScoredText, trialsAgainst } from "../core/trials.js";
 import type { Aggregation } from "../measure/focus.js";
-import { crossValidate, type HeldOutText, type LabelledText } from "./cross-validation.js";
+import { assignFolds, crossValidate, type HeldOutText, type LabelledText, learnWeights } from "./cross-validation.js";
 
 /** A way to make features of pair scores. */
 export interface Recipe {
@@ -14,12 +14,15 @@ export interface SearchOptions {
   /** Features of one layer: 1, or the heads. */
   readonly perLayer: number;
   readonly folds: number;
-  /** Texts with the features of a recipe, `[layer, (head,)]` and then the lexical one where it has it. */
+  /** Texts, always the same in the same order, with the features of a recipe: `[layer, (head,)]` and then the lexical one where it has it. */
   readonly textsOf: (recipe: Recipe) => readonly LabelledText[];
   readonly onProgress?: (done: number, of: number) => void;
 }
 
-/** A recipe with the layer that it ends at, and how well it did on texts that it was not fitted to. */
+/**
+ * A recipe with the layer that it ends at, and how well it did on texts that its weights were not fitted to. The chosen one was chosen by
+ * these figures, so they flatter it: `searchNested` judges.
+ */
 export interface Candidate {
   readonly recipe: Recipe;
   /** The last layer that may have a weight. */
@@ -86,7 +89,7 @@ export function search(options: SearchOptions): SearchResult {
 function judgeRecipe(recipe: Recipe, lastLayer: number, options: SearchOptions): Candidate {
   const { folds, textsOf } = options;
   const texts = truncated(textsOf(recipe), recipe, lastLayer, options);
-  const heldOut = crossValidate(texts, { folds, ridge: RIDGE });
+  const heldOut = crossValidate(texts, assignFolds(texts, folds), learnWeights(texts, { ridge: RIDGE }));
   const scored = scoredTexts(heldOut);
   const chance = (kind: "near" | "glued") => chanceAbove(trialsAgainst(kind, scored))?.value;
   const near = chance("near") ?? 0;

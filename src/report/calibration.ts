@@ -7,24 +7,27 @@ import { printable } from "./text.js";
 
 const RECIPES_SHOWN = 5;
 
-/** What a calibration found, in plain text: what was chosen, how well it does on texts it did not see, and what a shorter pass would lose. */
+/** What a calibration found, in plain text: what was chosen, how well the choosing does on texts it did not see, and what a shorter pass would lose. */
 export function describeCalibrationReport(report: CalibrationReport, out: string): string {
-  const { calibration, chosen, gained, halves } = report;
+  const { calibration, chosen, measured, gained, agreement, halves } = report;
   const beats = calibration !== null;
   return [
     beats ? chosenLines(calibration, chosen) : nothingBetter(report),
     "",
-    "Chance that a whole document scores above a text of its group, on texts that the fit did not see:",
+    "Chance that a whole document scores above a text of its group, on texts that neither the choice nor the fit saw:",
     "",
-    calibration === null ? recipeTable([chosen]) : measuredTable(calibration),
+    measuredTable(measured),
     "",
     `Better than the published score by ${formatEstimate(gained.overPublished)}, than the lexical one by ${formatEstimate(gained.overLexical)} (mean of near and glued).`,
     beats && (gained.overLexical?.low ?? 0) <= 0
       ? "The lexical score, which needs no model, is as good within noise: score with --model lexical at a thousandth of the cost."
       : "",
+    `Chosen without a fold, the recipe is the same in ${agreement.sameRecipe} of ${plural(agreement.folds, "fold")}.`,
     halves === null
       ? ""
       : `Two fits on half of the texts each rank the whole documents alike: Spearman ${formatDecimal(halves)}.`,
+    "",
+    "Recipe and last layer were chosen by the figures below, which therefore flatter them; those above do not.",
     "",
     "What a shorter pass would lose:",
     "",
@@ -73,7 +76,7 @@ function describeRecipe({ aggregation, lexical }: TriedRecipe): string {
   ].join(", ");
 }
 
-function measuredTable({ measured }: Calibration): string {
+function measuredTable(measured: Calibration["measured"]): string {
   const { near, glued, publishedNear, publishedGlued, lexicalNear, lexicalGlued } = measured;
   return formatTable(
     [{ title: "score" }, { title: "glued", align: "right" }, { title: "near", align: "right" }],

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 import { Random } from "#ladm/core/random.js";
 import { calibrationSchema } from "#ladm/formats/calibration.js";
+import type { CalibrationReport } from "#ladm/formats/calibration-report.js";
 import { type Evaluation, evaluationSchema } from "#ladm/formats/evaluation.js";
 import { temporaryFolder } from "../unit/selection-run.js";
 import { ladm, MAIN, parsed } from "./command-line.js";
@@ -341,6 +342,24 @@ describe("calibrate", () => {
     const { calibration: ofHeads } = parsed(heads);
     expect(calibrationSchema.parse(ofHeads).weights.every(({ head }) => head !== null)).toBe(true);
     expect(calibrationSchema.parse(ofHeads).name).toBe("listening");
+  });
+
+  test("writes nothing when documents are noise, though the best of the recipes looks better than it is", async () => {
+    const data = join(folder, "data.jsonl");
+    const random = new Random("noise", 1);
+    const ids = () => Array.from({ length: 1100 }, () => random.integer(VOCABULARY));
+    const lines = Array.from({ length: DOCUMENTS }, (_, row) =>
+      JSON.stringify({ input_ids: ids(), meta: { domain: row % 2 } }),
+    );
+    writeFileSync(data, `${lines.join("\n")}\n`);
+    const made = await calibrate(MODEL, data, "--json");
+    expect(made.code).toBe(0);
+    const { calibration, chosen, measured } = parsed(made) as unknown as CalibrationReport;
+    expect(calibration).toBeNull();
+    expect(measured).toMatchObject({ documents: 16, texts: 48, folds: 5 });
+    expect(chosen.quality).toBeGreaterThan(0.55);
+    expect(((measured.near?.value ?? 1) + (measured.glued?.value ?? 1)) / 2).toBeLessThan(chosen.quality);
+    expect(existsSync(join(folder, "made", "calibration.json"))).toBe(false);
   });
 
   test("writes nothing when nothing beats the published score", async () => {

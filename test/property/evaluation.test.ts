@@ -1,9 +1,10 @@
 /** Fits, folds and sampled positions, against what defines them. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { crossValidate, type LabelledText } from "#ladm/evaluation/cross-validation.js";
+import { assignFolds, crossValidate, type LabelledText, learnWeights } from "#ladm/evaluation/cross-validation.js";
 import { fitWeights } from "#ladm/evaluation/fit.js";
 import { GAIN_MINIMUM_LENGTH, gainPositions } from "#ladm/evaluation/gain.js";
+import { searchNested } from "#ladm/evaluation/nested.js";
 import { everyNthQuery } from "#ladm/evaluation/reader.js";
 import { reference } from "#ladm/measure/definitions/reference.js";
 
@@ -110,11 +111,14 @@ const arbitraryTexts = fc
     ),
   }));
 
+const heldOutOf = (texts: readonly LabelledText[], folds: number) =>
+  crossValidate(texts, assignFolds(texts, folds), learnWeights(texts, { ridge: RIDGE }));
+
 describe("crossValidate", () => {
   it("scores every text once, in its order, and has no unit on both sides", () => {
     fc.assert(
       fc.property(arbitraryTexts, ({ texts, folds }) => {
-        const heldOut = crossValidate(texts, { folds, ridge: RIDGE });
+        const heldOut = heldOutOf(texts, folds);
         expect(heldOut.map(({ text }) => text)).toEqual(texts);
         const byGroup = new Set(texts.map(({ group }) => group)).size >= folds;
         const foldOf = new Map<string, number>();
@@ -130,16 +134,51 @@ describe("crossValidate", () => {
   it("does not see what it is tested on: other features there change no other score", () => {
     fc.assert(
       fc.property(arbitraryTexts, ({ texts, folds }) => {
-        const before = crossValidate(texts, { folds, ridge: RIDGE });
+        const before = heldOutOf(texts, folds);
         const held = before[0]?.fold;
         const changed = texts.map((text, at) =>
           before[at]?.fold === held && text.kind !== "whole" ? { ...text, features: Float64Array.of(9, 9) } : text,
         );
-        const after = crossValidate(changed, { folds, ridge: RIDGE });
+        const after = heldOutOf(changed, folds);
         for (const [at, { text, fold, score }] of before.entries()) {
           if (fold === held && text.kind === "whole") expect(after[at]?.score).toBe(score);
         }
       }),
+    );
+  });
+});
+
+describe("searchNested", () => {
+  it("has no text choose what judges it: other features in a fold change no other score of that fold", () => {
+    fc.assert(
+      fc.property(arbitraryTexts, fc.nat(), ({ texts, ...drawn }, turned) => {
+        // More would only take longer.
+        const folds = Math.min(drawn.folds, 3);
+        const foldOf = assignFolds(texts, folds);
+        const held = foldOf[turned % texts.length];
+        /** Of each recipe other features, and in one fold such as would make others the best ones. */
+        const heldOutWith = (changed: boolean) =>
+          searchNested({
+            layerCount: 2,
+            perLayer: 1,
+            folds,
+            textsOf: ({ aggregation: { over, std }, lexical }) =>
+              texts.map((text, at) => {
+                const [first = 0, second = 0] = text.features;
+                const own = [first + (over === "mean" ? second : 0), second * (std ? 1 : 2)];
+                const other = text.kind === "near" && lexical === null ? [9, 9] : [over === "best" ? 9 : 1, 1];
+                const used = changed && foldOf[at] === held && text.kind !== "whole" ? other : own;
+                return { ...text, features: Float64Array.from(lexical === null ? used : [...used, first]) };
+              }),
+          }).heldOut;
+        const before = heldOutWith(false);
+        const after = heldOutWith(true);
+        expect(before.map(({ fold }) => fold)).toEqual(foldOf);
+        for (const [at, { text, fold, score }] of before.entries()) {
+          if (fold === held && text.kind === "whole") expect(after[at]?.score).toBe(score);
+        }
+      }),
+      { numRuns: 15 },
     );
   });
 });

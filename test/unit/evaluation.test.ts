@@ -8,15 +8,24 @@ import { describe, expect, it } from "vitest";
 import { EngineError, UserError } from "#ladm/core/errors.js";
 import { Random } from "#ladm/core/random.js";
 import type { PairScores } from "#ladm/core/records.js";
-import { trialsAgainst } from "#ladm/core/trials.js";
+import { chanceAbove, trialsAgainst } from "#ladm/core/trials.js";
 import { ReadingCache } from "#ladm/evaluation/cache.js";
-import { crossValidate, fitTexts, type LabelledText, scoreOf } from "#ladm/evaluation/cross-validation.js";
+import {
+  assignFolds,
+  crossValidate,
+  fitTexts,
+  type HeldOutText,
+  type LabelledText,
+  learnWeights,
+  scoreOf,
+} from "#ladm/evaluation/cross-validation.js";
 import { fitWeights } from "#ladm/evaluation/fit.js";
 import { correlate, judge, judgeDifference } from "#ladm/evaluation/judge.js";
 import { type Material, modelName } from "#ladm/evaluation/material.js";
+import { searchNested } from "#ladm/evaluation/nested.js";
 import { type ReadEvent, readAll } from "#ladm/evaluation/read-all.js";
 import { everyNthQuery, type Reading } from "#ladm/evaluation/reader.js";
-import { type Recipe, search, truncated } from "#ladm/evaluation/search.js";
+import { type Recipe, scoredTexts, search, truncated } from "#ladm/evaluation/search.js";
 import type { EvaluationText } from "#ladm/evaluation/texts.js";
 import { temporaryFolder } from "./selection-run.js";
 
@@ -64,6 +73,9 @@ function trio(row: number, group: string, unit: string, features: readonly (read
   }));
 }
 
+const heldOutOf = (texts: readonly LabelledText[], folds: number) =>
+  crossValidate(texts, assignFolds(texts, folds), learnWeights(texts, { ridge: 0.01 }));
+
 describe("crossValidate", () => {
   it("fits no group to itself: a feature that only its own group has is worth nothing", () => {
     // Feature `group` tells whole texts of that group apart, and no others.
@@ -73,7 +85,7 @@ describe("crossValidate", () => {
         return trio(group * 2 + at, `group ${group}`, `row ${at}`, [whole, [1, 1, 1], [1, 1, 1]]);
       }),
     );
-    const heldOut = crossValidate(texts, { folds: 3, ridge: 0.01 });
+    const heldOut = heldOutOf(texts, 3);
     expect(heldOut).toHaveLength(texts.length);
     for (const { text } of heldOut) {
       const scores = heldOut.filter((other) => other.text.group === text.group).map(({ score }) => score);
@@ -90,7 +102,7 @@ describe("crossValidate", () => {
     const texts = Array.from({ length: 12 }, (_, row) =>
       trio(row, `group ${row % 2}`, `source ${row % 6 < 2 ? 0 : row % 6}`, [[2], [1], [1]]),
     ).flat();
-    const heldOut = crossValidate(texts, { folds: 5, ridge: 0.01 });
+    const heldOut = heldOutOf(texts, 5);
     const folds = new Map<string, Set<number>>();
     for (const { text, fold } of heldOut) {
       const unit = `${text.group}/${text.unit}`;
@@ -106,9 +118,9 @@ describe("crossValidate", () => {
   });
 
   it("ends with one text, with no texts", () => {
-    const [only] = crossValidate(trio(0, "g", "u", [[2], [1], [1]]), { folds: 5, ridge: 0.01 });
+    const [only] = heldOutOf(trio(0, "g", "u", [[2], [1], [1]]), 5);
     expect(only?.score).toBe(0);
-    expect(crossValidate([], { folds: 5, ridge: 0.01 })).toEqual([]);
+    expect(heldOutOf([], 5)).toEqual([]);
   });
 });
 
@@ -181,6 +193,104 @@ describe("search", () => {
   it("without any text chooses something that says nothing", () => {
     const { chosen } = search({ layerCount: 2, perLayer: 1, folds: 5, textsOf: () => [] });
     expect(chosen).toMatchObject({ quality: 0, heldOut: [] });
+  });
+});
+
+/** Mean of the chances against near and glued texts. */
+function qualityOf(heldOut: readonly HeldOutText[]): number {
+  const scored = scoredTexts(heldOut);
+  const chances = (["near", "glued"] as const).map((kind) => chanceAbove(trialsAgainst(kind, scored))?.value ?? NaN);
+  return chances.reduce((sum, chance) => sum + chance, 0) / chances.length;
+}
+
+/** Texts that no recipe and no layer tells apart, but for layer `told` where one is named. */
+function noiseOf(seed: number, { layerCount, told }: { readonly layerCount: number; readonly told?: number }) {
+  const known = new Map<string, readonly LabelledText[]>();
+  return (recipe: Recipe): readonly LabelledText[] => {
+    const key = JSON.stringify(recipe);
+    const random = new Random(seed, key);
+    const made = () =>
+      Array.from({ length: 26 }, (_, row) => {
+        const features = (["whole", "near", "glued"] as const).map((kind) =>
+          Array.from({ length: layerCount + (recipe.lexical === null ? 0 : 1) }, (__, layer) => {
+            return 1 + random.next() + (kind === "whole" && layer === told ? 1 : 0);
+          }),
+        );
+        return trio(row, `group ${row % 13}`, `row ${row}`, features);
+      }).flat();
+    const texts = known.get(key) ?? made();
+    known.set(key, texts);
+    return texts;
+  };
+}
+
+describe("searchNested", () => {
+  it("sees nothing in noise, where the figures of the choice see much", () => {
+    const trials = Array.from({ length: 10 }, (_, seed) => {
+      const textsOf = noiseOf(seed, { layerCount: 8 });
+      const { found, heldOut } = searchNested({ layerCount: 8, perLayer: 1, folds: 3, textsOf });
+      return { flattered: qualityOf(found.chosen.heldOut), honest: qualityOf(heldOut) };
+    });
+    const spread = (values: readonly number[]) => {
+      const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
+      const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
+      return { mean, error: Math.sqrt(squares / (values.length - 1) / values.length) };
+    };
+    const honest = spread(trials.map((trial) => trial.honest));
+    expect(Math.abs(honest.mean - 0.5)).toBeLessThan(3 * honest.error);
+    expect(honest.error).toBeLessThan(0.03);
+    expect(spread(trials.map(({ flattered }) => flattered)).mean).toBeGreaterThan(0.6);
+  });
+
+  it("finds the layer that tells, in all texts and without each fold", () => {
+    const told: number[] = [];
+    const options = { layerCount: 4, perLayer: 1, folds: 3, textsOf: noiseOf(1, { layerCount: 4, told: 2 }) };
+    const { found, heldOut, agreement } = searchNested({
+      ...options,
+      onProgress: (done, of) => void told.push(done / of),
+    });
+    expect(found).toEqual(search(options));
+    expect(found.chosen.lastLayer).toBe(2);
+    expect(heldOut).toHaveLength(78);
+    expect(qualityOf(heldOut)).toBeGreaterThan(0.9);
+    expect(agreement.folds).toBe(3);
+    // Of four searches, each 96 recipes and 4 layers.
+    expect(told).toEqual(Array.from({ length: 400 }, (_, done) => done / 400));
+  });
+
+  it("says in how many folds the others choose alike", () => {
+    // Only by the median a layer tells. Where two groups have it, one of them is not enough to show it of the other.
+    const told = (group: number) => (recipe: Recipe) =>
+      Array.from({ length: 12 }, (_, row) => {
+        const tells = recipe.aggregation.over === "median" && recipe.lexical === null && row % 3 >= group;
+        return trio(row, `group ${row % 3}`, `row ${row}`, [[tells ? 2 : 1], [1], [1]]);
+      }).flat();
+    const agreements = [0, 1].map((group) => {
+      return searchNested({ layerCount: 1, perLayer: 1, folds: 3, textsOf: told(group) }).agreement;
+    });
+    expect(agreements).toEqual([
+      { folds: 3, sameRecipe: 3 },
+      { folds: 3, sameRecipe: 1 },
+    ]);
+  });
+
+  it.each([
+    { texts: 0, groups: 1, folds: 0 },
+    { texts: 1, groups: 1, folds: 1 },
+    { texts: 3, groups: 1, folds: 3 },
+    { texts: 4, groups: 2, folds: 4 },
+    { texts: 5, groups: 5, folds: 5 },
+  ])("ends with $texts whole texts of $groups groups", ({ texts, groups, folds }) => {
+    const told = Array.from({ length: texts }, (_, row) =>
+      trio(row, `group ${row % groups}`, `row ${row}`, [[2], [1], [1]]),
+    ).flat();
+    // The second time nothing but whole and near texts.
+    for (const kept of [told, told.filter(({ kind }) => kind !== "glued")]) {
+      const { heldOut, agreement } = searchNested({ layerCount: 1, perLayer: 1, folds: 5, textsOf: () => kept });
+      expect(heldOut.map(({ text }) => text)).toEqual(kept);
+      expect(agreement).toEqual({ folds, sameRecipe: folds });
+      for (const { score } of heldOut) expect(score).toBeGreaterThanOrEqual(0);
+    }
   });
 });
 

@@ -17,8 +17,9 @@ export const calibrateCommand = buildCommand<Flags, [], LadmContext>({
   docs: {
     brief: "Learn from your own documents which layers of a checkpoint to listen to",
     fullDescription: `Cuts near and glued texts out of your own documents, reads them all, and fits weights of layers (or heads) and a way to add their pair
-scores up that put whole documents on top; needs no labels. The recipe is chosen on the same folds that judge it, so its figures flatter it: judge by ladm evaluate on another --part. Takes the
-earliest last layer that is as good, so that scoring costs less. Writes nothing when it sees no gain over the published score.
+scores up that put whole documents on top; needs no labels. Takes the earliest last layer that is as good, so that scoring costs less. What it
+claims to gain is measured on texts that had no say in the choice: all is chosen anew without each fold. Writes nothing when it sees no gain
+over the published score.
 
 EXAMPLE
   ladm calibrate --model ./checkpoint --data pool.jsonl --max-length 8192 --out ./checkpoint/calibration.json
