@@ -13,18 +13,19 @@ import type { CalibrationReport, TriedRecipe } from "../formats/calibration-repo
 import { PUBLISHED_AGGREGATION } from "../measure/focus.js";
 import { LEXICAL } from "../measure/lexical.js";
 import type { Scorer } from "../scoring/scorer.js";
-import { type Fit, fitTexts, type HeldOutText, type LabelledText, scoreOf } from "./cross-validation.js";
+import { type Fit, type FitTexts, fitTexts, type HeldOutText, type LabelledText, scoreOf } from "./cross-validation.js";
 import { Features } from "./features.js";
 import { judge, judgeDifference, type TwiceScored } from "./judge.js";
 import { type Material, materialShape, modelName, openMaterial } from "./material.js";
 import { searchNested } from "./nested.js";
 import { poolProgress, type ReadEvent, readAll, unlessAborted } from "./read-all.js";
-import { type Candidate, type Recipe, RIDGE, scoredTexts, truncated } from "./search.js";
+import { makeRecurring, retrievalScores, weighByRetrieval } from "./retrieval.js";
+import { type Candidate, RECIPES, type Recipe, scoredTexts, truncated } from "./search.js";
 
 const calibrateSchema = z.strictObject({
   ...materialShape,
-  /** Weights for layers, or for the heads of layers. */
-  by: z.enum(["layer", "head"]).default("layer"),
+  /** Weights for layers, or for the heads of layers, fitted; `retrieval`: heads weigh as much as they look back at what is repeated. */
+  by: z.enum(["layer", "head", "retrieval"]).default("layer"),
   folds: z.number().int().min(2).default(5),
   /** As people will call it; default: the model's. */
   name: calibrationSchema.shape.name.optional(),
@@ -63,12 +64,24 @@ export async function calibrate(
     await makeFolder(dirname(out));
     const result = await readAll(material, () => ({ everySpan: false, gain: false }), hooks);
     if (result === null) return null;
+    const fit = by === "retrieval" ? await fitByRetrieval(material, rest.seed, hooks) : fitTexts;
+    if (fit === null) return null;
     const { layerCount, headCount } = scorer.checkpoint.config;
-    const perLayer = by === "head" ? headCount : 1;
-    const features = new Features(material, result, by);
+    const perLayer = by === "layer" ? 1 : headCount;
+    const features = new Features(material, result, by === "layer" ? "layer" : "head");
+    // The lexical score retrieves nothing by which to weigh it.
+    const recipes = by === "retrieval" ? RECIPES.filter(({ lexical }) => lexical === null) : RECIPES;
     const textsOf = (recipe: Recipe) => features.texts(recipe);
     const onProgress = (done: number, of: number) => hooks.onEvent?.({ kind: "search", done, of });
-    const { found, heldOut, agreement } = searchNested({ layerCount, perLayer, folds, textsOf, onProgress });
+    const { found, heldOut, agreement } = searchNested({
+      layerCount,
+      perLayer,
+      folds,
+      recipes,
+      fit,
+      textsOf,
+      onProgress,
+    });
     const plain = { published: features.meanOverLayers(PUBLISHED_AGGREGATION), lexical: features.lexical.own };
     const against = (values: readonly number[]) => judgeDifference(twiceScored(heldOut, values), rest.seed);
     const { recipe, lastLayer } = found.chosen;
@@ -81,10 +94,10 @@ export async function calibrate(
       chosen: tried(found.chosen),
       frontier: found.frontier.map(tried),
       recipes: found.recipes.map(tried),
-      halves: agreementOfHalves(texts),
+      halves: agreementOfHalves(texts, fit),
     };
     if ((report.gained.overPublished?.low ?? 0) <= 0) return { calibration: null, ...report };
-    const fitted = fitTexts(texts, { ridge: RIDGE });
+    const fitted = fit(texts);
     const { measured } = report;
     const calibration = await describe({ options: resolved, material, scorer, recipe, fitted, measured });
     if (calibration === null) return { calibration, ...report };
@@ -95,20 +108,29 @@ export async function calibrate(
   }
 }
 
+/** Reads texts in which spans come again. @returns null when it was interrupted */
+async function fitByRetrieval(material: Material, seed: number, hooks: CalibrateHooks): Promise<FitTexts | null> {
+  const texts = makeRecurring(material.texts, material.gridOf, seed);
+  const result = await readAll({ ...material, texts }, () => ({ everySpan: false, gain: false }), hooks);
+  if (result === null) return null;
+  const repeats = new Map<unknown, readonly number[]>(texts.map((text) => [text, text.repeatedPairs]));
+  const readings = result.readings.map(({ text, reading }) => {
+    return { pairs: reading.pairs, repeatedPairs: repeats.get(text) ?? [] };
+  });
+  return weighByRetrieval(retrievalScores(readings));
+}
+
 function tried({ recipe, lastLayer, near, glued, quality }: Candidate): TriedRecipe {
   return { ...recipe, lastLayer, near, glued, quality };
 }
 
 /** How alike two fits rank the whole texts, each made on every other whole text and its controls. */
-function agreementOfHalves(texts: readonly LabelledText[]): number | null {
+function agreementOfHalves(texts: readonly LabelledText[], fit: FitTexts): number | null {
   const wholes = texts.filter(({ kind }) => kind === "whole");
   const rows = wholes.map(({ row }) => row);
   const [even, odd] = [0, 1].map((half) => {
     const members = new Set(rows.filter((_, at) => at % 2 === half));
-    const fitted = fitTexts(
-      texts.filter(({ row }) => members.has(row)),
-      { ridge: RIDGE },
-    );
+    const fitted = fit(texts.filter(({ row }) => members.has(row)));
     return wholes.map(({ features }) => scoreOf(features, fitted));
   });
   return even === undefined || odd === undefined ? null : rankCorrelation(even, odd);
@@ -160,7 +182,7 @@ const SMALLEST_SHARE = 0.005;
 async function describe({ options, material, scorer, recipe, fitted, measured }: Finding): Promise<Calibration | null> {
   const { by, part, seed, segment } = options;
   const { config, fingerprint } = scorer.checkpoint;
-  const perLayer = by === "head" ? config.headCount : 1;
+  const perLayer = by === "layer" ? 1 : config.headCount;
   const total = fitted.weights.reduce((sum, weight) => sum + weight, 0);
   const kept = [...fitted.weights.entries()]
     .map(([feature, weight]) => ({ feature, weight: weight / total, scale: fitted.scales[feature] ?? 0 }))
@@ -185,10 +207,10 @@ async function describe({ options, material, scorer, recipe, fitted, measured }:
     definition: "reference",
     ...scorer.settings,
     aggregation: recipe.aggregation,
-    by,
+    by: by === "layer" ? "layer" : "head",
     weights: layers.map(({ feature, weight, scale }) => ({
       layer: Math.floor(feature / perLayer),
-      head: by === "head" ? feature % perLayer : null,
+      head: by === "layer" ? null : feature % perLayer,
       weight,
       scale,
     })),

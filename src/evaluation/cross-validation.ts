@@ -20,17 +20,23 @@ export interface Fit {
   readonly scales: Float64Array;
 }
 
-export interface FitOptions {
-  readonly ridge: number;
-}
+/** Finds weights for texts; those of a recipe have all the same features. */
+export type FitTexts = (texts: readonly LabelledText[]) => Fit;
 
-/** Fits whole texts against near and glued ones of their groups; both kinds count the same. */
-export function fitTexts(texts: readonly LabelledText[], { ridge }: FitOptions): Fit {
+/** Mean of each feature over the whole texts, `[feature]`. */
+export function meanFeatures(texts: readonly LabelledText[]): Float64Array {
   const wholes = texts.filter(({ kind }) => kind === "whole");
-  const width = texts[0]?.features.length ?? 0;
-  const scales = Float64Array.from({ length: width }, (_, feature) => {
+  return Float64Array.from({ length: texts[0]?.features.length ?? 0 }, (_, feature) => {
     return wholes.reduce((sum, { features }) => sum + (features[feature] ?? 0), 0) / wholes.length;
   });
+}
+
+/** Of the weights' squares, against the mean loss of a comparison. */
+const RIDGE = 0.01;
+
+/** Fits whole texts against near and glued ones of their groups; both kinds count the same. */
+export function fitTexts(texts: readonly LabelledText[]): Fit {
+  const scales = meanFeatures(texts);
   const comparisons: Comparison[] = [];
   for (const kind of ["near", "glued"] as const) {
     const pairs = pairsOf(texts, kind);
@@ -38,7 +44,7 @@ export function fitTexts(texts: readonly LabelledText[], { ridge }: FitOptions):
       comparisons.push({ difference: scaledDifference(whole, control, scales), weight: 1 / pairs.length });
     }
   }
-  return { weights: fitWeights(comparisons, width, ridge), scales };
+  return { weights: fitWeights(comparisons, scales.length, RIDGE), scales };
 }
 
 /** Weighted sum of the features over their scales. A feature that is 0 in all whole texts says nothing. */
@@ -80,9 +86,9 @@ export function crossValidate(texts: readonly LabelledText[], foldOf: readonly n
 }
 
 /** Learns weights of the texts' features. */
-export function learnWeights(texts: readonly LabelledText[], options: FitOptions): Learn {
+export function learnWeights(texts: readonly LabelledText[], fit: FitTexts): Learn {
   return (trainingOf) => {
-    const fitted = fitTexts(trainingOf(texts), options);
+    const fitted = fit(trainingOf(texts));
     return texts.map(({ features }) => scoreOf(features, fitted));
   };
 }

@@ -4,6 +4,7 @@ import type { Checkpoint } from "../checkpoint/checkpoint.js";
 import type { Control } from "../core/controls.js";
 import { UserError } from "../core/errors.js";
 import { type FileFingerprint, fingerprintFile } from "../core/fingerprint.js";
+import type { SpanGrid } from "../core/records.js";
 import { openTokenizer, type Tokenizer } from "../corpus/tokenizer.js";
 import { openWords, WORD_ID_END } from "../corpus/words.js";
 import { checkDataFiles } from "../formats/lines.js";
@@ -55,6 +56,8 @@ export interface Material {
   /** Null for the lexical calculator. */
   readonly scorer: Scorer | null;
   readonly reader: TextReader;
+  /** The spans that are looked at in a text of so many tokens. */
+  readonly gridOf: (length: number) => SpanGrid;
   readonly maxLength: number;
   readonly pool: Pool;
   readonly groups: readonly GroupTexts[];
@@ -110,6 +113,7 @@ export async function openMaterial(
     return {
       scorer,
       reader,
+      gridOf: (length) => definition.grid(length, settings),
       maxLength,
       pool,
       groups,

@@ -1,6 +1,13 @@
 import { PUBLISHED_AGGREGATION } from "../measure/focus.js";
-import { assignFolds, countGroups, crossValidate, type HeldOutText, learnWeights } from "./cross-validation.js";
-import { type Recipe, RIDGE, type SearchOptions, type SearchResult, search, truncated } from "./search.js";
+import {
+  assignFolds,
+  countGroups,
+  crossValidate,
+  fitTexts,
+  type HeldOutText,
+  learnWeights,
+} from "./cross-validation.js";
+import { type Recipe, type SearchOptions, type SearchResult, search, truncated } from "./search.js";
 
 export interface NestedSearch {
   /** What all texts choose. */
@@ -16,7 +23,7 @@ export interface NestedSearch {
  * the weights nor in the choice.
  */
 export function searchNested(options: SearchOptions): NestedSearch {
-  const { folds, textsOf, onProgress = () => undefined } = options;
+  const { folds, textsOf, fit = fitTexts, onProgress = () => undefined } = options;
   const texts = textsOf({ aggregation: PUBLISHED_AGGREGATION, lexical: null });
   const foldOf = assignFolds(texts, folds);
   const foldCount = new Set(foldOf).size;
@@ -33,7 +40,7 @@ export function searchNested(options: SearchOptions): NestedSearch {
     const choice = searchNext({ folds: inner, textsOf: (recipe) => trainingOf(textsOf(recipe)) });
     const { recipe, lastLayer } = choice.chosen;
     recipes.push(recipe);
-    return learnWeights(truncated(textsOf(recipe), recipe, lastLayer, options), { ridge: RIDGE })(trainingOf);
+    return learnWeights(truncated(textsOf(recipe), recipe, lastLayer, options), fit)(trainingOf);
   });
   const sameRecipe = recipes.filter((recipe) => recipe === found.chosen.recipe).length;
   return { found, heldOut, agreement: { folds: foldCount, sameRecipe } };

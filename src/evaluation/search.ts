@@ -1,6 +1,14 @@
 import { chanceAbove, type ScoredText, trialsAgainst } from "../core/trials.js";
 import type { Aggregation } from "../measure/focus.js";
-import { assignFolds, crossValidate, type HeldOutText, type LabelledText, learnWeights } from "./cross-validation.js";
+import {
+  assignFolds,
+  crossValidate,
+  type FitTexts,
+  fitTexts,
+  type HeldOutText,
+  type LabelledText,
+  learnWeights,
+} from "./cross-validation.js";
 
 /** A way to make features of pair scores. */
 export interface Recipe {
@@ -14,6 +22,10 @@ export interface SearchOptions {
   /** Features of one layer: 1, or the heads. */
   readonly perLayer: number;
   readonly folds: number;
+  /** Those of `RECIPES` to choose from; default: all. */
+  readonly recipes?: readonly Recipe[];
+  /** Default: `fitTexts`. */
+  readonly fit?: FitTexts;
   /** Texts, always the same in the same order, with the features of a recipe: `[layer, (head,)]` and then the lexical one where it has it. */
   readonly textsOf: (recipe: Recipe) => readonly LabelledText[];
   readonly onProgress?: (done: number, of: number) => void;
@@ -48,7 +60,7 @@ const OVERS: readonly Aggregation["over"][] = ["sum", "mean", "median", "best"];
 const BOTH = [false, true] as const;
 
 /** From the published form on: of equals the first is taken. */
-const RECIPES: readonly Recipe[] = ([null, "mean", "best"] as const).flatMap((lexical) =>
+export const RECIPES: readonly Recipe[] = ([null, "mean", "best"] as const).flatMap((lexical) =>
   OVERS.flatMap((over) =>
     BOTH.flatMap((std) =>
       BOTH.flatMap((distance) =>
@@ -60,17 +72,15 @@ const RECIPES: readonly Recipe[] = ([null, "mean", "best"] as const).flatMap((le
 
 /** What a shorter pass may lose. */
 const TOLERANCE = 0.01;
-/** Of the weights' squares, against the mean loss of a comparison. */
-export const RIDGE = 0.01;
 
 /**
  * Chooses the recipe that tells whole texts best from near and glued ones on texts that it was not fitted to, then the earliest layer that
  * loses at most 0.01 by it.
  */
 export function search(options: SearchOptions): SearchResult {
-  const { layerCount, onProgress = () => undefined } = options;
-  const of = RECIPES.length + layerCount;
-  const recipes = RECIPES.map((recipe, at) => {
+  const { layerCount, recipes: choice = RECIPES, onProgress = () => undefined } = options;
+  const of = choice.length + layerCount;
+  const recipes = choice.map((recipe, at) => {
     onProgress(at, of);
     return judgeRecipe(recipe, layerCount - 1, options);
   });
@@ -78,7 +88,7 @@ export function search(options: SearchOptions): SearchResult {
   const [top] = ranked;
   if (top === undefined) throw new Error("no recipe");
   const frontier = Array.from({ length: layerCount }, (_, lastLayer) => {
-    onProgress(RECIPES.length + lastLayer, of);
+    onProgress(choice.length + lastLayer, of);
     return judgeRecipe(top.recipe, lastLayer, options);
   });
   const best = frontier.reduce((most, one) => (one.quality > most.quality ? one : most));
@@ -87,9 +97,9 @@ export function search(options: SearchOptions): SearchResult {
 }
 
 function judgeRecipe(recipe: Recipe, lastLayer: number, options: SearchOptions): Candidate {
-  const { folds, textsOf } = options;
+  const { folds, textsOf, fit = fitTexts } = options;
   const texts = truncated(textsOf(recipe), recipe, lastLayer, options);
-  const heldOut = crossValidate(texts, assignFolds(texts, folds), learnWeights(texts, { ridge: RIDGE }));
+  const heldOut = crossValidate(texts, assignFolds(texts, folds), learnWeights(texts, fit));
   const scored = scoredTexts(heldOut);
   const chance = (kind: "near" | "glued") => chanceAbove(trialsAgainst(kind, scored))?.value;
   const near = chance("near") ?? 0;

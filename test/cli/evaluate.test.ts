@@ -342,6 +342,14 @@ describe("calibrate", () => {
     const { calibration: ofHeads } = parsed(heads);
     expect(calibrationSchema.parse(ofHeads).weights.every(({ head }) => head !== null)).toBe(true);
     expect(calibrationSchema.parse(ofHeads).name).toBe("listening");
+
+    const retrieving = await calibrate(model, data, "--by", "retrieval", "--json");
+    expect(retrieving.code).toBe(0);
+    expect(retrieving.stderr).toContain("no pass to make, 48 known from before");
+    expect(retrieving.stderr).toContain("8 passes");
+    const { chosen, recipes } = parsed(retrieving) as unknown as CalibrationReport;
+    expect(recipes.length).toBe(32);
+    expect(chosen.lexical).toBeNull();
   });
 
   test("writes nothing when documents are noise, though the best of the recipes looks better than it is", async () => {

@@ -1,7 +1,13 @@
 /** Fits, folds and sampled positions, against what defines them. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { assignFolds, crossValidate, type LabelledText, learnWeights } from "#ladm/evaluation/cross-validation.js";
+import {
+  assignFolds,
+  crossValidate,
+  fitTexts,
+  type LabelledText,
+  learnWeights,
+} from "#ladm/evaluation/cross-validation.js";
 import { fitWeights } from "#ladm/evaluation/fit.js";
 import { GAIN_MINIMUM_LENGTH, gainPositions } from "#ladm/evaluation/gain.js";
 import { searchNested } from "#ladm/evaluation/nested.js";
@@ -112,7 +118,7 @@ const arbitraryTexts = fc
   }));
 
 const heldOutOf = (texts: readonly LabelledText[], folds: number) =>
-  crossValidate(texts, assignFolds(texts, folds), learnWeights(texts, { ridge: RIDGE }));
+  crossValidate(texts, assignFolds(texts, folds), learnWeights(texts, fitTexts));
 
 describe("crossValidate", () => {
   it("scores every text once, in its order, and has no unit on both sides", () => {

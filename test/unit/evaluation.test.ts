@@ -74,7 +74,7 @@ function trio(row: number, group: string, unit: string, features: readonly (read
 }
 
 const heldOutOf = (texts: readonly LabelledText[], folds: number) =>
-  crossValidate(texts, assignFolds(texts, folds), learnWeights(texts, { ridge: 0.01 }));
+  crossValidate(texts, assignFolds(texts, folds), learnWeights(texts, fitTexts));
 
 describe("crossValidate", () => {
   it("fits no group to itself: a feature that only its own group has is worth nothing", () => {
@@ -91,7 +91,7 @@ describe("crossValidate", () => {
       const scores = heldOut.filter((other) => other.text.group === text.group).map(({ score }) => score);
       expect(new Set(scores.map((score) => score.toFixed(9))).size).toBe(1);
     }
-    const fitted = fitTexts(texts, { ridge: 0.01 });
+    const fitted = fitTexts(texts);
     expect(Math.min(...fitted.weights)).toBeGreaterThan(0.1);
     for (const group of ["group 0", "group 1", "group 2"]) {
       expect(new Set(heldOut.filter(({ text }) => text.group === group).map(({ fold }) => fold)).size).toBe(1);
@@ -147,9 +147,7 @@ describe("search", () => {
     expect(found.chosen).toMatchObject({ near: 1, glued: 1, quality: 1 });
     const { heldOut, recipe, lastLayer } = found.chosen;
     expect(heldOut).toHaveLength(72);
-    const { weights } = fitTexts(truncated(textsOf(recipe), recipe, lastLayer, { perLayer: 1, layerCount: LAYERS }), {
-      ridge: 0.01,
-    });
+    const { weights } = fitTexts(truncated(textsOf(recipe), recipe, lastLayer, { perLayer: 1, layerCount: LAYERS }));
     expect(weights).toHaveLength(3);
     expect(weights[2]).toBeGreaterThan(10 * Math.max(weights[0] ?? 0, weights[1] ?? 0));
   });
@@ -511,6 +509,7 @@ describe("readAll", () => {
     const material: Material = {
       scorer: null,
       reader,
+      gridOf: (length) => ({ length, spanLength: 1, queries: [] }),
       maxLength: 2,
       pool: { groups: [], groupField: null, sourceField: null, documentCount: 0 },
       groups: [],

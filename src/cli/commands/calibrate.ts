@@ -8,7 +8,7 @@ import { usableCores } from "../machine.js";
 import { type MaterialFlags, materialFlags } from "../material.js";
 
 interface Flags extends MaterialFlags {
-  readonly by?: "layer" | "head";
+  readonly by?: "layer" | "head" | "retrieval";
   readonly folds?: number;
   readonly name?: string;
 }
@@ -20,6 +20,9 @@ export const calibrateCommand = buildCommand<Flags, [], LadmContext>({
 scores up that put whole documents on top; needs no labels. Takes the earliest last layer that is as good, so that scoring costs less. What it
 claims to gain is measured on texts that had no say in the choice: all is chosen anew without each fold. Writes nothing when it sees no gain
 over the published score.
+
+By retrieval nothing is fitted: spans of your documents are written again further on, and heads weigh as much as they look back at them.
+The choice for a small calculator, or for few documents.
 
 EXAMPLE
   ladm calibrate --model ./checkpoint --data pool.jsonl --max-length 8192 --out ./checkpoint/calibration.json
@@ -34,8 +37,8 @@ EXAMPLE
       ),
       by: {
         kind: "enum",
-        values: ["layer", "head"],
-        brief: "Weigh layers (default) or the heads of layers",
+        values: ["layer", "head", "retrieval"],
+        brief: "Weigh layers (default) or heads as fits best, or heads by how much they look back at what is repeated",
         optional: true,
       },
       folds: countFlag("Parts of the texts that are held out in turn; default: 5", { minimum: 2 }),
