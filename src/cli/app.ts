@@ -6,6 +6,7 @@ import { aggregateCommand } from "./commands/aggregate.js";
 import { calibrateCommand } from "./commands/calibrate.js";
 import { checkCommand } from "./commands/check.js";
 import { compareCommand } from "./commands/compare.js";
+import { demoCommand } from "./commands/demo.js";
 import { doctorCommand } from "./commands/doctor.js";
 import { evaluateCommand } from "./commands/evaluate.js";
 import { modelsCommand } from "./commands/models.js";
@@ -17,6 +18,7 @@ import { exitCodeOf, text } from "./text.js";
 const root = buildRouteMap({
   // In the order of work.
   routes: {
+    demo: demoCommand,
     doctor: doctorCommand,
     models: modelsCommand,
     evaluate: evaluateCommand,

@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import { ladm, makeInstallation } from "./command-line.js";
 
 const COMMANDS = [
+  "demo",
   "doctor",
   "models",
   "evaluate",

@@ -30,15 +30,16 @@ describe("README", () => {
     readme = await readFile(join(repository, "README.md"), "utf8");
     command = blocks(readme, "sh")[0]?.split("&& ")[1]?.trim() ?? "";
     folder = await mkdtemp(join(tmpdir(), "ladm-readme-"));
-    await symlink(join(repository, "examples"), join(folder, "examples"));
+    await symlink(join(repository, "models"), join(folder, "models"));
     await symlink(join(repository, "dist"), join(folder, "dist"));
   });
   afterAll(() => rm(folder, { recursive: true }));
 
-  it("the first command scores the examples and prints what is shown", async () => {
-    const [program = "", ...args] = command.split(" ");
-    expect([program, args[0], args[1]]).toEqual(["node", "dist/cli/main.js", "score"]);
-    const { stdout, stderr } = await run(process.execPath, args, { cwd: folder });
+  it("the first command is the demo, and prints what is shown", async () => {
+    expect(command).toBe("npm run demo");
+    const manifest: unknown = JSON.parse(await readFile(join(repository, "package.json"), "utf8"));
+    expect(manifest).toMatchObject({ scripts: { demo: "node dist/cli/main.js demo" } });
+    const { stdout, stderr } = await run(process.execPath, ["dist/cli/main.js", "demo"], { cwd: folder });
     const printed = `${stderr}${stdout}`.trim().split("\n").map(withoutTimes);
     const shown = (blocks(readme, "")[0] ?? "").trim().split("\n").map(withoutTimes);
     expect(printed).toEqual(shown);
@@ -53,7 +54,7 @@ describe("README", () => {
     try {
       const { stdout } = await run(process.execPath, [file], { cwd: folder });
       expect(stdout).toMatch(/^counting \d+\.\d+ \[/);
-      expect(stdout).toMatch(/^0 11 0\.19/m);
+      expect(stdout).toMatch(/^0 8 1\.43/m);
       expect(stdout).toContain("selectedRows: 1");
     } finally {
       await rm(file);

@@ -27,6 +27,7 @@ const TABLE: ImportTable = {
   evaluation: ["core", "formats", "corpus", "checkpoint", "measure", "scoring"],
   selection: ["core", "formats"],
   report: ["core", "formats", "measure"],
+  demo: ["core", "formats", "corpus", "checkpoint", "measure", "scoring", "evaluation", "selection"],
   cli: [
     "core",
     "formats",
@@ -39,6 +40,7 @@ const TABLE: ImportTable = {
     "evaluation",
     "selection",
     "report",
+    "demo",
   ],
   "index.ts": ["core", "formats", "measure", "scoring", "evaluation", "selection"],
 };

@@ -6,6 +6,7 @@ import type { Fact } from "../facts.js";
 import { countFlag, switchFlag, textFlag } from "../flags.js";
 import type { NativeLibrary } from "../libraries.js";
 import type { Machine } from "../machine.js";
+import { EMBEDDED_LINE, embeddedModel } from "../model.js";
 
 interface DoctorFlags {
   readonly model?: string;
@@ -22,7 +23,7 @@ const DEVICES = [
 export const doctorCommand = buildCommand<DoctorFlags, [], LadmContext>({
   docs: {
     brief: "Say what this machine offers, and whether a checkpoint would fit",
-    fullDescription: `Says what this machine offers: cores, memory, devices, libraries; with --model also whether scoring with that checkpoint would fit.
+    fullDescription: `Says what this machine offers: cores, memory, devices, libraries; and whether scoring with a checkpoint would fit.
 Exit code 0: all is well; 2: a library does not load, or the checkpoint would not fit or cannot be used.
 
 EXAMPLE
@@ -30,16 +31,18 @@ EXAMPLE
   },
   parameters: {
     flags: {
-      model: textFlag("DIR", "Checkpoint to be held against the memory, or lexical"),
+      model: textFlag("DIR", "Checkpoint to be held against the memory, or lexical; default: the embedded calculator"),
       maxLength: countFlag("Window in tokens; by default 32768 or the model's own, whichever is less"),
       json: switchFlag("Print the findings as JSON"),
     },
   },
-  async func({ model, maxLength, json }) {
+  async func({ model: asked, maxLength, json }) {
+    const model = asked ?? embeddedModel() ?? undefined;
     const { inspectMachine } = await import("../machine.js");
     const { inspectLibraries } = await import("../libraries.js");
     const { describeFacts } = await import("../facts.js");
     const [machine, libraries] = await Promise.all([inspectMachine(), inspectLibraries()]);
+    if (asked === undefined && model !== undefined && json !== true) this.stderr.write(`${EMBEDDED_LINE}\n`);
     if (json !== true) this.stdout.write(describeFacts([...factsOfMachine(machine), ...factsOfLibraries(libraries)]));
     const { LEXICAL } = await import("../../measure/lexical.js");
     const { inspectFit, factsOfFit } = await import("../fit.js");

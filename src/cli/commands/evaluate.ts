@@ -7,8 +7,10 @@ import { requiredTextFlag, textFlag } from "../flags.js";
 import { interruptible } from "../interrupt.js";
 import { usableCores } from "../machine.js";
 import { type MaterialFlags, materialFlags } from "../material.js";
+import { chooseModel } from "../model.js";
 
-interface Flags extends MaterialFlags {
+interface Flags extends Omit<MaterialFlags, "model"> {
+  readonly model?: string;
   readonly calibration?: string;
   readonly controls?: readonly Control[];
   readonly yardstick?: "gain";
@@ -29,7 +31,7 @@ EXAMPLE
   parameters: {
     flags: {
       ...materialFlags,
-      model: requiredTextFlag("DIR", "Folder of a Hugging Face checkpoint, or lexical"),
+      model: textFlag("DIR", "Folder of a Hugging Face checkpoint, or lexical; default: the embedded calculator"),
       out: requiredTextFlag("DIR", "Folder to write"),
       calibration: textFlag("FILE|auto|none", "Calibration to evaluate beside the published score; default: auto"),
       controls: {
@@ -55,9 +57,10 @@ EXAMPLE
     },
   },
   async func({ quiet = false, json = false, ...flags }) {
+    const model = chooseModel(flags.model, quiet, this);
     const threads = flags.threads ?? (await usableCores());
     const { evaluate } = await import("../../evaluation/evaluate.js");
-    const options = { ...flags, threads } satisfies EvaluateOptions;
+    const options = { ...flags, model, threads } satisfies EvaluateOptions;
     const evaluation = await interruptible(this, quiet, (hooks) => evaluate(options, hooks));
     if (evaluation === null) {
       this.process.exitCode = EXIT.interrupted;

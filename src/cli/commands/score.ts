@@ -2,14 +2,15 @@ import { buildCommand } from "@stricli/core";
 import { EXIT, UserError } from "../../core/errors.js";
 import { formatCount, plural } from "../../core/units.js";
 import type { ScoreRunOptions } from "../../scoring/run-options.js";
-import type { RunSummary } from "../../scoring/score-run.js";
+import type { RunEvent, RunSummary } from "../../scoring/score-run.js";
 import type { LadmContext } from "../context.js";
 import { countFlag, filesFlag, requiredTextFlag, switchFlag, textFlag } from "../flags.js";
 import { usableCores } from "../machine.js";
+import { chooseModel } from "../model.js";
 import { chooseShard } from "../shard.js";
 
 interface Flags {
-  readonly model: string;
+  readonly model?: string;
   readonly data: readonly string[];
   readonly out: string;
   readonly maxLength?: number;
@@ -48,7 +49,10 @@ EXIT CODE
   },
   parameters: {
     flags: {
-      model: requiredTextFlag("DIR", "Folder of a Hugging Face checkpoint, or lexical: the words alone"),
+      model: textFlag(
+        "DIR",
+        "Folder of a Hugging Face checkpoint, or lexical: the words alone; default: the embedded calculator",
+      ),
       data: {
         ...filesFlag("JSON lines (plain, .gz, .zst) with text or input_ids; several files after one flag"),
         optional: false,
@@ -104,35 +108,19 @@ EXIT CODE
   async func(flags) {
     const { quiet = false, json = false, ...rest } = flags;
     const shard = chooseShard(flags, this.process.env);
-    const options = { ...rest, ...shard, threads: flags.threads ?? (await usableCores()) };
+    const model = chooseModel(flags.model, quiet, this);
+    const options = { ...rest, ...shard, model, threads: flags.threads ?? (await usableCores()) };
     const { scoreRun } = await import("../../scoring/score-run.js");
-    const { Progress } = await import("../progress.js");
+    const { withRunProgress } = await import("../run-progress.js");
     const print = (value: object) => this.stdout.write(`${JSON.stringify(value)}\n`);
-    const progress = new Progress({
-      write: (line) => this.stderr.write(line),
-      isTerminal: this.isTerminal,
-      quiet,
-    });
-    const abort = new AbortController();
-    const interrupt = () => abort.abort();
-    this.process.once("SIGINT", interrupt).once("SIGTERM", interrupt);
-    try {
-      const summary = await scoreRun(options satisfies ScoreRunOptions, {
-        signal: abort.signal,
-        onEvent: (event) => {
-          progress.onEvent(event);
-          if (json) print(event);
-        },
-      });
-      progress.end();
-      if (json) print({ kind: "summary", ...summary });
-      else this.stdout.write(`${describeSummary(summary, flags.out)}\n`);
-      if (!summary.finished) this.process.exitCode = EXIT.interrupted;
-      else if (summary.bad > 0) this.process.exitCode = EXIT.badRows;
-    } finally {
-      progress.end();
-      this.process.off("SIGINT", interrupt).off("SIGTERM", interrupt);
-    }
+    const onEvent = (event: RunEvent) => (json ? print(event) : undefined);
+    const summary = await withRunProgress(this, { quiet, onEvent }, (hooks) =>
+      scoreRun(options satisfies ScoreRunOptions, hooks),
+    );
+    if (json) print({ kind: "summary", ...summary });
+    else this.stdout.write(`${describeSummary(summary, flags.out)}\n`);
+    if (!summary.finished) this.process.exitCode = EXIT.interrupted;
+    else if (summary.bad > 0) this.process.exitCode = EXIT.badRows;
   },
 });
 

@@ -1,0 +1,73 @@
+import { buildCommand } from "@stricli/core";
+import { EXIT } from "../../core/errors.js";
+import type { LadmContext } from "../context.js";
+import { countFlag, switchFlag, textFlag } from "../flags.js";
+import { usableCores } from "../machine.js";
+import { chooseModel } from "../model.js";
+
+interface Flags {
+  readonly model?: string;
+  readonly out?: string;
+  readonly documents?: number;
+  readonly threads?: number;
+  readonly quiet?: boolean;
+  readonly json?: boolean;
+}
+
+const DEFAULT_OUT = "ladm-demo";
+
+export const demoCommand = buildCommand<Flags, [], LadmContext>({
+  docs: {
+    brief: "Show on texts of this installation what it is all about",
+    fullDescription: `Takes real long texts that lie in this installation (documentation, type declarations and source of the packages it needs), glues texts of
+pieces of others, scores them all, keeps the better half, and says how many whole and how many glued ones that are. Needs no
+network and no data of yours. Started again, it goes on after the last whole row.
+
+EXAMPLE
+  ladm demo
+
+EXIT CODE
+  0 done; 2 your mistake; 130 Ctrl-C, what is scored stays`,
+  },
+  parameters: {
+    flags: {
+      model: textFlag("DIR", "Folder of a Hugging Face checkpoint, or lexical; default: the embedded calculator"),
+      out: textFlag("DIR", `Folder to write, new or of this same demo; default: ${DEFAULT_OUT}`),
+      documents: countFlag("Whole documents, and as many glued ones; default: 10"),
+      threads: countFlag("Cores; default: all"),
+      quiet: switchFlag("No progress"),
+      json: switchFlag("Print the result as JSON"),
+    },
+  },
+  async func({ quiet = false, json = false, out = DEFAULT_OUT, ...flags }) {
+    const model = chooseModel(flags.model, quiet, this);
+    const threads = flags.threads ?? (await usableCores());
+    const { runDemo } = await import("../../demo/demo.js");
+    const { withRunProgress } = await import("../run-progress.js");
+    const options = { ...flags, model, out, threads };
+    const result = await withRunProgress(this, { quiet }, (hooks) => runDemo(options, hooks));
+    if (result === null) {
+      if (!json) this.stdout.write("Interrupted: the same command goes on\n");
+      this.process.exitCode = EXIT.interrupted;
+      return;
+    }
+    const { demoFigure, describeDemo } = await import("../../report/demo.js");
+    const { writeFigures } = await import("../write-figures.js");
+    await writeFigures(out, [{ name: "demo", svg: demoFigure(result) }]);
+    if (json) this.stdout.write(`${JSON.stringify(result)}\n`);
+    else this.stdout.write(`${describeDemo(result)}\n${nextSteps(out, flags.model)}`);
+    if (result.bad > 0) this.process.exitCode = EXIT.badRows;
+  },
+});
+
+function nextSteps(out: string, model: string | undefined): string {
+  const flag = model === undefined ? "" : ` --model ${model}`;
+  return `The picture: ${out}/demo.svg. The documents: ${out}/documents.jsonl, their scores: ${out}/run, what was kept: ${out}/selected.
+
+The same with documents of your own (JSON lines with a text):
+  ladm score${flag} --data YOUR.jsonl --out run
+  ladm select run --tokens 1M --out selected
+How well does the score know your documents?
+  ladm evaluate${flag} --data YOUR.jsonl --out evaluation
+`;
+}
