@@ -113,7 +113,7 @@ const flags: readonly Case[] = [
   ],
   [
     "no --model",
-    () => ["score", "--data", DOCUMENTS, "--out", place("x")],
+    () => ["calibrate", "--data", DOCUMENTS, "--out", place("x")],
     ["needs a value", "--model", null, null, "See --help"],
   ],
   [

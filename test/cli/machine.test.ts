@@ -37,9 +37,11 @@ test("models: a folder that is no checkpoint", async () => {
   expect(parsed(json)).toMatchObject({ verdict: "not supported", problem: { code: "checkpoint-no-config" } });
 });
 
-test("doctor: this machine", async () => {
+test("doctor: this machine, and whether the embedded calculator fits it", async () => {
   const { code, stdout, stderr } = await ladm(["doctor"]);
-  expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+  expect(code).toBe(0);
+  expect(stderr).toMatch(/^model: lac-tiny, [^\n]*\n$/);
+  expect(stdout).toMatch(/verdict +fits/);
   for (const part of [process.versions.node, "cores", "memory", "WebGPU (not used yet)", "onnxruntime-node", "loads"]) {
     expect(stdout).toContain(part);
   }
