@@ -148,8 +148,11 @@ export async function makeFolder(path: string): Promise<void> {
   });
 }
 
+/** What a second try does with a file that is there whole or not at all. */
+export const BEGINS_ANEW = "it begins anew";
+
 /** So that the rename survives a power cut; not every file system can do it. */
-async function syncDirectory(path: string): Promise<void> {
+export async function syncDirectory(path: string): Promise<void> {
   const directory = await open(path, "r").catch(() => null);
   await directory?.sync().catch(() => undefined);
   await directory?.close();
@@ -192,14 +195,15 @@ function brokenLine(path: string, line: number): UserError {
   });
 }
 
-function cannotWrite(path: string, error: unknown): UserError {
+/** `cannot-write`; `again` says what a second try does. */
+export function cannotWrite(path: string, error: unknown, again = "it goes on after the last whole row"): UserError {
   const full = systemCodeOf(error) === "ENOSPC" || systemCodeOf(error) === "EDQUOT";
   const problem = {
     code: "cannot-write",
     what: full ? "The disk is full" : "The file cannot be written",
     where: path,
     got: messageOf(error),
-    fix: `${full ? "Make room" : "Mend it"} and start the same command again: it goes on after the last whole row.`,
+    fix: `${full ? "Make room" : "Mend it"} and start the same command again: ${again}.`,
   };
   return new UserError(problem, { cause: error });
 }

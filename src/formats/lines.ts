@@ -1,9 +1,9 @@
 import { constants, isUtf8 } from "node:buffer";
-import { open, stat } from "node:fs/promises";
+import { open } from "node:fs/promises";
 import { basename } from "node:path";
-import { messageOf, type Problem, systemCodeOf, UserError } from "../core/errors.js";
-import { formatBytes, formatCount } from "../core/units.js";
-import { detectCompression, readHead, unpackFile, unreadableWindowBytes } from "./decompress.js";
+import { messageOf, type Problem } from "../core/errors.js";
+import { formatCount } from "../core/units.js";
+import { unpackFile } from "./decompress.js";
 
 /** A longer line cannot become one JavaScript string (V8: 2^29 - 24 characters). */
 const MAX_LINE_BYTES = constants.MAX_STRING_LENGTH;
@@ -27,81 +27,6 @@ export interface DamagedLine {
   readonly kind: "damage";
   readonly line: number;
   readonly problem: Problem;
-}
-
-const READ_TODAY = "JSON lines, plain, .gz or .zst";
-
-/** What is recognised by its first bytes, or by its name, and not read. */
-const REFUSED = [
-  { format: "Parquet", magic: "50415231", name: /\.parquet$/i },
-  { format: "Arrow", magic: "4152524f5731", name: /\.(arrow|arrows|feather)$/i },
-  { format: "an Arrow stream", magic: "ffffffff", name: null },
-  { format: "a zip archive", magic: "504b0304", name: /\.zip$/i },
-  { format: "a tar archive", magic: null, name: /\.(tar|tgz|tar\.\w+)$/i },
-  { format: "bzip2", magic: "425a68", name: /\.bz2$/i },
-  { format: "xz", magic: "fd377a585a00", name: /\.xz$/i },
-  { format: "lz4", magic: "04224d18", name: /\.lz4$/i },
-  { format: "UTF-16 text", magic: "fffe", name: null },
-  { format: "UTF-16 text", magic: "feff", name: null },
-] as const;
-
-/**
- * That each file is there, may be read and is of a kind that is read, before anything starts.
- * @throws UserError naming the first that is not.
- */
-export async function checkDataFiles(paths: readonly string[]): Promise<void> {
-  for (const path of paths) await checkDataFile(path);
-}
-
-async function checkDataFile(path: string): Promise<void> {
-  const refuse = (code: string, what: string, got: string | undefined, fix: string, cause?: unknown) =>
-    new UserError(
-      { code, what, where: path, ...(got === undefined ? {} : { got }), allowed: READ_TODAY, fix },
-      { cause },
-    );
-  const cannotRead = (error: unknown) =>
-    systemCodeOf(error) === "ENOENT"
-      ? refuse("data-missing", "The data file does not exist", undefined, "Check the path.", error)
-      : refuse("data-unreadable", "The data file cannot be read", messageOf(error), "Check its permissions.", error);
-  const status = await stat(path).catch((error: unknown) => {
-    throw cannotRead(error);
-  });
-  if (status.isDirectory())
-    throw refuse("data-is-directory", "The data path is a directory", "a directory", "Name its files one by one.");
-  if (!status.isFile())
-    throw refuse(
-      "data-not-a-file",
-      "The data path is no regular file",
-      "a pipe or device",
-      "Save it as a file: it is read more than once.",
-    );
-  const file = await open(path, "r").catch((error: unknown) => {
-    throw cannotRead(error);
-  });
-  try {
-    const head = await readHead(file);
-    const hex = Buffer.from(head).toString("hex");
-    const refused = REFUSED.find(
-      ({ magic, name }) => (magic !== null && hex.startsWith(magic)) || name?.test(path) === true,
-    );
-    if (refused !== undefined)
-      throw refuse(
-        "data-format",
-        "This kind of data file is not read",
-        refused.format,
-        "Convert it to JSON lines (one object a line, UTF-8).",
-      );
-    const window = detectCompression(head, path) === "zstd" ? unreadableWindowBytes(head) : null;
-    if (window !== null)
-      throw refuse(
-        "zstd-window",
-        `This zstd file needs Node 22.15 or newer (here: ${process.versions.node})`,
-        `a window of ${formatBytes(window)}`,
-        "Update Node, or compress the file again with --long=27 or less.",
-      );
-  } finally {
-    await file.close();
-  }
 }
 
 /**

@@ -37,6 +37,10 @@ export interface ScoreLine {
   readonly tokenCount: number;
   /** Tokens of the whole document. */
   readonly documentTokenCount: number;
+  /** How many windows the document has, in runs that score several; this one is `chunked_index`, from 0. */
+  readonly windows?: number;
+  /** First token of this window. */
+  readonly windowStart?: number;
   /** How much of the sample is said again, 0 to 1; null where it is too short to say. Absent in older runs and the original's files. */
   readonly redundancy?: number | null;
   /** Score of each layer of `run.json`'s `layers`, in that order; with `--keep layers` and more. */
@@ -48,10 +52,17 @@ export interface ScoreLine {
 /** A line of `part{I}-unscored.json`. */
 export interface UnscoredLine {
   readonly index: number | null;
+  /** Of rows that are windows, and of windows. */
+  readonly chunked_index?: number;
   readonly row: number;
   readonly score: null;
   readonly id?: string | number;
   readonly meta: JsonValue;
+  /** Beside `chunked_index`, where it is known. */
+  readonly documentTokenCount?: number;
+  /** As in a score line, where one window has no score; absent where the whole row has none. */
+  readonly windows?: number;
+  readonly windowStart?: number;
   /** False: too short for the measure, no fault of the data. */
   readonly bad: boolean;
   readonly reason: { readonly code: string; readonly message: string; readonly file: string; readonly line: number };
@@ -63,7 +74,7 @@ const count = z.number().int().nonnegative();
 export const shardEndSchema = z.strictObject({
   shardIndex: count,
   numShards: z.number().int().positive(),
-  /** Rows of both files together. */
+  /** Rows of the data in both files together; the other counts are of lines, and so of windows where a row has several. */
   rows: count,
   scored: count,
   unscored: count,
@@ -84,8 +95,14 @@ const runConfigurationSchema = z.strictObject({
   data: z.array(z.strictObject({ sizeBytes: count, sampledSha256: sha256 })),
   textColumn: z.string(),
   idColumn: z.string(),
+  /** Columns kept as `meta` where there is none. Runs before them lack it. */
+  metaColumns: z.array(z.string()).default([]),
   /** Tokens of the window. */
   maxLength: z.number().int().positive(),
+  /** Which windows of a longer document are scored. Runs before windows lack it and cut. */
+  window: z.enum(["truncate", "all", "head-tail"]).default("truncate"),
+  /** Tokens from one window's start to the next one's, with `all`. */
+  stride: z.number().int().positive().nullable().default(null),
   definition: z.enum(["reference", "paper"]),
   attnChunkSize: z.number().int().positive(),
   dAfs: z.number().int().positive(),

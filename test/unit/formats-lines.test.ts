@@ -1,10 +1,9 @@
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { UserError } from "#ladm/core/errors.js";
-import { checkDataFiles, readLines } from "#ladm/formats/lines.js";
+import { readLines } from "#ladm/formats/lines.js";
 
 // Made with Python's zstandard: three frames of one row each among skippable frames.
 const MULTI_FRAME =
@@ -89,52 +88,5 @@ describe("readLines", () => {
   test("closes the file when the reader stops early", async () => {
     const path = await save("early.jsonl.gz", gzipSync('{"a":1}\n'.repeat(100_000)));
     for (let round = 0; round < 50; round++) for await (const item of readLines(path)) if (item.line === 2) break;
-  });
-});
-
-describe("checkDataFiles", () => {
-  const refusal = async (path: string) => {
-    const error: unknown = await checkDataFiles([path]).catch((thrown: unknown) => thrown);
-    if (!(error instanceof UserError)) throw new Error("not refused");
-    expect(error.message).toContain(path);
-    return error;
-  };
-
-  test("passes what is read", async () => {
-    const good = [
-      await save("ok.jsonl", "{}\n"),
-      await save("ok.json.gz", gzipSync("{}")),
-      await save("none.jsonl", ""),
-    ];
-    await checkDataFiles([...good, await save("ok.zst", Buffer.from(LONG_WINDOW, "base64"))]);
-  });
-
-  test("names what is not there, a directory and a device", async () => {
-    expect((await refusal(join(folder, "missing.jsonl"))).code).toBe("data-missing");
-    await mkdir(join(folder, "directory"));
-    expect((await refusal(join(folder, "directory"))).code).toBe("data-is-directory");
-    expect((await refusal("/dev/null")).code).toBe("data-not-a-file");
-  });
-
-  test.each([
-    ["rows.parquet", "", "Parquet"],
-    ["rows.jsonl", "PAR1....", "Parquet"],
-    ["rows.arrow", "", "Arrow"],
-    ["rows.bin", "ARROW1..", "Arrow"],
-    ["rows.tar.gz", gzipSync("x"), "a tar archive"],
-    ["rows.zip", "PK\u0003\u0004", "a zip archive"],
-    ["utf16.jsonl", Buffer.from("\ufeff{}", "utf16le"), "UTF-16 text"],
-  ])("refuses %s by name or first bytes", async (name, bytes, format) => {
-    const error = await refusal(await save(name, bytes));
-    expect(error.code).toBe("data-format");
-    expect(error.problem.got).toBe(format);
-    expect(error.message).toContain("JSON lines, plain, .gz or .zst");
-  });
-
-  test("a zstd window that this Node cannot read is refused before anything starts", async () => {
-    const head = Buffer.from("28b52ffd04a800", "hex");
-    const path = await save("window31.zst", head);
-    if (Number(process.versions.node.split(".")[0]) >= 24) await checkDataFiles([path]);
-    else expect((await refusal(path)).code).toBe("zstd-window");
   });
 });

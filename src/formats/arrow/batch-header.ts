@@ -1,0 +1,94 @@
+import { UserError } from "../../core/errors.js";
+import { formatCount } from "../../core/units.js";
+import type { FlatTable } from "./flatbuffer.js";
+import type { Layout } from "./layout.js";
+
+/** Bounds loops over rows that no byte stands for, those of null columns. */
+const MAX_BATCH_ROWS = 2 ** 31 - 1;
+/** Nulls in lists, which a few bytes could promise without end. */
+const MAX_BODILESS_VALUES = 2 ** 24;
+/** Of a part of a column; keeps products with a width exact. */
+const MAX_VALUES = 2 ** 40;
+
+const RECORD_BATCH = { length: 0, nodes: 1, buffers: 2, compression: 3 } as const;
+
+/** The header of a record batch, or of the values of a dictionary. */
+export interface BatchHeader {
+  readonly rowCount: number;
+  readonly nodes: readonly { readonly length: number; readonly nullCount: number }[];
+  /** From the start of the body, in bytes. */
+  readonly buffers: readonly { readonly offset: number; readonly length: number }[];
+}
+
+/** @throws UserError `arrow-compressed`. */
+export function batchHeaderOf(table: FlatTable, path: string): BatchHeader {
+  if (table.table(RECORD_BATCH.compression) !== null)
+    throw new UserError({
+      code: "arrow-compressed",
+      what: "The batches of the Arrow file are compressed",
+      where: path,
+      allowed: "uncompressed ones, as save_to_disk writes them",
+      fix: 'Write it uncompressed (pyarrow: IpcWriteOptions(compression=None), write_feather(..., compression="uncompressed")).',
+    });
+  return {
+    rowCount: table.int64(RECORD_BATCH.length),
+    nodes: table.pairs(RECORD_BATCH.nodes).map(([length, nullCount]) => ({ length, nullCount })),
+    buffers: table.pairs(RECORD_BATCH.buffers).map(([offset, length]) => ({ offset, length })),
+  };
+}
+
+/**
+ * That buffers lie in the body and are long enough for the rows that the header promises.
+ * @throws RangeError where not.
+ */
+export function checkBatch(header: BatchHeader, layouts: readonly Layout[], bodyBytes: number): void {
+  if (header.rowCount < 0 || header.rowCount > MAX_BATCH_ROWS)
+    throw new RangeError(`a batch of ${formatCount(header.rowCount)} rows`);
+  for (const { offset, length } of header.buffers)
+    if (offset < 0 || length < 0 || offset + length > bodyBytes) throw new RangeError("a buffer outside of its batch");
+  for (const layout of layouts) checkColumn(header, layout, header.rowCount);
+}
+
+function isBodiless({ shape, children }: Layout): boolean {
+  return shape.kind === "null" || (shape.kind === "struct" && children.every(isBodiless));
+}
+
+/** `length`: values that there must be at least. */
+function checkColumn(header: BatchHeader, layout: Layout, length: number): void {
+  const node = header.nodes[layout.node];
+  // Columns of nulls have no number of nulls that says anything: some writers leave -1 there.
+  const isContradiction = layout.shape.kind !== "null" && node !== undefined && node.nullCount < 0;
+  if (node === undefined || node.length < length || node.length > MAX_VALUES || isContradiction)
+    throw new RangeError(`a batch that lacks values of ${layout.field.name}`);
+  if (isBodiless(layout) && node.length > MAX_BODILESS_VALUES)
+    throw new RangeError(`${formatCount(node.length)} values of ${layout.field.name} that no byte stands for`);
+  const demand = (buffer: number, sizeBytes: number): void => {
+    const found = header.buffers[layout.buffer + buffer];
+    if (found === undefined || found.length < sizeBytes)
+      throw new RangeError(`a buffer of ${layout.field.name} shorter than its values`);
+  };
+  const { shape } = layout;
+  if (shape.kind === "null") return;
+  demand(0, node.nullCount > 0 ? Math.ceil(node.length / 8) : 0);
+  switch (shape.kind) {
+    case "bits":
+      demand(1, Math.ceil(node.length / 8));
+      return;
+    case "fixed":
+    case "dictionary":
+      demand(1, node.length * shape.width);
+      return;
+    case "bytes":
+    case "list":
+      // Without values there may be no offset at all.
+      demand(1, node.length === 0 ? 0 : (node.length + 1) * shape.width);
+      if (shape.kind === "bytes") demand(2, 0);
+      for (const child of layout.children) checkColumn(header, child, 0);
+      return;
+    case "fixed-list":
+      for (const child of layout.children) checkColumn(header, child, node.length * shape.size);
+      return;
+    case "struct":
+      for (const child of layout.children) checkColumn(header, child, node.length);
+  }
+}

@@ -1,0 +1,198 @@
+import { type Data, DataType, type RecordBatch, type Schema, type Vector } from "apache-arrow";
+import type { BatchHeader } from "./batch-header.js";
+import { arrayTypeOf, batchOf, columnOf, nullsOf, numbersOf, typedArray } from "./data.js";
+import { BUFFERS, type Layout, typeOf } from "./layout.js";
+
+/** A record batch of which any bytes can be read. */
+export interface BatchBody {
+  readonly header: BatchHeader;
+  /** From the start of the body; of memory of their own. */
+  readonly read: (offset: number, sizeBytes: number) => Promise<Uint8Array>;
+  /** Whole, by the id in the schema. */
+  readonly dictionary: (id: number) => Promise<Vector>;
+}
+
+/**
+ * Rows `[start, start + length)` of the columns chosen, reading only the bytes that hold them.
+ * @throws RangeError where offsets or places in a dictionary point outside.
+ */
+export async function readRows(
+  body: BatchBody,
+  { metadata }: Schema,
+  layouts: readonly Layout[],
+  { start, length }: { readonly start: number; readonly length: number },
+): Promise<RecordBatch> {
+  const children = await inOrder(layouts, (layout) => readColumn(body, layout, start, length));
+  const fields = layouts.map(({ field }) => field);
+  return batchOf(fields, metadata, children, length);
+}
+
+/** About how many bytes each of these rows takes: lists and texts by their offsets, what is in lists by its mean. */
+export async function rowBytes(
+  body: BatchBody,
+  layouts: readonly Layout[],
+  { start, length }: { readonly start: number; readonly length: number },
+): Promise<Float64Array> {
+  const sizes = new Float64Array(length);
+  for (const layout of layouts) {
+    const { kind } = layout.shape;
+    if (kind !== "bytes" && kind !== "list") {
+      const mean = meanBytes(body, layout);
+      for (let row = 0; row < length; row += 1) sizes[row] = (sizes[row] ?? 0) + mean;
+      continue;
+    }
+    const { offsets } = await readOffsets(body, layout, start, length);
+    const [child] = layout.children;
+    const mean = child === undefined ? 1 : meanBytes(body, child);
+    for (let row = 0; row < length; row += 1)
+      sizes[row] = (sizes[row] ?? 0) + mean * (Number(offsets[row + 1] ?? 0) - Number(offsets[row] ?? 0));
+  }
+  return sizes;
+}
+
+/** Bytes of a value of the column, its parts included: mean over the batch. */
+function meanBytes(body: BatchBody, layout: Layout): number {
+  const total = ({ buffer, shape, children }: Layout): number =>
+    body.header.buffers.slice(buffer, buffer + BUFFERS[shape.kind]).reduce((sum, { length }) => sum + length, 0) +
+    children.reduce((sum, child) => sum + total(child), 0);
+  return total(layout) / Math.max(1, nodeOf(body, layout).length);
+}
+
+export async function readColumn(body: BatchBody, layout: Layout, start: number, length: number): Promise<Data> {
+  const { field, shape, children } = layout;
+  const type = typeOf(field);
+  if (shape.kind === "null") return nullsOf(type, length);
+  const node = nodeOf(body, layout);
+  if (start + length > node.length) throw outside(field.name);
+  const bitmap = node.nullCount > 0 ? await readBits(body, layout, 0, start, length) : null;
+  const readValues = (width: number) => readBuffer(body, layout, 1, start * width, length * width);
+  const readChildren = (first: number, count: number) =>
+    inOrder(children, (child) => readColumn(body, child, first, count));
+  switch (shape.kind) {
+    case "bits":
+      return columnOf(type, length, { bitmap, values: await readBits(body, layout, 1, start, length) });
+    case "fixed":
+      return columnOf(type, length, { bitmap, values: typedArray(arrayTypeOf(type), await readValues(shape.width)) });
+    case "dictionary": {
+      const dictionary = await body.dictionary(DataType.isDictionary(type) ? type.id : -1);
+      const values = typedArray(arrayTypeOf(type), await readValues(shape.width));
+      const data = columnOf(type, length, { bitmap, values, dictionary });
+      checkPlaces(data, dictionary.length, field.name);
+      return data;
+    }
+    case "bytes": {
+      const { offsets, first, count } = await readOffsets(body, layout, start, length);
+      return columnOf(type, length, { bitmap, offsets, values: await readBuffer(body, layout, 2, first, count) });
+    }
+    case "list": {
+      const { offsets, first, count } = await readOffsets(body, layout, start, length);
+      if (children.some((child) => first + count > nodeOf(body, child).length)) throw outside(field.name);
+      return columnOf(type, length, { bitmap, offsets, children: await readChildren(first, count) });
+    }
+    case "fixed-list": {
+      const parts = await readChildren(start * shape.size, length * shape.size);
+      return columnOf(type, length, { bitmap, children: parts });
+    }
+    case "struct":
+      return columnOf(type, length, { bitmap, children: await readChildren(start, length) });
+  }
+}
+
+interface Offsets {
+  /** From 0. */
+  readonly offsets: Int32Array | BigInt64Array;
+  /** What offset 0 is in the batch: a byte, or a value of the child. */
+  readonly first: number;
+  readonly count: number;
+}
+
+/** `[length + 1]`. @throws RangeError where they descend or begin below 0. */
+async function readOffsets(body: BatchBody, layout: Layout, start: number, length: number): Promise<Offsets> {
+  const { shape, field } = layout;
+  const isLarge = "width" in shape && shape.width === 8;
+  if (length === 0) return { offsets: isLarge ? new BigInt64Array(1) : new Int32Array(1), first: 0, count: 0 };
+  const width = isLarge ? 8 : 4;
+  const bytes = await readBuffer(body, layout, 1, start * width, (length + 1) * width);
+  if (isLarge) {
+    const offsets = typedArray(BigInt64Array, bytes);
+    const first = offsets[0] ?? 0n;
+    let last = first;
+    for (let index = 0; index <= length; index += 1) {
+      const offset = offsets[index] ?? 0n;
+      if (offset < last || offset < 0n) throw outside(field.name);
+      last = offset;
+      offsets[index] = offset - first;
+    }
+    const end = Number(last);
+    if (!Number.isSafeInteger(end)) throw outside(field.name);
+    return { offsets, first: Number(first), count: end - Number(first) };
+  }
+  const offsets = typedArray(Int32Array, bytes);
+  const first = offsets[0] ?? 0;
+  let last = first;
+  for (let index = 0; index <= length; index += 1) {
+    const offset = offsets[index] ?? 0;
+    if (offset < last || offset < 0) throw outside(field.name);
+    last = offset;
+    offsets[index] = offset - first;
+  }
+  return { offsets, first, count: last - first };
+}
+
+/** Bits `[start, start + length)` of a buffer, the first of them at bit 0. */
+async function readBits(
+  body: BatchBody,
+  layout: Layout,
+  buffer: number,
+  start: number,
+  length: number,
+): Promise<Uint8Array> {
+  const firstByte = start >>> 3;
+  const bytes = await readBuffer(body, layout, buffer, firstByte, Math.ceil((start + length) / 8) - firstByte);
+  const shift = start & 7;
+  if (shift === 0) return bytes;
+  const bits = new Uint8Array(Math.ceil(length / 8));
+  for (let index = 0; index < bits.length; index += 1)
+    bits[index] = ((bytes[index] ?? 0) >>> shift) | ((bytes[index + 1] ?? 0) << (8 - shift));
+  return bits;
+}
+
+async function readBuffer(
+  body: BatchBody,
+  layout: Layout,
+  buffer: number,
+  offset: number,
+  sizeBytes: number,
+): Promise<Uint8Array> {
+  if (sizeBytes === 0) return new Uint8Array(0);
+  const region = body.header.buffers[layout.buffer + buffer];
+  if (region === undefined || offset + sizeBytes > region.length) throw outside(layout.field.name);
+  return body.read(region.offset + offset, sizeBytes);
+}
+
+/** Of rows that are null the place means nothing. */
+function checkPlaces(data: Data, valueCount: number, name: string): void {
+  const places = numbersOf(data);
+  for (let index = 0; index < data.length; index += 1) {
+    const place = Number(places[index] ?? -1);
+    if ((place < 0 || place >= valueCount) && data.getValid(index))
+      throw new RangeError(`places in the dictionary of ${name} that point outside`);
+  }
+}
+
+function nodeOf(body: BatchBody, layout: Layout): BatchHeader["nodes"][number] {
+  const node = body.header.nodes[layout.node];
+  if (node === undefined) throw new RangeError(`a batch that lacks values of ${layout.field.name}`);
+  return node;
+}
+
+function outside(name: string): RangeError {
+  return new RangeError(`offsets of ${name} that point outside`);
+}
+
+/** One after the other: each is one read of the same file. */
+async function inOrder<From, To>(items: readonly From[], make: (item: From) => Promise<To>): Promise<readonly To[]> {
+  const made: To[] = [];
+  for (const item of items) made.push(await make(item));
+  return made;
+}

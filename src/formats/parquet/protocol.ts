@@ -1,0 +1,80 @@
+/** What is asked of the thread that holds the Parquet library, and what it answers. */
+
+/** Opens the file anew and reads its footer. */
+export interface OpenRequest {
+  readonly kind: "open";
+  readonly path: string;
+  /** With the types that Parquet has, not those of the Arrow schema that the writer left: those that are not read here. */
+  readonly isPlain: boolean;
+}
+
+/** Rows `[start, start + rowCount)` of a row group, `start` a multiple of `rowCount`; cheap when they follow those read last. */
+export interface ReadRequest {
+  readonly kind: "read";
+  readonly path: string;
+  readonly isPlain: boolean;
+  readonly rowGroup: number;
+  readonly start: number;
+  readonly rowCount: number;
+  /** Null: all. */
+  readonly columns: readonly string[] | null;
+}
+
+/** Begins a new file; the one before was finished. */
+export interface CreateRequest {
+  readonly kind: "create";
+  readonly path: string;
+  /** An Arrow stream without batches. */
+  readonly schema: Uint8Array;
+  readonly metadata: ReadonlyMap<string, string>;
+  /** Those without columns of their own: of these the least and the greatest value are noted. */
+  readonly flatColumns: readonly string[];
+  readonly rowGroupRows: number;
+  readonly rowGroupBytes: number;
+}
+
+export interface AppendRequest {
+  readonly kind: "append";
+  /** An Arrow stream of one batch. */
+  readonly ipc: Uint8Array<ArrayBuffer>;
+}
+
+/** Writes the footer and waits until the file lies on the disk. */
+export interface FinishRequest {
+  readonly kind: "finish";
+}
+
+export type ParquetRequest = OpenRequest | ReadRequest | CreateRequest | AppendRequest | FinishRequest;
+
+export interface RowGroup {
+  readonly rowCount: number;
+  /** Of the whole group in the file. */
+  readonly compressedBytes: number;
+  /** Of each top-level column, once decoded; an estimate from above, but for texts that are there many times. */
+  readonly decodedBytes: ReadonlyMap<string, number>;
+}
+
+export interface Footer {
+  /** An Arrow stream without batches; with the metadata of the file. */
+  readonly schema: Uint8Array;
+  readonly rowGroups: readonly RowGroup[];
+  /** Names of codecs that are not read. */
+  readonly unreadCodecs: readonly string[];
+}
+
+/** What each request is answered with. */
+export interface ParquetAnswers {
+  readonly open: Footer;
+  /** An Arrow stream of one batch; null: the row group has ended before. */
+  readonly read: Uint8Array | null;
+  readonly create: null;
+  /** Bytes of the file that are written so far. */
+  readonly append: number;
+  readonly finish: null;
+}
+
+export type AnswerTo<Request extends ParquetRequest> = ParquetAnswers[Request["kind"]];
+
+export type Answered =
+  | { readonly answer: ParquetAnswers[ParquetRequest["kind"]] }
+  | { readonly error: { readonly message: string; readonly systemCode: string | null } };

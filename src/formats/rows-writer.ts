@@ -1,0 +1,133 @@
+import { type FileHandle, open, rename, rm } from "node:fs/promises";
+import { cannotWrite, writeWhole } from "./append.js";
+import type { JsonRow } from "./arrow/from-json.js";
+import type { TableWriter, TableWriterOptions } from "./table.js";
+
+/** Formats of rows that we write. */
+export const ROW_FORMATS = ["hf", "parquet", "arrow", "jsonl"] as const;
+export type RowFormat = (typeof ROW_FORMATS)[number];
+
+export interface RowsWriterOptions extends TableWriterOptions {
+  /**
+   * `hf`: the folder of a `DatasetDict` with the split `train`; `parquet`: a folder of files; `arrow`, `jsonl`: a file. JSON lines
+   * have no schema: a row's columns are written as they are.
+   */
+  readonly format: RowFormat;
+}
+
+/** Writes rows one by one; what is written is there whole at the end, or not at all. One call at a time. */
+export interface RowsWriter {
+  /** @throws UserError `cannot-write`. */
+  readonly append: (row: JsonRow) => Promise<void>;
+  /** All rows in their place, on the disk. @throws UserError `cannot-write`; then nothing is left. */
+  readonly close: () => Promise<void>;
+  /** Leaves nothing. */
+  readonly abort: () => Promise<void>;
+}
+
+const BATCH_BYTES = 8 * 1024 * 1024;
+const BATCH_ROWS = 1000;
+const PARQUET_FILE_BYTES = 500e6;
+
+/** @throws UserError `cannot-write` where it cannot be begun. */
+export async function openRowsWriter({ format, ...options }: RowsWriterOptions): Promise<RowsWriter> {
+  if (format === "jsonl") return openJsonLines(options.path);
+  const writer = await openTableWriter(format, options);
+  const { batchOfRows } = await import("./arrow/from-json.js");
+  const write = (rows: readonly JsonRow[]) => writer.append(batchOfRows(rows, options.schema));
+  return inBatches({ write, close: () => writer.close(), abort: () => writer.abort() });
+}
+
+async function openTableWriter(format: Exclude<RowFormat, "jsonl">, options: TableWriterOptions): Promise<TableWriter> {
+  if (format === "hf") {
+    const { openHfDatasetWriter } = await import("./arrow/hf-writer.js");
+    return openHfDatasetWriter({ ...options, dict: true, split: "train" });
+  }
+  if (format === "arrow") return (await import("./arrow/arrow-writer.js")).openArrowWriter(options);
+  const { openParquetWriter } = await import("./parquet/parquet-writer.js");
+  return openParquetWriter({ ...options, maxShardBytes: PARQUET_FILE_BYTES });
+}
+
+interface BatchWriter {
+  readonly write: (rows: readonly JsonRow[]) => Promise<void>;
+  readonly close: () => Promise<void>;
+  readonly abort: () => Promise<void>;
+}
+
+/** Rows are held until there are some MiB of them. */
+function inBatches({ write, close, abort }: BatchWriter): RowsWriter {
+  let rows: JsonRow[] = [];
+  let sizeBytes = 0;
+  const flush = async () => {
+    if (rows.length > 0) await write(rows);
+    rows = [];
+    sizeBytes = 0;
+  };
+  return {
+    append: async (row) => {
+      rows.push(row);
+      sizeBytes += sizeOf(row);
+      if (sizeBytes >= BATCH_BYTES || rows.length >= BATCH_ROWS) await flush();
+    },
+    close: async () => {
+      await flush();
+      await close();
+    },
+    abort,
+  };
+}
+
+/** Of its texts and tokens; the rest is small. */
+function sizeOf(row: JsonRow): number {
+  let sizeBytes = 0;
+  for (const value of Object.values(row)) {
+    if (typeof value === "string") sizeBytes += value.length;
+    else if (value instanceof Int32Array) sizeBytes += value.byteLength;
+  }
+  return sizeBytes;
+}
+
+async function openJsonLines(path: string): Promise<RowsWriter> {
+  const temporary = `${path}.tmp`;
+  const orCannotWrite = <T>(action: Promise<T>): Promise<T> =>
+    action.catch((error: unknown) => {
+      throw cannotWrite(path, error);
+    });
+  const file = await orCannotWrite(open(temporary, "w"));
+  const abort = async () => {
+    await file.close().catch(() => undefined);
+    await rm(temporary, { force: true });
+  };
+  let end = 0;
+  return inBatches({
+    write: async (rows) => {
+      const lines = Buffer.concat(rows.map((row) => Buffer.from(lineOf(row))));
+      end += await writeWhole(file, path, lines, end);
+    },
+    close: async () => {
+      try {
+        await orCannotWrite(putInPlace(file, temporary, path));
+      } catch (error) {
+        await abort();
+        throw error;
+      }
+    },
+    abort,
+  });
+}
+
+async function putInPlace(file: FileHandle, temporary: string, path: string): Promise<void> {
+  await file.sync();
+  await file.close();
+  await rename(temporary, path);
+}
+
+/** Token ids as a list; a column without a value is left out. */
+function lineOf(row: JsonRow): string {
+  const cells = Object.entries(row).flatMap(([name, value]) => {
+    if (value === undefined) return [];
+    const text = value instanceof Int32Array ? `[${value.join(",")}]` : JSON.stringify(value);
+    return `${JSON.stringify(name)}:${text}`;
+  });
+  return `{${cells.join(",")}}\n`;
+}

@@ -1,0 +1,48 @@
+import type { DataType } from "apache-arrow";
+import { typeName } from "./arrow/from-json.js";
+import { dataKind, openTable } from "./data.js";
+import { readLines } from "./lines.js";
+
+/**
+ * Rows of data files as `readDataRows` numbers them: what tables say of themselves, and lines counted in one pass.
+ * @param onProgress called now and then with what was counted so far
+ * @throws as `readDataRows`
+ */
+export async function countRows(
+  files: readonly string[],
+  onProgress: (soFar: number) => void = () => undefined,
+): Promise<number> {
+  let rows = 0;
+  for (const path of files) {
+    const kind = await dataKind(path);
+    if (kind === "lines") {
+      for await (const _ of readLines(path)) {
+        rows += 1;
+        if (rows % PROGRESS_ROWS === 0) onProgress(rows);
+      }
+    } else {
+      const table = await openTable(path, kind);
+      rows += table.rowCount;
+      await table.close();
+    }
+    onProgress(rows);
+  }
+  return rows;
+}
+
+const PROGRESS_ROWS = 10_000;
+
+/** The type of a column that all files have alike; null where one is no table, lacks it, or has it otherwise. */
+export async function columnType(files: readonly string[], name: string): Promise<DataType | null> {
+  let common: DataType | null = null;
+  for (const path of files) {
+    const kind = await dataKind(path);
+    if (kind === "lines") return null;
+    const table = await openTable(path, kind);
+    const type = table.schema.fields.find((field) => field.name === name)?.type as DataType | undefined;
+    await table.close();
+    if (type === undefined || (common !== null && typeName(type) !== typeName(common))) return null;
+    common = type;
+  }
+  return common;
+}
