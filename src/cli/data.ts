@@ -1,0 +1,34 @@
+import { UserError } from "../core/errors.js";
+import { isPath, orNoSuchPath, type Terminal, withHub } from "./hub.js";
+
+/**
+ * Data files: paths as they are, and in the place of each dataset of the hub its files, fetched where they are not here.
+ * @throws UserError `data-missing`, and what `resolveDataset` throws
+ */
+export async function chooseData(asked: readonly string[], quiet: boolean, terminal: Terminal): Promise<string[]> {
+  const files: string[] = [];
+  for (const one of asked) files.push(...(isPath(one) ? [one] : await filesOf(one, quiet, terminal)));
+  return files;
+}
+
+async function filesOf(text: string, quiet: boolean, terminal: Terminal): Promise<readonly string[]> {
+  const { parseDatasetName } = await import("../hub/names.js");
+  // What is no name is a path that is not there, and told where it is read.
+  if (parseDatasetName(text) === null) return [text];
+  const { resolveDataset } = await import("../hub/dataset.js");
+  const files = withHub(text, { ...terminal, quiet }, (options) => resolveDataset(text, options));
+  return await files.catch((error: unknown) => {
+    throw orNoSuchPath(error, (got, fix) => missing(text, got, fix));
+  });
+}
+
+function missing(path: string, got: string, fix: string): UserError {
+  return new UserError({
+    code: "data-missing",
+    what: "The data file does not exist",
+    where: path,
+    got,
+    allowed: "a data file, or org/name[:config][:split] of the hub",
+    fix: `Check the path. ${fix}`,
+  });
+}

@@ -1,0 +1,238 @@
+import { posix } from "node:path";
+import { z } from "zod";
+import { UserError } from "../core/errors.js";
+import { matcher } from "../core/glob.js";
+import { formatCount, plural } from "../core/units.js";
+import { type DatasetName, describeName } from "./names.js";
+import { DEFAULT_SPLIT, type Splits, splitsByName } from "./splits.js";
+
+export interface DataFilesOptions {
+  readonly name: DatasetName;
+  /** All files of the repository, or those that are here. */
+  readonly names: readonly string[];
+  /** `configs` of the dataset's card. */
+  readonly configs: unknown;
+}
+
+export interface ChosenFiles {
+  /** In order; at least one. */
+  readonly files: readonly string[];
+  /** What was left out, in one line; else null. */
+  readonly note: string | null;
+}
+
+const stringsSchema = z.union([z.string().transform((one) => [one]), z.array(z.string())]);
+const configsSchema = z.array(
+  z.object({
+    config_name: z.coerce.string().default("default"),
+    data_dir: z.string().nullish(),
+    default: z.boolean().nullish(),
+    data_files: z
+      .union([
+        stringsSchema,
+        z.array(z.object({ split: z.coerce.string(), path: stringsSchema })),
+        z.record(z.string(), stringsSchema),
+      ])
+      .nullish(),
+  }),
+);
+type Config = z.infer<typeof configsSchema>[number];
+
+/** Ours to read; the first that most files are of is taken. */
+const KINDS = [
+  { kind: "Parquet", name: /\.parquet$/i },
+  { kind: "Arrow", name: /\.arrow$/i },
+  { kind: "JSON lines", name: /\.(?:jsonl|ndjson|json)(?:\.gz|\.zst)?$/i },
+] as const;
+/** As in `datasets`; with what `save_to_disk` writes beside its data. */
+const NO_DATA = new Set(["config.json", "dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json"]);
+
+/**
+ * The files of a dataset's configuration and split, as `datasets` finds them: by the card's `configs`, else by their
+ * names (`data/train-00000-of-00010.parquet`, a folder or file name with a split's word in it, else all of them).
+ * @throws UserError `hub-choice`, `hub-no-data`
+ */
+export function chooseDataFiles({ name, names, configs }: DataFilesOptions): ChosenFiles {
+  const data = names.filter(isData).toSorted();
+  if (data.length === 0) throw noData(name, names);
+  const known = parseConfigs(configs, name);
+  const { config, split } = known.length > 0 ? partsByCard(name, known) : partsByFolder(name, data);
+  const chosen = known.length > 0 ? chooseConfig(known, config, name) : { config_name: "default", data_dir: config };
+  const splits = splitsOf(chosen, data);
+  if (splits.size === 0) throw noData(name, names);
+  return ofOneKind(chooseSplit(splits, split, name));
+}
+
+/**
+ * That no shard of `…-00000-of-00010…` is missing among files of which nobody has the list.
+ * @throws UserError `hub-incomplete`
+ */
+export function checkShards(files: readonly string[], name: DatasetName): void {
+  const sets = new Map<string, number>();
+  for (const file of files) {
+    const set = file.replace(/-\d{5,}(-of-\d{5,}.*)$/, "-*$1");
+    if (set !== file) sets.set(set, (sets.get(set) ?? 0) + 1);
+  }
+  for (const [set, count] of sets) {
+    const total = Number(/-\*-of-(\d+)/.exec(set)?.[1]);
+    if (count === total) continue;
+    throw new UserError({
+      code: "hub-incomplete",
+      what: `The copy of dataset ${describeName(name)} on this machine is not whole`,
+      where: set,
+      got: plural(count, "shard"),
+      allowed: formatCount(total),
+      fix: "Start the same command where the hub can be reached.",
+    });
+  }
+}
+
+function isData(path: string): boolean {
+  if (path.split("/").some((part) => part.startsWith(".") || part.startsWith("__"))) return false;
+  return kindOf(path) !== undefined && !NO_DATA.has(posix.basename(path));
+}
+
+function kindOf(path: string): string | undefined {
+  return KINDS.find(({ name }) => name.test(path))?.kind;
+}
+
+function parseConfigs(configs: unknown, name: DatasetName): readonly Config[] {
+  if (configs === undefined || configs === null) return [];
+  const result = configsSchema.safeParse(configs);
+  if (result.success) return result.data;
+  throw new UserError({
+    code: "hub-answer",
+    what: `The card of dataset ${describeName(name)} cannot be understood`,
+    got: `configs.${result.error.issues[0]?.path.join(".") ?? ""}`,
+    allowed: "configs with config_name and data_files",
+    fix: "Download its files and give them with --data.",
+  });
+}
+
+interface Parts {
+  readonly config: string | null;
+  readonly split: string | null;
+}
+
+/** `org/name:PART` is a configuration where there is one of that name. */
+function partsByCard({ config, split, part }: DatasetName, configs: readonly Config[]): Parts {
+  if (part === null) return { config, split };
+  return configs.some(({ config_name }) => config_name === part)
+    ? { config: part, split: null }
+    : { config: null, split: part };
+}
+
+/** Without a card a configuration is a folder, and so may be a split. */
+function partsByFolder(name: DatasetName, data: readonly string[]): Parts {
+  const { config, split, part } = name;
+  const isFolder = (folder: string) => data.some((path) => path.startsWith(`${folder}/`));
+  if (part !== null) {
+    const isSplit = splitsByName(data).has(part) || !isFolder(part);
+    return isSplit ? { config: null, split: part } : { config: part, split: null };
+  }
+  if (config === null || isFolder(config)) return { config, split };
+  const folders = [...new Set(data.flatMap((path) => (path.includes("/") ? [path.split("/")[0] ?? ""] : [])))];
+  throw noChoice(name, "configuration", config, folders);
+}
+
+function chooseConfig(configs: readonly Config[], asked: string | null, name: DatasetName): Config {
+  const [first] = configs;
+  const found =
+    asked !== null
+      ? configs.find(({ config_name }) => config_name === asked)
+      : configs.length === 1
+        ? first
+        : (configs.find((config) => config.default === true) ??
+          configs.find(({ config_name }) => config_name === "default"));
+  if (found !== undefined) return found;
+  throw noChoice(
+    name,
+    "configuration",
+    asked,
+    configs.map(({ config_name }) => config_name),
+  );
+}
+
+function splitsOf({ data_files, data_dir }: Omit<Config, "config_name">, data: readonly string[]): Splits {
+  const prefix = data_dir == null || /^(?:\.?\/?)$/.test(data_dir) ? "" : `${trimmed(data_dir)}/`;
+  if (data_files == null) {
+    const inside = data.filter((path) => path.startsWith(prefix)).map((path) => path.slice(prefix.length));
+    return new Map([...splitsByName(inside)].map(([split, paths]) => [split, paths.map((path) => prefix + path)]));
+  }
+  const listed = Array.isArray(data_files)
+    ? data_files
+    : Object.entries(data_files).map(([split, path]) => ({ split, path }));
+  const splits = new Map<string, string[]>();
+  for (const one of listed) {
+    const { split, path } = typeof one === "string" ? { split: DEFAULT_SPLIT, path: [one] } : one;
+    const files = splits.get(split) ?? [];
+    for (const pattern of path) files.push(...data.filter(matcher(prefix + trimmed(pattern))));
+    splits.set(split, [...new Set(files)]);
+  }
+  return new Map([...splits].filter(([, files]) => files.length > 0));
+}
+
+const trimmed = (path: string) => path.replace(/^(?:\.\/)+/, "").replace(/\/+$/, "");
+
+function chooseSplit(splits: Splits, asked: string | null, name: DatasetName): readonly string[] {
+  const [only] = splits.values();
+  const files =
+    asked !== null
+      ? (splits.get(asked) ?? filesNamed(splits, asked))
+      : splits.size === 1
+        ? only
+        : splits.get(DEFAULT_SPLIT);
+  if (files !== undefined && files.length > 0) return files;
+  throw noChoice(name, "split", asked, [...splits.keys()]);
+}
+
+/** A split of its own name: a folder, or a file. */
+function filesNamed(splits: Splits, asked: string): readonly string[] {
+  return [...splits.values()]
+    .flat()
+    .filter((path) => path.split("/").some((part) => part === asked || part.startsWith(`${asked}.`)))
+    .toSorted();
+}
+
+function ofOneKind(files: readonly string[]): ChosenFiles {
+  const counts = KINDS.map(({ kind }) => ({ kind, count: files.filter((file) => kindOf(file) === kind).length }));
+  const [most] = counts.toSorted((a, b) => b.count - a.count);
+  const taken = files.filter((file) => kindOf(file) === most?.kind);
+  const left = files.length - taken.length;
+  const note = `${plural(taken.length, "file")} of ${most?.kind ?? ""} taken, ${plural(left, "file")} of another kind left out`;
+  return { files: taken, note: left === 0 ? null : note };
+}
+
+function noChoice(
+  name: DatasetName,
+  what: "configuration" | "split",
+  asked: string | null,
+  known: readonly string[],
+): UserError {
+  const shown =
+    known.length > 12
+      ? `${known.slice(0, 12).join(", ")} and ${formatCount(known.length - 12)} more`
+      : known.join(", ");
+  const form = what === "split" ? ":CONFIG:SPLIT" : ":CONFIG";
+  return new UserError({
+    code: "hub-choice",
+    what:
+      asked === null
+        ? `Which ${what} of dataset ${describeName(name)} is meant is not said`
+        : `Dataset ${describeName(name)} has no such ${what}`,
+    ...(asked === null ? {} : { got: asked }),
+    allowed: shown === "" ? `none: it has no ${what}s` : shown,
+    fix: `Name it: ${name.repo}${form}${what === "split" ? ` (or ${name.repo}::SPLIT)` : ""}.`,
+  });
+}
+
+function noData(name: DatasetName, names: readonly string[]): UserError {
+  const kinds = [...new Set(names.map((path) => posix.extname(path)).filter((kind) => kind !== ""))].sort();
+  return new UserError({
+    code: "hub-no-data",
+    what: `Dataset ${describeName(name)} has no data files that are read`,
+    got: names.length === 0 ? "no files" : `files of ${kinds.slice(0, 12).join(", ")}`,
+    allowed: ".parquet, .arrow, .jsonl, .json, .jsonl.gz, .jsonl.zst",
+    fix: "Convert it; for many datasets the hub does so: try revision refs/convert/parquet.",
+  });
+}

@@ -1,0 +1,309 @@
+import { mkdir, readFile, rm, symlink, unlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { resolveDataset } from "#ladm/hub/dataset.js";
+import { resolveModel, resolveTokenizer } from "#ladm/hub/resolve.js";
+import { gitSha1, sha256 } from "../hub-server.js";
+import { filesBelow, makeSetting, problemOf } from "../hub-setting.js";
+
+const WEIGHTS = Buffer.alloc(5000, "weights ");
+const MODEL = {
+  "README.md": "# tiny",
+  "config.json": "{}",
+  "tokenizer.json": '{"t":1}',
+  "tokenizer_config.json": "{}",
+  "model.safetensors": WEIGHTS,
+  "pytorch_model.bin": WEIGHTS,
+  "onnx/model.onnx": WEIGHTS,
+  "original/model.safetensors": WEIGHTS,
+};
+const LINES = '{"text":"a"}\n';
+
+describe("a model of the hub", () => {
+  it("comes into the cache of huggingface_hub: what is needed, and no more", async () => {
+    const { hub, cache, options } = await makeSetting();
+    const commit = hub.put("org/tiny", MODEL);
+    const folder = await resolveModel("org/tiny", options());
+    expect(folder).toBe(join(cache, "models--org--tiny", "snapshots", commit));
+    const small = gitSha1(Buffer.from("{}"));
+    expect((await filesBelow(cache)).filter((file) => !file.includes("/ladm/"))).toEqual(
+      [
+        ...[small, gitSha1(Buffer.from('{"t":1}')), sha256(WEIGHTS)].map((etag) => `models--org--tiny/blobs/${etag}`),
+        "models--org--tiny/refs/main",
+        ...[
+          `config.json -> ../../blobs/${small}`,
+          `model.safetensors -> ../../blobs/${sha256(WEIGHTS)}`,
+          `tokenizer.json -> ../../blobs/${gitSha1(Buffer.from('{"t":1}'))}`,
+          `tokenizer_config.json -> ../../blobs/${small}`,
+        ].map((link) => `models--org--tiny/snapshots/${commit}/${link}`),
+      ].sort(),
+    );
+    expect(await readFile(join(folder, "model.safetensors"))).toEqual(WEIGHTS);
+    expect(await readFile(join(cache, "models--org--tiny", "refs", "main"), "utf8")).toBe(commit);
+  });
+
+  it("a second call asks only what the branch is now", async () => {
+    const { hub, options } = await makeSetting();
+    hub.put("org/tiny", MODEL);
+    const folder = await resolveModel("org/tiny", options());
+    hub.asked.length = 0;
+    expect(await resolveModel("org/tiny", options())).toBe(folder);
+    expect(hub.asked.map(({ path }) => path).filter((path) => !path.startsWith("/api/"))).toEqual([]);
+  });
+
+  it("a new commit brings what is new", async () => {
+    const { hub, options } = await makeSetting();
+    hub.put("org/tiny", MODEL);
+    await resolveModel("org/tiny", options());
+    hub.asked.length = 0;
+    const commit = hub.put("org/tiny", { ...MODEL, "config.json": '{"new":1}' });
+    const folder = await resolveModel("org/tiny", options());
+    expect(folder).toContain(commit);
+    expect(await readFile(join(folder, "config.json"), "utf8")).toBe('{"new":1}');
+    expect(hub.asked.filter(({ path }) => path.includes("/resolve/")).map(({ path }) => path)).toEqual([
+      `/org/tiny/resolve/${commit}/config.json`,
+    ]);
+  });
+
+  it("shards are those of the index", async () => {
+    const { hub, options } = await makeSetting();
+    const index = JSON.stringify({ weight_map: { a: "s-1.safetensors", b: "s-2.safetensors", c: "s-1.safetensors" } });
+    const shards = { "s-1.safetensors": "one", "s-2.safetensors": WEIGHTS, "s-3.safetensors": "no" };
+    hub.put("org/big", { "config.json": "{}", "model.safetensors.index.json": index, ...shards });
+    const folder = await resolveModel("org/big", options());
+    const files = (await filesBelow(folder)).map((file) => file.split(" ")[0]);
+    expect(files).toEqual(["config.json", "model.safetensors.index.json", "s-1.safetensors", "s-2.safetensors"]);
+  });
+
+  it.each([
+    [{ "config.json": "{}", "pytorch_model.bin": "x" }, "no safetensors, but pytorch_model.bin"],
+    [{ "config.json": "{}", "m.Q4.gguf": "x" }, "no safetensors, but m.Q4.gguf"],
+    [{ "adapter_config.json": "{}", "adapter_model.safetensors": "x" }, "no config.json, but an adapter"],
+    [{ "README.md": "" }, "no config.json"],
+    [
+      { "config.json": "{}", "model.safetensors.index.json": '{"weight_map":{"a":"gone.safetensors"}}' },
+      "no gone.safetensors, which model.safetensors.index.json names",
+    ],
+    [
+      { "config.json": "{}", "model.safetensors.index.json": '{"weight_map":{"a":"../../x"}}' },
+      "a model.safetensors.index.json that cannot be used",
+    ],
+  ])("unsuitable: %j", async (files, got) => {
+    const { hub, options } = await makeSetting();
+    hub.put("org/other", files);
+    expect(await problemOf(resolveModel("org/other", options()))).toMatchObject({ code: "hub-unsuitable", got });
+  });
+
+  it("revisions: a branch with slashes, a commit", async () => {
+    const { hub, cache, options } = await makeSetting();
+    const commit = hub.put("org/tiny", MODEL);
+    const folder = await resolveModel("org/tiny@refs/pr/1", options());
+    expect(await readFile(join(cache, "models--org--tiny/refs/refs/pr/1"), "utf8")).toBe(commit);
+    hub.asked.length = 0;
+    expect(await resolveModel(`org/tiny@${commit}`, options())).toBe(folder);
+    expect(hub.asked).toEqual([]);
+    await unlink(join(folder, "config.json"));
+    expect(await resolveModel(`org/tiny@${commit}`, options())).toBe(folder);
+    expect(await readFile(join(folder, "config.json"), "utf8")).toBe("{}");
+  });
+
+  it("a tokenizer alone", async () => {
+    const { hub, options } = await makeSetting();
+    hub.put("org/tiny", MODEL);
+    const file = await resolveTokenizer("org/tiny", options());
+    expect(await readFile(file, "utf8")).toBe('{"t":1}');
+    expect(hub.asked.filter(({ path }) => path.includes("/resolve/"))).toHaveLength(1);
+  });
+
+  it("without links: files", async () => {
+    const { hub, options } = await makeSetting();
+    hub.put("org/tiny", MODEL);
+    const folder = await resolveModel("org/tiny", options({ withoutLinks: true }));
+    expect((await filesBelow(folder)).some((file) => file.includes("->"))).toBe(false);
+    expect(await readFile(join(folder, "model.safetensors"))).toEqual(WEIGHTS);
+  });
+
+  it("offline: what is here is used, without a question", async () => {
+    const { hub, cache, options } = await makeSetting();
+    hub.put("org/tiny", MODEL);
+    const folder = await resolveModel("org/tiny", options());
+    hub.asked.length = 0;
+    expect(await resolveModel("org/tiny", options({ offline: true }))).toBe(folder);
+    expect(await problemOf(resolveModel("org/absent", options({ offline: true })))).toMatchObject({
+      code: "hub-offline",
+    });
+    await rm(join(cache, "models--org--tiny", "blobs", sha256(WEIGHTS)));
+    expect(await problemOf(resolveModel("org/tiny", options({ offline: true })))).toMatchObject({
+      code: "hub-incomplete",
+      got: "no model.safetensors",
+    });
+    expect(hub.asked).toEqual([]);
+  });
+
+  it("the hub is away: what is here is used, and said", async () => {
+    const { hub, notes, options } = await makeSetting();
+    hub.put("org/tiny", MODEL);
+    const folder = await resolveModel("org/tiny", options());
+    await hub.stop();
+    expect(await resolveModel("org/tiny", options())).toBe(folder);
+    expect(notes.join()).toMatch(/cannot be reached .*the copy of org\/tiny on this machine is used/);
+    expect(await problemOf(resolveModel("org/absent", options()))).toMatchObject({ code: "hub-unreachable" });
+  });
+
+  it("a snapshot of Python's, with no list of ours: read offline, completed online", async () => {
+    const { hub, cache, options } = await makeSetting();
+    const commit = hub.put("org/tiny", MODEL);
+    const repository = join(cache, "models--org--tiny");
+    await mkdir(join(repository, "snapshots", commit), { recursive: true });
+    await mkdir(join(repository, "blobs"));
+    await mkdir(join(repository, "refs"));
+    await writeFile(join(repository, "refs", "main"), commit);
+    for (const name of ["config.json", "model.safetensors"] as const) {
+      await writeFile(join(repository, "blobs", `of-${name}`), MODEL[name]);
+      await symlink(`../../blobs/of-${name}`, join(repository, "snapshots", commit, name));
+    }
+    const folder = await resolveModel("org/tiny", options({ offline: true }));
+    expect(folder).toBe(join(repository, "snapshots", commit));
+    expect(await filesBelow(folder)).toHaveLength(2);
+    // Though the commit is named, nobody knows yet what else it has.
+    await resolveModel(`org/tiny@${commit}`, options());
+    expect(await filesBelow(folder)).toHaveLength(4);
+    expect(hub.asked.some(({ path }) => path.includes("/resolve/") && path.endsWith("model.safetensors"))).toBe(false);
+  });
+
+  it("a cache in which nothing can be written is read", async () => {
+    const { hub, cache, options } = await makeSetting();
+    hub.put("org/tiny", MODEL);
+    const folder = await resolveModel("org/tiny", options());
+    // A file in the folder's place refuses whoever runs this test.
+    await rm(join(cache, "models--org--tiny/refs"), { recursive: true });
+    await writeFile(join(cache, "models--org--tiny/refs"), "");
+    expect(await resolveModel("org/tiny", options())).toBe(folder);
+  });
+});
+
+describe("a dataset of the hub", () => {
+  const choose = async (name: string, files: readonly string[], configs?: unknown) => {
+    const { hub, notes, options } = await makeSetting();
+    const contents = Object.fromEntries(files.map((file) => [file, `${LINES}${file}`]));
+    hub.put("org/corpus", contents, { kind: "dataset", cardData: configs === undefined ? null : { configs } });
+    const paths = await resolveDataset(name, options());
+    for (const path of paths) expect(await readFile(path, "utf8")).toContain(LINES);
+    return { names: paths.map((path) => path.replace(/^.*snapshots\/[0-9a-f]{40}\//, "")), notes };
+  };
+  const chosen = async (...args: Parameters<typeof choose>) => (await choose(...args)).names;
+  const shards = (split: string, count: number, folder = "data") =>
+    Array.from({ length: count }, (_, at) => `${folder}/${split}-0000${at}-of-0000${count}.parquet`);
+  const CARD = [
+    {
+      config_name: "en",
+      data_files: [
+        { split: "train", path: "en/*.jsonl" },
+        { split: "test", path: ["t/en.jsonl"] },
+      ],
+    },
+    { config_name: "de", default: true, data_files: "de/**" },
+  ];
+  const CARD_FILES = ["en/b.jsonl", "en/a.jsonl", "t/en.jsonl", "de/x/1.jsonl", "de/2.jsonl", "README.md"];
+
+  it.each([
+    ["org/corpus", [...shards("test", 1), ...shards("train", 3).toReversed(), "README.md"], shards("train", 3)],
+    ["org/corpus::test", [...shards("test", 1), ...shards("train", 3)], shards("test", 1)],
+    ["org/corpus:test", [...shards("test", 1), ...shards("train", 3)], shards("test", 1)],
+    ["org/corpus::held_out", shards("held_out", 2), shards("held_out", 2)],
+    ["org/corpus", shards("held_out", 2), shards("held_out", 2)],
+    ["org/corpus", ["train-2.jsonl.gz", "train-1.jsonl.gz", "dev.jsonl.gz"], ["train-1.jsonl.gz", "train-2.jsonl.gz"]],
+    ["org/corpus:validation", ["train.jsonl.zst", "dev.jsonl.zst"], ["dev.jsonl.zst"]],
+    ["org/corpus", ["train/a.json", "valid/a.json", "notes.json"], ["train/a.json"]],
+    ["org/corpus", ["b.jsonl", "a.jsonl", ".hidden/c.jsonl", "dataset_infos.json"], ["a.jsonl", "b.jsonl"]],
+    [
+      "org/corpus",
+      ["train/data-00000-of-00001.arrow", "train/state.json", "dataset_dict.json"],
+      ["train/data-00000-of-00001.arrow"],
+    ],
+    ["org/corpus:en", ["en/train-0.jsonl", "en/test-0.jsonl", "de/train-0.jsonl"], ["en/train-0.jsonl"]],
+    ["org/corpus:en:test", ["en/train-0.jsonl", "en/test-0.jsonl", "de/train-0.jsonl"], ["en/test-0.jsonl"]],
+    ["org/corpus:wiki", ["wiki.jsonl", "books.jsonl"], ["wiki.jsonl"]],
+  ])("%s of %j", async (name, files, expected) => {
+    expect(await chosen(name, files)).toEqual(expected);
+  });
+
+  it.each([
+    ["org/corpus", ["de/2.jsonl", "de/x/1.jsonl"]],
+    ["org/corpus:en", ["en/a.jsonl", "en/b.jsonl"]],
+    ["org/corpus:en:test", ["t/en.jsonl"]],
+    ["org/corpus:train", ["de/2.jsonl", "de/x/1.jsonl"]],
+  ])("%s by its card", async (name, expected) => {
+    expect(await chosen(name, CARD_FILES, CARD)).toEqual(expected);
+  });
+
+  it("data_dir of a card", async () => {
+    const configs = [{ config_name: "x", data_dir: "./sub/" }];
+    expect(await chosen("org/corpus", ["sub/train-1.jsonl", "sub/test.jsonl", "train-0.jsonl"], configs)).toEqual([
+      "sub/train-1.jsonl",
+    ]);
+  });
+
+  it("of several kinds the one with most files, and says so", async () => {
+    const { names, notes } = await choose("org/corpus", ["a.jsonl", "b.parquet", "c.parquet"]);
+    expect(names).toEqual(["b.parquet", "c.parquet"]);
+    expect(notes.join()).toContain("2 files of Parquet taken, 1 file of another kind left out");
+  });
+
+  it.each([
+    ["org/corpus", ["test.jsonl", "dev.jsonl"], undefined, "hub-choice", "validation, test"],
+    ["org/corpus::x", ["train.jsonl", "dev.jsonl"], undefined, "hub-choice", "validation, train"],
+    ["org/corpus:fr", CARD_FILES, CARD, "hub-choice", "train"],
+    ["org/corpus:fr:train", CARD_FILES, CARD, "hub-choice", "en, de"],
+    ["org/corpus", CARD_FILES, CARD.map(({ default: _default, ...one }) => one), "hub-choice", "en, de"],
+    ["org/corpus:fr:train", ["en/a.jsonl"], undefined, "hub-choice", "en"],
+    [
+      "org/corpus",
+      ["a.csv", "b.txt"],
+      undefined,
+      "hub-no-data",
+      ".parquet, .arrow, .jsonl, .json, .jsonl.gz, .jsonl.zst",
+    ],
+    ["org/corpus", ["a.jsonl"], [{ config_name: "x", data_files: "gone/*" }], "hub-no-data", undefined],
+    ["org/corpus", ["a.jsonl"], "broken", "hub-answer", "configs with config_name and data_files"],
+  ])("%s of %j: refused", async (name, files, configs, code, allowed) => {
+    const problem = await problemOf(choose(name, files, configs));
+    expect(problem.code).toBe(code);
+    if (allowed !== undefined) expect(problem.allowed?.split(", ").toSorted()).toEqual(allowed.split(", ").toSorted());
+  });
+
+  it("offline it is the same choice, by the card that was seen online", async () => {
+    const { hub, options } = await makeSetting();
+    const files = Object.fromEntries(CARD_FILES.map((file) => [file, LINES + file]));
+    hub.put("org/corpus", files, { kind: "dataset", cardData: { configs: CARD } });
+    const paths = await resolveDataset("org/corpus", options());
+    await hub.stop();
+    expect(await resolveDataset("org/corpus", options({ offline: true }))).toEqual(paths);
+    expect(await problemOf(resolveDataset("org/corpus:en", options({ offline: true })))).toMatchObject({
+      code: "hub-incomplete",
+      got: "no en/a.jsonl, en/b.jsonl",
+    });
+  });
+
+  it("a copy of Python's: its files, with a note; a missing shard is an error", async () => {
+    const { cache, notes, options } = await makeSetting();
+    const commit = "c".repeat(40);
+    const repository = join(cache, "datasets--org--corpus");
+    const data = join(repository, "snapshots", commit, "data");
+    await mkdir(data, { recursive: true });
+    await mkdir(join(repository, "refs"));
+    await writeFile(join(repository, "refs", "main"), commit);
+    const [first = "", second = ""] = shards("train", 2, data);
+    await writeFile(second, LINES);
+    const offline = options({ offline: true });
+    expect(await problemOf(resolveDataset("org/corpus", offline))).toMatchObject({
+      code: "hub-incomplete",
+      where: "data/train-*-of-00002.parquet",
+      got: "1 shard",
+      allowed: "2",
+    });
+    await writeFile(first, LINES);
+    expect(await resolveDataset("org/corpus", offline)).toEqual([first, second]);
+    expect(notes.join()).toContain("its copy is not ours");
+  });
+});
