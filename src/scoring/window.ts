@@ -1,4 +1,5 @@
 import { UserError } from "../core/errors.js";
+import type { Windows } from "../corpus/windows.js";
 
 /** The published window. */
 const PUBLISHED_WINDOW = 32_768;
@@ -41,4 +42,35 @@ export function chooseWindow(asked: WindowOptions, windowTokens: number, minimum
     });
   }
   return maxLength;
+}
+
+export interface CutOptions {
+  readonly window: Windows["mode"];
+  /** Default: the window itself. */
+  readonly stride?: number | undefined;
+}
+
+/**
+ * How documents longer than the window are cut.
+ * @param maxLength tokens of the window
+ * @throws UserError `stride`
+ */
+export function chooseWindows({ window: mode, stride }: CutOptions, maxLength: number): Windows {
+  const fits = stride === undefined || (mode === "all" && stride <= maxLength);
+  if (!fits) {
+    throw new UserError({
+      code: "stride",
+      what:
+        mode === "all"
+          ? "The stride leaves tokens out between two windows"
+          : "Only the windows of --window all have a stride",
+      got: mode === "all" ? `--stride ${stride}` : `--stride ${stride} with --window ${mode}`,
+      allowed: mode === "all" ? `up to the window, ${maxLength} tokens` : "--window all",
+      fix:
+        mode === "all"
+          ? "Give a smaller --stride, or a larger --max-length."
+          : "Give --window all, or leave --stride out.",
+    });
+  }
+  return { mode, maxLength, stride: stride ?? maxLength };
 }
