@@ -4,6 +4,7 @@
  * - `openScorer` reads a checkpoint and scores samples one after another.
  * - `aggregate` makes CDS, per-layer scores and the ablations from pair scores, without the model.
  * - `scoreRun` scores a pool into a run folder; `checkRun` proves it complete.
+ * - `prepare` tokenises a corpus into the datasets that are scored and selected from.
  * - `evaluate` says whether a score means what it should on the user's own text; `calibrate` makes one that does.
  * - `aggregateRun` makes new scores of kept pair scores.
  * - `rank` and `select` read run folders, `compareRuns` holds two against each other.
@@ -18,6 +19,9 @@ export type { Estimate, EvaluatedMeasure, Evaluation } from "./formats/evaluatio
 export { readPairs } from "./formats/pairs.js";
 export type { Run, RunConfiguration, ScoreLine, UnscoredLine } from "./formats/run-folder.js";
 export { type Ablation, type AggregateOptions, aggregate, type ContextualDependency } from "./measure/aggregate.js";
+export type { PrepareOptions } from "./prepare/options.js";
+export type { Preparation } from "./prepare/preparation.js";
+export { type PrepareEvent, type PrepareHooks, type PrepareSummary, prepare } from "./prepare/prepare.js";
 export { type AggregateRunOptions, aggregateRun } from "./scoring/aggregate-run.js";
 export {
   type RunEvent,

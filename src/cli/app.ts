@@ -10,6 +10,7 @@ import { demoCommand } from "./commands/demo.js";
 import { doctorCommand } from "./commands/doctor.js";
 import { evaluateCommand } from "./commands/evaluate.js";
 import { modelsCommand } from "./commands/models.js";
+import { prepareCommand } from "./commands/prepare.js";
 import { scoreCommand } from "./commands/score.js";
 import { selectCommand } from "./commands/select.js";
 import { showCommand } from "./commands/show.js";
@@ -23,6 +24,7 @@ const root = buildRouteMap({
     models: modelsCommand,
     evaluate: evaluateCommand,
     calibrate: calibrateCommand,
+    prepare: prepareCommand,
     score: scoreCommand,
     aggregate: aggregateCommand,
     check: checkCommand,

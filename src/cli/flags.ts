@@ -24,6 +24,33 @@ export function countFlag(brief: string, { minimum = 1 }: { readonly minimum?: n
   return { kind: "parsed", parse, placeholder: "N", brief, optional: true } as const;
 }
 
+/** Which columns of the data hold what. */
+export interface ColumnFlags {
+  readonly textColumn?: string;
+  readonly idColumn?: string;
+  readonly metaColumns?: readonly string[];
+}
+
+export const columnFlags = {
+  textColumn: textFlag("NAME", "Column of the text; default: text, else one that looks like it"),
+  idColumn: textFlag("NAME", "Column of the document's id; default: id"),
+  metaColumns: {
+    kind: "parsed",
+    parse: (text: string): readonly string[] => (text === "none" ? [] : text.split(",").map((name) => name.trim())),
+    placeholder: "NAMES",
+    brief:
+      "Columns kept beside the score where there is no column meta (source,metadata.lang), or none; default: those worth grouping by",
+    optional: true,
+  },
+} as const;
+
+/** What `--data` takes. */
+export function dataFlag() {
+  const brief =
+    "JSON lines (plain, .gz, .zst), Parquet, Arrow, saved datasets, folders, patterns or org/name, with text or input_ids";
+  return { ...filesFlag(brief), optional: false } as const;
+}
+
 /** Files: several values after one flag, or the flag several times. */
 export function filesFlag(brief: string) {
   return { kind: "parsed", parse: String, placeholder: "FILE", brief, variadic: true, optional: true } as const;

@@ -1,7 +1,7 @@
-import { countFlag, filesFlag, requiredTextFlag, switchFlag, textFlag } from "./flags.js";
+import { type ColumnFlags, columnFlags, countFlag, dataFlag, requiredTextFlag, switchFlag, textFlag } from "./flags.js";
 
 /** Flags that `evaluate` and `calibrate` have in common. */
-export interface MaterialFlags {
+export interface MaterialFlags extends ColumnFlags {
   readonly model: string;
   readonly data: readonly string[];
   readonly out: string;
@@ -14,8 +14,6 @@ export interface MaterialFlags {
   readonly dCds?: number;
   readonly groupBy?: string;
   readonly sourceBy?: string;
-  readonly textColumn?: string;
-  readonly idColumn?: string;
   readonly seed?: number;
   readonly part?: { readonly index: number; readonly of: number };
   readonly threads?: number;
@@ -25,11 +23,8 @@ export interface MaterialFlags {
 }
 
 export const materialFlags = {
-  model: requiredTextFlag("DIR", "Folder of a Hugging Face checkpoint"),
-  data: {
-    ...filesFlag("JSON lines (plain, .gz, .zst) with text or input_ids; several files after one flag"),
-    optional: false,
-  },
+  model: requiredTextFlag("DIR", "Folder or hub name (org/name) of a checkpoint"),
+  data: dataFlag(),
   documents: countFlag("Whole documents, spread over groups and sources; default: 40"),
   maxLength: countFlag("Window in tokens; default: 32768 or the model's own, whichever is less"),
   allowLonger: switchFlag("Accept a window longer than the model is made to read"),
@@ -42,8 +37,7 @@ export const materialFlags = {
     "Field that makes the groups (meta.domain), or none; default: the usual one that is there",
   ),
   sourceBy: textFlag("FIELD", "Field that tells sources apart within a group, or none; default: meta.source"),
-  textColumn: textFlag("NAME", "Column of the text; default: text"),
-  idColumn: textFlag("NAME", "Column of the document's id; default: id"),
+  ...columnFlags,
   seed: countFlag("Draws other documents and pieces; default: 0", { minimum: 0 }),
   part: {
     kind: "parsed",

@@ -24,7 +24,11 @@ export class Progress {
   readonly onEvent = (event: RunEvent): void => {
     switch (event.kind) {
       case "survey":
-        this.output.show(`counting the data: ${plural(event.rows, "row")}, ${formatBytes(event.sizeBytes)}`, false);
+        // Rows of tables are counted without being read.
+        this.output.show(
+          `counting the data: ${plural(event.rows, "row")}${event.sizeBytes > 0 ? `, ${formatBytes(event.sizeBytes)}` : ""}`,
+          false,
+        );
         return;
       case "plan":
         this.plan = event.plan;
@@ -47,11 +51,11 @@ export class Progress {
   }
 
   private row(event: Extract<RunEvent, { kind: "row" }>): void {
-    this.rows += 1;
+    if (endsRow(event)) this.rows += 1;
     this.tokens += event.tokenCount;
     if (event.score !== null) this.scoredRows += 1;
     if (event.reason?.bad === true) this.tellBadRow(event.row, event.reason.message);
-    if (!this.estimated && this.scoredRows > 0) {
+    if (!this.estimated && this.scoredRows > 0 && this.rows > 0) {
       this.estimated = true;
       this.output.line(`about ${formatDuration(this.remainingMs())} to go, judged by the first sample`);
     }
@@ -85,6 +89,11 @@ export class Progress {
   private remainingMs(): number {
     return this.rows === 0 ? 0 : ((this.output.now() - this.startMs) / this.rows) * this.left();
   }
+}
+
+/** The row's only window or its last one, or a row without any. */
+function endsRow({ window }: Extract<RunEvent, { kind: "row" }>): boolean {
+  return window === undefined || window.number === window.count - 1;
 }
 
 /** Which score it will be, where a calibration was looked for. */

@@ -12,11 +12,11 @@ export const DOMAIN_FIELDS = [
 /** Where corpora keep where a document comes from, within its domain. */
 export const SOURCE_FIELD = "meta.source";
 
-/** The value of `meta.a.b` of a row with this `meta`, as text; null where it has none. */
+/** The value of `meta.a.b`, or of `a.b` for short, of a row with this `meta`, as text; null where it has none. */
 export function metaField(meta: JsonValue | undefined, field: string): string | null {
-  let value: JsonValue | undefined = { meta: meta ?? null };
-  for (const key of field.split(".")) {
-    if (typeof value !== "object" || value === null || Array.isArray(value)) return null;
+  let value: JsonValue | undefined = meta;
+  for (const key of field.replace(/^meta\./, "").split(".")) {
+    if (value === undefined || typeof value !== "object" || value === null || Array.isArray(value)) return null;
     value = (value as { readonly [key: string]: JsonValue })[key];
   }
   if (value === undefined || value === null || typeof value === "object") return null;

@@ -26,10 +26,20 @@ export interface Document extends RowPlace {
   readonly content: { readonly text: string } | { readonly inputIds: Int32Array };
 }
 
+/** Which of its document's windows a sample is; its number is the sample's `chunkedIndex`. */
+export interface SampleWindow {
+  /** First token. */
+  readonly start: number;
+  /** Windows of the document. */
+  readonly count: number;
+}
+
 /** What the scorer reads: token ids, cut to the window. */
 export interface Sample extends RowPlace {
   readonly index: number;
   readonly chunkedIndex: number | null;
+  /** Absent where each document is cut to its first window. */
+  readonly window?: SampleWindow;
   readonly id: string | number | null;
   readonly meta: JsonValue | undefined;
   /** `[L]`, L at most the window. */
@@ -51,6 +61,12 @@ export interface UnscoredRow {
   /** Null where the row could not be read far enough to know it. */
   readonly index: number | null;
   readonly row: number;
+  /** Absent or null where there is none, or it is not known. */
+  readonly chunkedIndex?: number | null;
+  /** The window that has no score; absent where the whole row has none. */
+  readonly window?: SampleWindow;
+  /** Absent where no tokens are known. */
+  readonly documentTokenCount?: number;
   readonly id: string | number | null;
   readonly meta: JsonValue | undefined;
   /** Too short for one query span is no fault of the data; everything else is a bad row (exit code 3). */

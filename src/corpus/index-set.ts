@@ -14,6 +14,12 @@ export class IndexSet {
     return index < DENSE_LIMIT ? this.#addDense(index) : this.#addSparse(index);
   }
 
+  has(index: number): boolean {
+    if (index >= DENSE_LIMIT) return this.#slots[slotOf(this.#slots, index)] === index;
+    const word = this.#pages.get(Math.floor(index / PAGE_BITS))?.[(index % PAGE_BITS) >>> 5] ?? 0;
+    return (word & (1 << (index & 31))) !== 0;
+  }
+
   #addDense(index: number): boolean {
     const pageNumber = Math.floor(index / PAGE_BITS);
     let page = this.#pages.get(pageNumber);

@@ -1,8 +1,8 @@
-import { basename } from "node:path";
 import { describeProblem, type Problem } from "../core/errors.js";
-import type { Document, JsonObject, JsonValue, RowPlace, UnscoredRow } from "../core/records.js";
+import type { Document, JsonValue, RowPlace, UnscoredRow } from "../core/records.js";
 import { formatCount } from "../core/units.js";
-import { readLines } from "../formats/lines.js";
+import { columnOf, type DataRow, describeValue, excerpt, fieldsOf, isObject } from "../formats/data-rows.js";
+import type { FieldValue, RowFields } from "../formats/table-rows.js";
 
 /** Which columns of the user's rows hold what. */
 export interface Columns {
@@ -10,56 +10,43 @@ export interface Columns {
   readonly textColumn?: string;
   /** By default `id`. */
   readonly idColumn?: string;
-}
-
-/** A row before it is parsed; a damaged end of a file is one row. */
-export interface RawRow extends RowPlace {
-  /** As the user gave it; `file` is its base name. */
-  readonly path: string;
-  readonly content: { readonly text: string; readonly sizeBytes: number } | { readonly problem: Problem };
+  /** Columns (`source`, `metadata.lang`) that make a row's `meta` where it has no column of that name; by default none. */
+  readonly metaColumns?: readonly string[];
 }
 
 const MAX_TOKEN_ID = 2 ** 31 - 1;
-const EXCERPT_LENGTH = 40;
 
-/** All rows of all files in the order given. @throws the system's error when a file cannot be opened. */
-export async function* readRows(files: readonly string[]): AsyncGenerator<RawRow> {
-  let row = 0;
-  for (const path of files) {
-    const file = basename(path);
-    for await (const item of readLines(path)) {
-      const { line } = item;
-      const content = item.kind === "line" ? { text: item.text, sizeBytes: item.sizeBytes } : { problem: item.problem };
-      yield { row, file, line, path, content };
-      row += 1;
-    }
-  }
+/** The columns that `parseRow` looks at. */
+export function columnsRead({ textColumn = "text", idColumn = "id", metaColumns = [] }: Columns): readonly string[] {
+  const outermost = metaColumns.flatMap((path) => path.split(".")[0] ?? []);
+  return [...new Set([textColumn, idColumn, "input_ids", "index", "chunked_index", "meta", ...outermost])];
 }
 
 /** A row as a document, or why it is none. */
-export function parseRow(raw: RawRow, { textColumn = "text", idColumn = "id" }: Columns): Document | UnscoredRow {
+export function parseRow(
+  raw: DataRow,
+  { textColumn = "text", idColumn = "id", metaColumns = [] }: Columns,
+): Document | UnscoredRow {
   const { row, file, line } = raw;
   const nothingKnown = { row, file, line, index: null, id: null, meta: undefined };
-  if ("problem" in raw.content) return badRow(nothingKnown, raw.content.problem);
-  const value = parseJson(raw.content.text);
-  if (value === undefined) return badRow(nothingKnown, notJson(raw.content.text));
-  if (!isObject(value)) return badRow(nothingKnown, notObject(value));
+  const fields = fieldsOf(raw);
+  if ("code" in fields) return badRow(nothingKnown, fields);
 
-  const id = columnOf(value, idColumn);
-  const index = Object.hasOwn(value, "index") ? value.index : row;
+  const id = fields.get(idColumn);
+  const index = fields.names.includes("index") ? fields.get("index") : row;
   const known = {
     row,
     file,
     line,
     index: isCount(index) ? index : null,
     id: typeof id === "string" || typeof id === "number" ? id : null,
-    meta: columnOf(value, "meta"),
+    meta: metaOf(fields, metaColumns),
   };
   if (known.index === null) return badRow(known, badIndex(index));
-  const chunkedIndex = columnOf(value, "chunked_index") ?? null;
+  const chunkedIndex = fields.get("chunked_index") ?? null;
   if (!isIntegerOrNull(chunkedIndex)) return badRow(known, badChunkedIndex(chunkedIndex));
-  const content = parseContent(value, textColumn);
-  if ("code" in content) return badRow(known, content);
+  const content = parseContent(fields, textColumn);
+  if ("code" in content) return { ...badRow(known, content), chunkedIndex };
   return { ...known, index: known.index, chunkedIndex, content };
 }
 
@@ -73,17 +60,17 @@ export function badRow({ row, file, line, index, id, meta }: KnownOfRow, problem
 }
 
 /** `input_ids` win over the text; null stands for a column that is not there. */
-function parseContent(value: JsonObject, textColumn: string): Document["content"] | Problem {
-  const ids = columnOf(value, "input_ids") ?? null;
+function parseContent(fields: RowFields, textColumn: string): Document["content"] | Problem {
+  const ids = fields.get("input_ids") ?? null;
   if (ids !== null) return parseIds(ids);
-  const text = columnOf(value, textColumn) ?? null;
-  if (text === null) return noContent(value, textColumn);
+  const text = fields.get(textColumn) ?? null;
+  if (text === null) return noContent(fields, textColumn);
   if (typeof text !== "string") return textNotString(text, textColumn);
   return text === "" ? emptyText(textColumn) : { text };
 }
 
-function parseIds(ids: JsonValue): Document["content"] | Problem {
-  if (!isList(ids)) return badIds(describeValue(ids));
+function parseIds(ids: FieldValue): Document["content"] | Problem {
+  if (!(ids instanceof Int32Array) && !isList(ids)) return badIds(describeValue(ids));
   if (ids.length === 0) return badIds("an empty list", "empty-input-ids");
   const inputIds = new Int32Array(ids.length);
   for (const [position, id] of ids.entries()) {
@@ -93,66 +80,54 @@ function parseIds(ids: JsonValue): Document["content"] | Problem {
   return { inputIds };
 }
 
-/** Undefined where it is not JSON. */
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
+/** The column `meta`; else an object of the columns that stand for it, nested as they are; undefined where there is none. */
+function metaOf(fields: RowFields, metaColumns: readonly string[]): JsonValue | undefined {
+  if (metaColumns.length === 0 || fields.names.includes("meta")) return jsonValueOf(fields.get("meta"));
+  const meta: Nested = {};
+  for (const path of metaColumns) {
+    const [first = "", ...inner] = path.split(".");
+    const value = valueAt(jsonValueOf(fields.get(first)), inner);
+    if (value !== undefined) place(meta, [first, ...inner], value);
   }
+  return meta;
 }
 
-/** What `JSON.parse` gives is JSON: only its outermost kind is in doubt. */
-function isObject(value: unknown): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+type Nested = { [key: string]: JsonValue };
+
+function valueAt(value: JsonValue | undefined, keys: readonly string[]): JsonValue | undefined {
+  let found = value;
+  for (const key of keys) found = isObject(found) ? columnOf(found, key) : undefined;
+  return found;
 }
 
-function isList(value: JsonValue): value is readonly JsonValue[] {
+function place(into: Nested, [key = "", ...inner]: readonly string[], value: JsonValue): void {
+  if (inner.length === 0) {
+    into[key] = value;
+    return;
+  }
+  const there = columnOf(into, key);
+  const nested: Nested = isObject(there) ? { ...there } : {};
+  place(nested, inner, value);
+  into[key] = nested;
+}
+
+function jsonValueOf(value: FieldValue | undefined): JsonValue | undefined {
+  return value instanceof Int32Array ? [...value] : value;
+}
+
+function isList(value: FieldValue): value is readonly JsonValue[] {
   return Array.isArray(value);
 }
 
-/** Not what a column of that name would inherit. */
-function columnOf(value: JsonObject, name: string): JsonValue | undefined {
-  return Object.hasOwn(value, name) ? value[name] : undefined;
-}
-
-function isCount(value: JsonValue | undefined): value is number {
+function isCount(value: FieldValue | undefined): value is number {
   return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
 }
 
-function isIntegerOrNull(value: JsonValue): value is number | null {
+function isIntegerOrNull(value: FieldValue): value is number | null {
   return value === null || Number.isSafeInteger(value);
 }
 
-/** Short, on one line, with nothing a terminal would obey. */
-function describeValue(value: unknown): string {
-  if (Array.isArray(value)) return `a list of ${formatCount(value.length)}`;
-  if (typeof value === "object" && value !== null) return "an object";
-  return typeof value === "string" ? excerpt(value) : String(value);
-}
-
-function excerpt(text: string): string {
-  const start = JSON.stringify(text.slice(0, EXCERPT_LENGTH)).replace(/\p{C}/gu, "\ufffd");
-  return text.length > EXCERPT_LENGTH ? `${start}…` : start;
-}
-
-const notJson = (text: string): Problem => ({
-  code: "row-not-json",
-  what: "The row is not JSON",
-  got: excerpt(text.trimStart()),
-  allowed: "one JSON object a line (NaN and Infinity are not JSON)",
-  fix: "Mend the line or leave it out.",
-});
-
-const notObject = (value: unknown): Problem => ({
-  code: "row-not-object",
-  what: "The row is not a JSON object",
-  got: describeValue(value),
-  allowed: 'an object such as {"text": "…"}',
-  fix: "Mend the line or leave it out.",
-});
-
-const badIndex = (got: JsonValue | undefined): Problem => ({
+const badIndex = (got: FieldValue | undefined): Problem => ({
   code: "bad-index",
   what: "The column index is no row number",
   got: describeValue(got),
@@ -160,7 +135,7 @@ const badIndex = (got: JsonValue | undefined): Problem => ({
   fix: "Mend it, or leave the column out of every row to number them in order.",
 });
 
-const badChunkedIndex = (got: JsonValue): Problem => ({
+const badChunkedIndex = (got: FieldValue): Problem => ({
   code: "bad-chunked-index",
   what: "The column chunked_index is no integer",
   got: describeValue(got),
@@ -168,15 +143,15 @@ const badChunkedIndex = (got: JsonValue): Problem => ({
   fix: "Mend it or leave it out.",
 });
 
-const noContent = (value: JsonObject, textColumn: string): Problem => ({
+const noContent = ({ names }: RowFields, textColumn: string): Problem => ({
   code: "no-text",
   what: `The row has neither the column ${excerpt(textColumn)} nor input_ids`,
-  got: `columns ${excerpt(Object.keys(value).join(", "))}`,
+  got: `columns ${excerpt(names.join(", "))}`,
   allowed: "a text, or a list of token ids, or both",
   fix: "Name the column of the text with --text-column.",
 });
 
-const textNotString = (got: JsonValue, textColumn: string): Problem => ({
+const textNotString = (got: FieldValue, textColumn: string): Problem => ({
   code: "text-not-string",
   what: `The column ${excerpt(textColumn)} is no text`,
   got: describeValue(got),

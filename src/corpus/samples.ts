@@ -1,14 +1,20 @@
-import { messageOf, type Problem } from "../core/errors.js";
+import type { Problem } from "../core/errors.js";
 import type { Document, Sample, UnscoredRow } from "../core/records.js";
 import { formatCount } from "../core/units.js";
+import { encodeTexts, NO_TOKENIZER } from "./encode.js";
 import { badRow } from "./rows.js";
 import type { Tokenizer } from "./tokenizer.js";
+import { countWindows, type Windows, windowStart } from "./windows.js";
 
 export interface SampleOptions {
   /** Null: only rows with `input_ids` can be read. */
   readonly tokenizer: Tokenizer | null;
   /** Tokens of the window. */
   readonly maxLength: number;
+  /** Several samples of a document longer than the window; default: its first window. */
+  readonly windows?: Windows;
+  /** Windows for which it says no are not yielded; by default all are. Not asked where a document is cut to its first window. */
+  readonly wantedWindow?: (row: number, number: number) => boolean;
   readonly vocabSize: number;
   /** A batch ends with the document that reaches one of the two; two batches are held at a time. */
   readonly batchTexts?: number;
@@ -17,14 +23,18 @@ export interface SampleOptions {
 
 type Row = Document | UnscoredRow;
 
+/** A document whose windows are cut one by one, as they are asked for. */
+interface TokenizedDocument {
+  readonly document: Document;
+  readonly ids: Int32Array;
+}
+
 const BATCH_TEXTS = 32;
 const BATCH_BYTES = 2 * 1024 * 1024;
-/** A text of this many characters takes 1.5 GB of memory to tokenise (English): a longer one could end the process. */
-const MAX_TEXT_LENGTH = 2 ** 24;
 
 /**
- * Token samples, cut to the window, in the order of the rows; rows that are none pass through. The next batch is read and
- * tokenised while the consumer works on this one. Closes `documents` when the consumer stops.
+ * Token samples, cut to the window, in the order of the rows and of their windows; rows that are none pass through. The next batch is
+ * read and tokenised while the consumer works on this one. Closes `documents` when the consumer stops.
  * @throws whatever `documents` throws.
  */
 export async function* tokenizeSamples(
@@ -44,7 +54,10 @@ export async function* tokenizeSamples(
       const batch = await ahead;
       if (batch.length === 0) return;
       ahead = next();
-      yield* batch;
+      for (const item of batch) {
+        if ("ids" in item) yield* samplesOf(item, options);
+        else yield item;
+      }
     }
   } finally {
     await ahead.catch(() => undefined);
@@ -73,7 +86,10 @@ function sizeOf(row: Row): number {
   return "text" in row.content ? row.content.text.length : row.content.inputIds.byteLength;
 }
 
-async function tokenizeBatch(rows: readonly Row[], options: SampleOptions): Promise<(Sample | UnscoredRow)[]> {
+async function tokenizeBatch(
+  rows: readonly Row[],
+  options: SampleOptions,
+): Promise<(Sample | UnscoredRow | TokenizedDocument)[]> {
   const waiting = rows.filter(isTextDocument);
   const encoded = await encodeTexts(
     waiting.map((document) => document.content.text),
@@ -87,7 +103,7 @@ async function tokenizeBatch(rows: readonly Row[], options: SampleOptions): Prom
   return rows.map((row) => {
     if (!("content" in row)) return row;
     const ids = "inputIds" in row.content ? row.content.inputIds : (tokens.get(row) ?? NO_TOKENIZER);
-    return "code" in ids ? badRow(row, ids) : toSample(row, ids, options);
+    return "code" in ids ? badDocument(row, ids) : toSample(row, ids, options);
   });
 }
 
@@ -95,59 +111,51 @@ function isTextDocument(row: Row): row is Document & { readonly content: { reado
   return "content" in row && "text" in row.content;
 }
 
-async function encodeTexts(
-  texts: readonly string[],
-  tokenizer: Tokenizer | null,
-): Promise<readonly (Int32Array | Problem)[]> {
-  if (tokenizer === null) return texts.map(() => NO_TOKENIZER);
-  if (texts.every((text) => text.length <= MAX_TEXT_LENGTH)) {
-    const encoded = await tokenizer.encodeBatch(texts).catch(() => null);
-    if (encoded !== null) return encoded;
-  }
-  const results: (Int32Array | Problem)[] = [];
-  for (const text of texts) results.push(await encodeText(text, tokenizer));
-  return results;
+function badDocument(document: Document, problem: Problem): UnscoredRow {
+  return { ...badRow(document, problem), chunkedIndex: document.chunkedIndex };
 }
 
-async function encodeText(text: string, tokenizer: Tokenizer): Promise<Int32Array | Problem> {
-  if (text.length > MAX_TEXT_LENGTH) return textTooLong(text.length);
-  try {
-    const [ids] = await tokenizer.encodeBatch([text]);
-    return ids ?? NO_TOKENIZER;
-  } catch (error) {
-    return notTokenized(messageOf(error));
-  }
-}
-
-function toSample(document: Document, ids: Int32Array, { maxLength, vocabSize }: SampleOptions): Sample | UnscoredRow {
+function toSample(
+  document: Document,
+  ids: Int32Array,
+  { maxLength, vocabSize, windows }: SampleOptions,
+): Sample | UnscoredRow | TokenizedDocument {
   const { content, ...identity } = document;
   const position = ids.findIndex((id) => id < 0 || id >= vocabSize);
-  if (position !== -1) return badRow(document, outsideVocabulary(ids[position], position, vocabSize, content));
+  if (position !== -1) return badDocument(document, outsideVocabulary(ids[position], position, vocabSize, content));
+  if (windows !== undefined && windows.mode !== "truncate") {
+    return document.chunkedIndex === null
+      ? { document, ids }
+      : badDocument(document, chunkedRow(document.chunkedIndex));
+  }
   // A copy, so that the whole document is not held for the sake of its window.
   const tokenIds = ids.length > maxLength ? ids.slice(0, maxLength) : ids;
   return { ...identity, tokenIds, documentTokenCount: ids.length };
 }
 
-const NO_TOKENIZER: Problem = {
-  code: "no-tokenizer",
-  what: "The row has a text and no input_ids, and the model has no tokenizer",
-  allowed: "rows with input_ids, or a model folder with a tokenizer.json",
-  fix: "Put the checkpoint's tokenizer.json into the model folder, or add input_ids.",
-};
+/** One sample a window. */
+function* samplesOf(
+  { document, ids }: TokenizedDocument,
+  { windows, wantedWindow = () => true }: SampleOptions,
+): Generator<Sample> {
+  if (windows === undefined) return;
+  const { content: _content, ...identity } = document;
+  const count = countWindows(ids.length, windows);
+  for (let number = 0; number < count; number++) {
+    if (!wantedWindow(document.row, number)) continue;
+    const start = windowStart(number, ids.length, windows);
+    const tokenIds = ids.slice(start, start + windows.maxLength);
+    yield { ...identity, chunkedIndex: number, window: { start, count }, tokenIds, documentTokenCount: ids.length };
+  }
+}
 
-const textTooLong = (length: number): Problem => ({
-  code: "text-too-long",
-  what: "The text is too long to be tokenised in memory",
-  got: `${formatCount(length)} characters`,
-  allowed: `at most ${formatCount(MAX_TEXT_LENGTH)}`,
-  fix: "Split the document, or give its input_ids.",
-});
-
-const notTokenized = (got: string): Problem => ({
-  code: "text-not-tokenized",
-  what: "The tokenizer cannot encode the text",
-  got,
-  fix: "Check the text and the checkpoint's tokenizer.json.",
+/** A window of a window would be numbered like another one of the document. */
+export const chunkedRow = (chunkedIndex: number): Problem => ({
+  code: "chunked-row",
+  what: "The row is a window of a document already, and is to be cut into windows",
+  got: `chunked_index ${chunkedIndex}`,
+  allowed: "rows without chunked_index",
+  fix: "Score it with --window truncate, or give the whole documents.",
 });
 
 function outsideVocabulary(

@@ -1,6 +1,7 @@
 import { UserError } from "../core/errors.js";
-import { IndexSet } from "./index-set.js";
-import { type Columns, parseRow, type RawRow, readRows } from "./rows.js";
+import { type DataRow, readDataRows } from "../formats/data-rows.js";
+import { type Columns, parseRow } from "./rows.js";
+import { WindowSet } from "./window-set.js";
 
 /** What one quick pass tells of the data. */
 export interface DataSurvey {
@@ -15,29 +16,31 @@ export interface SurveyOptions extends Columns {
   readonly onProgress?: (soFar: DataSurvey) => void;
 }
 
+const INDEX_COLUMNS = ["index", "chunked_index"];
 const PROGRESS_BYTES = 32 * 1024 * 1024;
 
-/** The key, or escapes that could spell a letter of it. */
-const MAY_HAVE_INDEX = /"index"|\\u00[67]/;
+/** The key `index` or `chunked_index`, or escapes that could spell a character of it. */
+const MAY_HAVE_INDEX = /"(?:chunked_)?index"|\\u00[5-7]/;
 
 /**
- * Counts rows and bytes, and makes sure that no `index` is there twice. A row is parsed only where it may have one.
+ * Counts rows and bytes, and makes sure that no `index` is there twice: no row, or no window of a document (`chunked_index`) where the
+ * rows are windows. A row is parsed only where it may have one.
  * @throws UserError `repeated-index` naming both places; the system's error when a file cannot be opened.
  */
 export async function surveyData(
   files: readonly string[],
   { onProgress = () => undefined, ...columns }: SurveyOptions = {},
 ): Promise<DataSurvey> {
-  const seen = new IndexSet();
+  const seen = new WindowSet();
   let rows = 0;
   let sizeBytes = 0;
   let nextReport = PROGRESS_BYTES;
-  for await (const raw of readRows(files)) {
+  for await (const raw of readDataRows(files, { columns: INDEX_COLUMNS })) {
     rows += 1;
     if ("problem" in raw.content) continue;
-    sizeBytes += raw.content.sizeBytes;
-    const index = MAY_HAVE_INDEX.test(raw.content.text) ? parseRow(raw, columns).index : raw.row;
-    if (index !== null && !seen.add(index)) await refuseRepeat(files, columns, raw, index);
+    if ("sizeBytes" in raw.content) sizeBytes += raw.content.sizeBytes;
+    const place = mayHaveIndex(raw) ? placeOf(raw, columns) : { index: raw.row, chunkedIndex: null };
+    if (place !== null && !seen.add(place.index, place.chunkedIndex)) await refuseRepeat(files, columns, raw, place);
     if (sizeBytes >= nextReport) {
       onProgress({ rows, sizeBytes });
       nextReport = sizeBytes + PROGRESS_BYTES;
@@ -47,18 +50,46 @@ export async function surveyData(
   return { rows, sizeBytes };
 }
 
-/** Looks again for the first row of that index; a row that was not parsed may turn out to have none. */
-async function refuseRepeat(files: readonly string[], columns: Columns, again: RawRow, index: number): Promise<void> {
-  if (parseRow(again, columns).index !== index) return;
-  for await (const raw of readRows(files)) {
+function mayHaveIndex({ content }: DataRow): boolean {
+  if ("fields" in content) return content.fields.names.includes("index");
+  return "text" in content && MAY_HAVE_INDEX.test(content.text);
+}
+
+interface Place {
+  readonly index: number;
+  /** Null: the whole document. */
+  readonly chunkedIndex: number | null;
+}
+
+/** Null where the row has none, or one that cannot be read. */
+function placeOf(raw: DataRow, columns: Columns): Place | null {
+  const { index, chunkedIndex } = parseRow(raw, columns);
+  return index === null || chunkedIndex === undefined ? null : { index, chunkedIndex };
+}
+
+/** Looks again for the first row of that place; a row that was not parsed may turn out to have none. */
+async function refuseRepeat(files: readonly string[], columns: Columns, again: DataRow, place: Place): Promise<void> {
+  const { index, chunkedIndex } = place;
+  if (placeOf(again, columns)?.index !== index) return;
+  for await (const raw of readDataRows(files, { columns: INDEX_COLUMNS })) {
     if (raw.row >= again.row) return;
-    if (parseRow(raw, columns).index !== index) continue;
+    const other = placeOf(raw, columns);
+    if (other?.index !== index) continue;
+    const areTwoWindows = other.chunkedIndex !== null && chunkedIndex !== null;
+    if (areTwoWindows && other.chunkedIndex !== chunkedIndex) continue;
     throw new UserError({
       code: "repeated-index",
-      what: `The index ${index} is there twice`,
+      what: `The index ${index} is there twice${describeChunks(other.chunkedIndex, chunkedIndex)}`,
       where: `${raw.path}:${raw.line} and ${again.path}:${again.line}`,
-      allowed: "each index once over all files (a row without the column has its row number, counted from 0)",
+      allowed:
+        "each index once over all files (a row without the column has its row number, counted from 0), or, of rows that are windows, each chunked_index of it once",
       fix: "Give each row an index of its own, or leave the column out of every row.",
     });
   }
+}
+
+/** Nothing where neither has one. */
+function describeChunks(first: number | null, second: number | null): string {
+  if (first === second) return first === null ? "" : `, with chunked_index ${first}`;
+  return ", with and without chunked_index";
 }

@@ -41,7 +41,7 @@ export async function claimDemoFolder(out: string, jsonLines: string): Promise<v
 
 /** Takes away what an earlier selection wrote, and nothing else. */
 export async function clearSelection(out: string): Promise<void> {
-  for (const name of ["selected.jsonl", "sorted_by_score.jsonl", "selection.json"]) {
+  for (const name of ["selected.jsonl", "sorted_by_score.jsonl", "selection.parquet", "selection.json"]) {
     await rm(join(demoFolder.selected(out), name), { force: true });
   }
 }

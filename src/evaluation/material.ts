@@ -3,11 +3,12 @@ import { z } from "zod";
 import type { Checkpoint } from "../checkpoint/checkpoint.js";
 import type { Control } from "../core/controls.js";
 import { UserError } from "../core/errors.js";
-import { type FileFingerprint, fingerprintFile } from "../core/fingerprint.js";
+import type { FileFingerprint } from "../core/fingerprint.js";
 import type { SpanGrid } from "../core/records.js";
+import { chooseLayout } from "../corpus/layout.js";
 import { openTokenizer, type Tokenizer } from "../corpus/tokenizer.js";
 import { openWords, WORD_ID_END } from "../corpus/words.js";
-import { checkDataFiles } from "../formats/lines.js";
+import { checkData, expandData, fingerprintData } from "../formats/data.js";
 import { DEFINITIONS } from "../measure/definitions/index.js";
 import { countDocumentFrequencies, type DocumentFrequencies, LEXICAL, LEXICAL_WINDOW } from "../measure/lexical.js";
 import { prepareScorer, type Scorer, tokenizerMissing } from "../scoring/scorer.js";
@@ -37,8 +38,9 @@ export const materialShape = {
   dCds: positive.default(4),
   groupBy: z.string().min(1).optional(),
   sourceBy: z.string().min(1).optional(),
-  textColumn: z.string().min(1).default("text"),
-  idColumn: z.string().min(1).default("id"),
+  textColumn: z.string().min(1).optional(),
+  idColumn: z.string().min(1).optional(),
+  metaColumns: z.array(z.string().min(1)).readonly().optional(),
   seed: z.number().int().nonnegative().default(0),
   /** One part of the data only, counted from 1: sources whole, where a group has several. */
   part: z
@@ -88,8 +90,10 @@ export async function openMaterial(
     readonly onProgress: (progress: PoolProgress) => void;
   },
 ): Promise<Material> {
-  const { data, seed, segment, part, documents, attnChunkSize, dAfs, dCds } = options;
-  await checkDataFiles(data);
+  const { seed, segment, part, documents, attnChunkSize, dAfs, dCds } = options;
+  const data = await expandData(options.data);
+  await checkData(data);
+  const { sentence, ...layout } = await chooseLayout(data, options);
   const settings = { attnChunkSize, dAfs, dCds };
   const scorer = options.model === LEXICAL ? null : await openModel(options, losses);
   try {
@@ -99,8 +103,8 @@ export async function openMaterial(
     refuseSegment(segment, maxLength);
     const tokenizer = scorer === null ? openWords() : await tokenizerOf(scorer.checkpoint);
     const vocabSize = scorer?.vocabSize ?? WORD_ID_END;
-    const { textColumn, idColumn, groupBy, sourceBy } = options;
-    const columns = { textColumn, idColumn, groupBy, sourceBy };
+    const { groupBy, sourceBy } = options;
+    const columns = { ...layout, groupBy, sourceBy };
     const pool = await readPool({ data, ...columns, tokenizer, vocabSize, maxLength, segment, seed, onProgress });
     const frequencies = countDocumentFrequencies(documentsOf(pool));
     const groups = makeTexts(pool, { documents, controls, segment, maxLength, seed, part, frequencies });
@@ -109,7 +113,7 @@ export async function openMaterial(
     const cache = scorer === null ? null : openCache(options, scorer);
     const reader =
       scorer === null || cache === null ? lexicalReader(definition, settings, frequencies) : modelReader(scorer, cache);
-    const files = await Promise.all(data.map(fingerprintFile));
+    const files = await Promise.all(data.map(fingerprintData));
     return {
       scorer,
       reader,

@@ -41,6 +41,7 @@ export interface PoolOptions {
   readonly data: readonly string[];
   readonly textColumn: string;
   readonly idColumn: string;
+  readonly metaColumns: readonly string[];
   /** `meta.…` or `none`; default: the first usual one that the first rows have. */
   readonly groupBy?: string | undefined;
   /** `meta.…` or `none`; default: `meta.source`. */
@@ -80,8 +81,8 @@ export async function readPool(options: PoolOptions): Promise<Pool> {
   const fields = await chooseFields(options);
   const candidates = new Map<string, Candidate[]>();
   let documentCount = 0;
-  const { data, textColumn, idColumn } = options;
-  for await (const row of readDocuments(data, { textColumn, idColumn })) {
+  const { data, textColumn, idColumn, metaColumns } = options;
+  for await (const row of readDocuments(data, { textColumn, idColumn, metaColumns })) {
     if (!("content" in row)) continue;
     documentCount += 1;
     options.onProgress?.({ rows: documentCount, tokenised: 0, of: null });
@@ -108,9 +109,16 @@ interface Fields {
   readonly sourceField: string | null;
 }
 
-async function chooseFields({ data, groupBy, sourceBy, textColumn, idColumn }: PoolOptions): Promise<Fields> {
+async function chooseFields({
+  data,
+  groupBy,
+  sourceBy,
+  textColumn,
+  idColumn,
+  metaColumns,
+}: PoolOptions): Promise<Fields> {
   const metas: Document["meta"][] = [];
-  for await (const row of readDocuments(data, { textColumn, idColumn })) {
+  for await (const row of readDocuments(data, { textColumn, idColumn, metaColumns })) {
     if ("content" in row) metas.push(row.meta);
     if (metas.length === PEEKED_ROWS) break;
   }

@@ -11,6 +11,8 @@ export interface ShownSelection {
   readonly rankedRows: number;
   readonly selectedRows: number;
   readonly selectedTokens: number | null;
+  /** Where documents have several windows. */
+  readonly windows?: { readonly selected: number; readonly rows: number };
   readonly notes: readonly string[];
   readonly groups: readonly {
     readonly name: string;
@@ -49,9 +51,14 @@ export function describeSelection(selection: ShownSelection): string {
   const { policy, percent, budget, unit } = selection;
   const how = percent === null ? "" : `, ${percent}% of every group`;
   const of = budget === null ? "" : `, budget ${formatCount(budget)} ${unit}`;
+  const { windows, selectedRows } = selection;
+  const noun = windows === undefined ? "ranked row" : "ranked document";
+  const ofWindows = windows === undefined ? "" : `, ${plural(windows.selected, "window")}`;
+  const written =
+    windows === undefined || windows.rows === selectedRows ? "" : `, ${plural(windows.rows, "row")} written`;
   const tokens = selection.selectedTokens === null ? "" : `, ${plural(selection.selectedTokens, "token")}`;
   return [
-    `Selected ${formatCount(selection.selectedRows)} of ${plural(selection.rankedRows, "ranked row")}${tokens} (policy ${policy}${how}${of})`,
+    `Selected ${formatCount(selectedRows)} of ${plural(selection.rankedRows, noun)}${tokens}${ofWindows}${written} (policy ${policy}${how}${of})`,
     ...selection.notes.map(printable),
     "",
     table,

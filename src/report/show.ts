@@ -8,6 +8,8 @@ interface ShownRow {
   readonly score: number;
   readonly tokenCount: number | null;
   readonly redundancy: number | null;
+  /** Null or absent where each document has one score. */
+  readonly windows?: number | null;
   readonly text: string | null;
 }
 
@@ -38,6 +40,8 @@ const COLUMNS: readonly Column[] = [
 ];
 /** Where a row knows how much of it is said again. */
 const REDUNDANCY: Column = { title: "again", align: "right" };
+/** Where documents have several. */
+const WINDOWS: Column = { title: "windows", align: "right" };
 const TEXT: Column = { title: "text" };
 
 /** A run in plain text, for a terminal of `width` columns: the distribution of scores, then rows of each group. */
@@ -74,7 +78,8 @@ function rowsOf(group: ShownRun["groups"][number], width: number): string {
     ["worst", group.worst],
   ] as const;
   const knowsRedundancy = parts.some(([, rows]) => rows.some(({ redundancy }) => redundancy !== null));
-  const columns = knowsRedundancy ? [...COLUMNS, REDUNDANCY] : COLUMNS;
+  const hasWindows = parts.some(([, rows]) => rows.some(({ windows = null }) => windows !== null));
+  const columns = [...COLUMNS, ...(hasWindows ? [WINDOWS] : []), ...(knowsRedundancy ? [REDUNDANCY] : [])];
   const cells = parts.flatMap(([part, rows]) =>
     rows.map((row, at) => [
       at === 0 ? part : "",
@@ -82,6 +87,7 @@ function rowsOf(group: ShownRun["groups"][number], width: number): string {
       String(row.index),
       formatScore(row.score),
       row.tokenCount === null ? "–" : formatCount(row.tokenCount),
+      ...(hasWindows ? [row.windows == null ? "–" : formatCount(row.windows)] : []),
       ...(knowsRedundancy ? [row.redundancy === null ? "–" : `${Math.round(100 * row.redundancy)}%`] : []),
     ]),
   );

@@ -180,7 +180,7 @@ async function append(
 
 /** The row had a score: where it stands in the data is not known here, only where it stands in the run. */
 function unscoredLine(
-  { index = null, row = null, id, meta = null }: JsonObject,
+  { index = null, row = null, id, meta = null, chunked_index, documentTokenCount, windows, windowStart }: JsonObject,
   { problem, bad }: Extract<Aggregated, { score: null }>,
   path: string,
   line: number,
@@ -188,7 +188,20 @@ function unscoredLine(
   const file = basename(path);
   const message = describeProblem({ ...problem, where: `${file}:${line}` });
   const reason = { code: problem.code, message, file, line };
-  return { index, row, score: null, ...(id === undefined ? {} : { id }), meta, bad, reason };
+  const isWindow = typeof chunked_index === "number";
+  return {
+    index,
+    ...(isWindow ? { chunked_index } : {}),
+    row,
+    score: null,
+    ...(id === undefined ? {} : { id }),
+    meta,
+    ...(isWindow && documentTokenCount !== undefined ? { documentTokenCount } : {}),
+    ...(windows === undefined ? {} : { windows }),
+    ...(windowStart === undefined ? {} : { windowStart }),
+    bad,
+    reason,
+  };
 }
 
 /** @throws UserError naming what is missing */

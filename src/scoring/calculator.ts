@@ -7,6 +7,7 @@ export interface LearningSource {
   readonly data: readonly string[];
   readonly textColumn: string;
   readonly idColumn: string;
+  readonly metaColumns: readonly string[];
   /** Rows of all data files together. */
   readonly rows: number;
   /** Fingerprint of the run that goes on; null for a new one. */

@@ -1,11 +1,11 @@
 import type { Problem } from "../core/errors.js";
+import { createExclusively } from "../core/exclusive.js";
 import type { PairScores } from "../core/records.js";
 import { formatCount } from "../core/units.js";
 import { type Calibration, documentFrequenciesOf } from "../formats/calibration.js";
 import { runFolder } from "../formats/run-folder.js";
 import { calibratedScore, weightedLayers } from "../measure/calibrated.js";
 import { type DocumentFrequencies, lexicalPairScores } from "../measure/lexical.js";
-import { createExclusively } from "./exclusive.js";
 
 /** The code of samples that a calibration says nothing about; no fault of the data. */
 export const SHORTER_THAN_CALIBRATION = "shorter-than-calibration";

@@ -22,7 +22,7 @@ export interface CountOptions {
  * @throws the signal's reason
  */
 export async function countFrequencies(
-  { data, textColumn, idColumn, rows, signal }: LearningSource,
+  { data, textColumn, idColumn, metaColumns, rows, signal }: LearningSource,
   { tokenizer, maxLength, sampledDocuments = SAMPLED_DOCUMENTS }: CountOptions,
 ): Promise<FrequencyTable> {
   const chosen = drawRows(rows, sampledDocuments);
@@ -30,7 +30,7 @@ export async function countFrequencies(
     signal?.throwIfAborted();
     return chosen?.has(row) ?? true;
   };
-  const documents = readDocuments(data, { textColumn, idColumn, wanted });
+  const documents = readDocuments(data, { textColumn, idColumn, metaColumns, wanted });
   const counts = new Map<number, number>();
   let documentCount = 0;
   for await (const sample of tokenizeSamples(documents, { tokenizer, maxLength, vocabSize: WORD_ID_END })) {

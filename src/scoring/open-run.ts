@@ -1,18 +1,20 @@
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { UserError } from "../core/errors.js";
-import { fingerprintFile } from "../core/fingerprint.js";
 import { VERSION } from "../core/version.js";
 import { readDocuments } from "../corpus/documents.js";
+import { chunkedRow } from "../corpus/samples.js";
 import { type DataSurvey, surveyData } from "../corpus/survey.js";
 import type { Tokenizer } from "../corpus/tokenizer.js";
 import { describeCalibration } from "../formats/calibration.js";
+import { fingerprintData } from "../formats/data.js";
 import type { Run, RunConfiguration } from "../formats/run-folder.js";
 import { readRun } from "../formats/run-json.js";
 import type { Calculator } from "./calculator.js";
 import { changedVersions, claimRunFolder, makeRunFolder, refuseAnotherRun } from "./run-folder.js";
 import { columnsOf, type ResolvedRunOptions } from "./run-options.js";
 import { tokenizerMissing } from "./scorer.js";
+import { chooseWindows } from "./window.js";
 
 export interface OpenRunHooks {
   /** Called now and then while the data is counted. */
@@ -72,6 +74,7 @@ async function openOrResume(
     return { run: there, warnings };
   }
   if (tokenizer === null) await refuseTextsWithoutTokenizer(options);
+  if (options.window !== "truncate") await refuseWindowsOfWindows(options);
   // Before the data is counted, which may take long.
   await makeRunFolder(options.out, options);
   const survey = await surveyData(options.data, {
@@ -98,14 +101,18 @@ async function configurationOf(
   tokenizer: Tokenizer | null,
   notYetLearned: string,
 ): Promise<RunConfiguration> {
-  const { definition, attnChunkSize, dAfs, dCds, ablation, keep, numShards, textColumn, idColumn } = options;
+  const { definition, attnChunkSize, dAfs, dCds, ablation, keep, numShards } = options;
+  const { textColumn, idColumn, metaColumns, window } = options;
   return {
     model: { family, fingerprint: fingerprint ?? notYetLearned },
     tokenizer: tokenizer?.fingerprint ?? null,
-    data: await Promise.all(options.data.map(fingerprintFile)),
+    data: await Promise.all(options.data.map(fingerprintData)),
     textColumn,
     idColumn,
+    metaColumns: [...metaColumns],
     maxLength,
+    window,
+    stride: window === "all" ? chooseWindows(options, maxLength).stride : null,
     definition,
     attnChunkSize,
     dAfs,
@@ -123,6 +130,16 @@ async function refuseTextsWithoutTokenizer(options: ResolvedRunOptions): Promise
   for await (const row of readDocuments(options.data, columnsOf(options))) {
     if (!("content" in row)) continue;
     if ("text" in row.content) throw tokenizerMissing(options.model);
+    return;
+  }
+}
+
+/** @throws UserError when the first readable row is a window of a document */
+async function refuseWindowsOfWindows(options: ResolvedRunOptions): Promise<void> {
+  for await (const row of readDocuments(options.data, columnsOf(options))) {
+    if (!("content" in row)) continue;
+    if (row.chunkedIndex !== null)
+      throw new UserError({ ...chunkedRow(row.chunkedIndex), where: `${row.file}:${row.line}` });
     return;
   }
 }

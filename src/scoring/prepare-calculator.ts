@@ -9,7 +9,21 @@ import { prepareScorer } from "./scorer.js";
  * @throws UserError when options, checkpoint or window are wrong
  */
 export async function prepareCalculator(options: ResolvedRunOptions): Promise<Calculator> {
-  const { data, out, keep, textColumn, idColumn, limit, numShards, shardIndex, strict, ...scorerOptions } = options;
   if (options.model === LEXICAL) return new LexicalScorer(options);
+  const {
+    data,
+    out,
+    keep,
+    window,
+    stride,
+    textColumn,
+    idColumn,
+    metaColumns,
+    limit,
+    numShards,
+    shardIndex,
+    strict,
+    ...scorerOptions
+  } = options;
   return await prepareScorer({ ...scorerOptions, keepHeads: keep === "heads" });
 }

@@ -1,9 +1,9 @@
 import { mkdir } from "node:fs/promises";
 import { messageOf, UserError } from "../core/errors.js";
+import { createExclusively } from "../core/exclusive.js";
 import { canonicalJson } from "../core/fingerprint.js";
 import { type Run, type RunConfiguration, runFolder } from "../formats/run-folder.js";
 import { readRun } from "../formats/run-json.js";
-import { createExclusively } from "./exclusive.js";
 
 /** Makes the folders of a run, where they are missing. @throws UserError when they cannot be made */
 export function makeRunFolder(folder: string, { keep }: Pick<RunConfiguration, "keep">): Promise<void> {

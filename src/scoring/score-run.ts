@@ -1,26 +1,29 @@
 import { type Problem, UserError } from "../core/errors.js";
+import { inOrder } from "../core/in-order.js";
 import { parseOptions } from "../core/invalid.js";
-import type { Sample, UnscoredRow } from "../core/records.js";
+import { holdLock } from "../core/lock.js";
+import type { Sample, SampleWindow, UnscoredRow } from "../core/records.js";
 import { formatBytes } from "../core/units.js";
 import { readDocuments } from "../corpus/documents.js";
+import { chooseLayout } from "../corpus/layout.js";
 import { badRow } from "../corpus/rows.js";
 import { tokenizeSamples } from "../corpus/samples.js";
 import type { DataSurvey } from "../corpus/survey.js";
 import type { Tokenizer } from "../corpus/tokenizer.js";
-import { checkDataFiles } from "../formats/lines.js";
+import { countWindows, type Windows } from "../corpus/windows.js";
+import { checkData, expandData } from "../formats/data.js";
 import { type Run, runFolder } from "../formats/run-folder.js";
 import { weightedLayers } from "../measure/calibrated.js";
 import type { Calculator } from "./calculator.js";
 import { SHORTER_THAN_CALIBRATION } from "./calibrated-scorer.js";
 import { askedCalibration } from "./calibrations.js";
-import { inOrder } from "./in-order.js";
 import { refuseLexicalOptions } from "./lexical-scorer.js";
-import { holdLock } from "./lock.js";
 import { openRun } from "./open-run.js";
 import { prepareCalculator } from "./prepare-calculator.js";
 import { columnsOf, type ResolvedRunOptions, type ScoreRunOptions, scoreRunSchema } from "./run-options.js";
 import { TOO_SHORT } from "./scorer.js";
 import { readShardEnd, Shard, type ShardCounts } from "./shard.js";
+import { chooseWindows } from "./window.js";
 
 /** What is known before the first sample is scored. */
 export interface RunPlan {
@@ -38,7 +41,7 @@ export interface RunPlan {
   /** Why no calibration is used though one was looked for; else null. */
   readonly uncalibrated: string | null;
   readonly threads: number;
-  /** Mean over the first documents of what is still to be scored; null when none could be read. */
+  /** Mean over the first documents of what is still to be scored, all windows of one together; null when none could be read. */
   readonly meanTokenCount: { readonly scored: number; readonly document: number } | null;
   /** `model_type` of the checkpoint, or `lexical`. */
   readonly family: string;
@@ -56,6 +59,8 @@ export type RunEvent =
       readonly kind: "row";
       readonly row: number;
       readonly index: number | null;
+      /** Which window of the row, where a row may have several; absent too where the whole row has no score. */
+      readonly window?: SampleWindow & { readonly number: number };
       readonly score: number | null;
       readonly tokenCount: number;
       readonly elapsedMs: number;
@@ -68,6 +73,8 @@ export interface RunSummary extends ShardCounts {
   readonly finished: boolean;
   /** Rows the shard should hold. */
   readonly shardRows: number;
+  /** Rows whose windows are all written; where a row may have several windows, which the counts count. */
+  readonly doneRows?: number;
 }
 
 export interface RunHooks {
@@ -81,18 +88,23 @@ export interface RunHooks {
  * @throws UserError before anything is scored, for a mistake of the user; with `strict`, at the first bad row
  */
 export async function scoreRun(options: ScoreRunOptions, hooks: RunHooks = {}): Promise<RunSummary> {
-  const resolved = { ...parseOptions(scoreRunSchema, options), calibration: askedCalibration(options) };
+  const parsed = parseOptions(scoreRunSchema, options);
   const emit = hooks.onEvent ?? (() => undefined);
-  await checkDataFiles(resolved.data);
+  const data = await expandData(parsed.data);
+  await checkData(data);
+  const { sentence, ...columns } = await chooseLayout(data, parsed);
+  const resolved = { ...parsed, data, ...columns, calibration: askedCalibration(options) };
   refuseLexicalOptions(options);
   const { out, limit, numShards, shardIndex } = resolved;
   const scorer = await prepareCalculator(resolved);
   try {
+    const windows = chooseWindows(resolved, scorer.maxLength);
     const tokenizer = await scorer.openTokenizer();
     const onSurvey = (soFar: DataSurvey) => emit({ kind: "survey", ...soFar });
     const opened = await openRun(resolved, scorer, tokenizer, { onSurvey, signal: hooks.signal });
     if (opened === null) return NOTHING_BEGUN;
-    const { run, warnings } = opened;
+    const { run } = opened;
+    const warnings = [...(sentence === null ? [] : [sentence]), ...opened.warnings];
     const unlock = await holdLock(runFolder.lock(out, shardIndex));
     const shard = await Shard.open(out, shardIndex, run.configuration).catch(async (error: unknown) => {
       await unlock();
@@ -100,13 +112,14 @@ export async function scoreRun(options: ScoreRunOptions, hooks: RunHooks = {}): 
     });
     try {
       const shardRows = rowsOfShard(Math.min(run.rows, limit ?? Infinity), numShards, shardIndex);
-      const job = { options: resolved, scorer, tokenizer, shard, shardRows, hooks };
+      const job = { options: resolved, scorer, windows, tokenizer, shard, shardRows, hooks };
       const plan = await planShard(job, run, warnings);
       emit({ kind: "plan", plan });
       const leftRows = shardRows - plan.doneRows;
       const finished = leftRows <= 0 || (await scoreShard(job, leftRows));
       if (finished) await endShard(job, limit !== undefined && limit < run.rows ? limit : null);
-      return { ...shard.counts, finished, shardRows };
+      const doneRows = windows.mode === "truncate" ? {} : { doneRows: shard.rowsBelow(limit) };
+      return { ...shard.counts, finished, shardRows, ...doneRows };
     } finally {
       await shard.close();
       await unlock();
@@ -137,6 +150,7 @@ async function endShard({ shard, shardRows, options }: ShardJob, limit: number |
 interface ShardJob {
   readonly options: ResolvedRunOptions;
   readonly scorer: Calculator;
+  readonly windows: Windows;
   readonly tokenizer: Tokenizer | null;
   readonly shard: Shard;
   readonly shardRows: number;
@@ -154,14 +168,20 @@ const NOTHING_BEGUN: RunSummary = { scored: 0, unscored: 0, bad: 0, finished: fa
 const PREVIEW_ROWS = 4;
 
 async function planShard(job: ShardJob, run: Run, warnings: readonly string[]): Promise<RunPlan> {
-  const { options, scorer, shard, shardRows } = job;
+  const { options, scorer, windows, shard, shardRows } = job;
   const doneRows = shard.rowsBelow(options.limit);
   const end = await readShardEnd(options.out, options.shardIndex);
   if (end !== null && end.rows < shardRows) await shard.reopen();
   const lengths: { scored: number; document: number }[] = [];
   if (doneRows < shardRows) {
-    for await (const item of samplesOf(job, PREVIEW_ROWS)) {
-      if ("tokenIds" in item) lengths.push({ scored: item.tokenIds.length, document: item.documentTokenCount });
+    // The first windows alone: the others are as long.
+    const first: ShardJob = { ...job, windows: { ...windows, mode: "truncate" } };
+    for await (const item of samplesOf(first, PREVIEW_ROWS)) {
+      if ("tokenIds" in item) {
+        const { tokenIds, documentTokenCount } = item;
+        const scored = tokenIds.length * countWindows(documentTokenCount, windows);
+        lengths.push({ scored, document: documentTokenCount });
+      }
       if (lengths.length === PREVIEW_ROWS) break;
     }
   }
@@ -201,7 +221,7 @@ function machineWarnings(options: ResolvedRunOptions, { threads, memoryBytes }: 
 }
 
 /** What this shard still has to write, in the order of the data. */
-function samplesOf({ options, scorer, tokenizer, shard }: ShardJob, batchTexts?: number) {
+function samplesOf({ options, scorer, windows, tokenizer, shard }: ShardJob, batchTexts?: number) {
   const { numShards, shardIndex } = options;
   const limit = options.limit ?? Infinity;
   const wanted = (row: number) => row % numShards === shardIndex && row < limit && !shard.has(row);
@@ -209,6 +229,8 @@ function samplesOf({ options, scorer, tokenizer, shard }: ShardJob, batchTexts?:
   return tokenizeSamples(documents, {
     tokenizer,
     maxLength: scorer.maxLength,
+    windows,
+    wantedWindow: (row, number) => !shard.hasWindow(row, number),
     vocabSize: scorer.vocabSize,
     ...(batchTexts === undefined ? {} : { batchTexts }),
   });
@@ -237,7 +259,7 @@ async function scoreShard(job: ShardJob, leftRows: number): Promise<boolean> {
       else if (options.strict && outcome.bad) throw strictError(outcome);
       else await shard.writeUnscored(outcome);
       emit({ kind: "row", ...eventOf(outcome), elapsedMs });
-      left -= 1;
+      if (shard.has("score" in outcome ? outcome.sample.row : outcome.row)) left -= 1;
       if (left === 0) break;
     }
     return true;
@@ -266,16 +288,29 @@ async function scoreItem(scorer: Calculator, sample: Sample | UnscoredRow): Prom
 const HARMLESS: ReadonlySet<string> = new Set([TOO_SHORT, SHORTER_THAN_CALIBRATION]);
 
 function unscoredRow(sample: Sample, problem: Problem): UnscoredRow {
-  return { ...badRow(sample, problem), bad: !HARMLESS.has(problem.code) };
+  const { chunkedIndex, window, documentTokenCount } = sample;
+  return {
+    ...badRow(sample, problem),
+    bad: !HARMLESS.has(problem.code),
+    chunkedIndex,
+    ...(window === undefined ? {} : { window }),
+    documentTokenCount,
+  };
 }
 
 function eventOf(outcome: RowOutcome) {
   if ("score" in outcome) {
     const { sample, score } = outcome;
-    return { row: sample.row, index: sample.index, score, tokenCount: sample.tokenIds.length, reason: null };
+    const { row, index, tokenIds } = sample;
+    return { row, index, ...windowOf(sample), score, tokenCount: tokenIds.length, reason: null };
   }
   const { row, index, bad, reason } = outcome;
-  return { row, index, score: null, tokenCount: 0, reason: { code: reason.code, message: reason.message, bad } };
+  const { code, message } = reason;
+  return { row, index, ...windowOf(outcome), score: null, tokenCount: 0, reason: { code, message, bad } };
+}
+
+function windowOf({ window, chunkedIndex }: Sample | UnscoredRow) {
+  return window === undefined ? {} : { window: { number: chunkedIndex ?? 0, ...window } };
 }
 
 function strictError({ reason }: UnscoredRow): UserError {

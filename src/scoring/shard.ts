@@ -12,6 +12,7 @@ import {
   type UnscoredLine,
 } from "../formats/run-folder.js";
 import { redundancy } from "../measure/redundancy.js";
+import { WrittenRows, type WrittenWindow } from "./written-rows.js";
 
 /** Milliseconds between waits for the disk; what lies between survives the death of the process, not a power cut. */
 const SYNC_INTERVAL_MS = 1000;
@@ -33,8 +34,8 @@ export interface ShardCounts {
 }
 
 /**
- * The files of one shard: rows are written once, whole, in the order of the data; what is there already is known by its
- * row, so that a restart goes on where the last process stopped.
+ * The files of one shard: lines are written once, whole, in the order of the data; what is there already is known by its
+ * row and window, so that a restart goes on where the last process stopped.
  */
 export class Shard {
   private lastSyncMs = performance.now();
@@ -46,7 +47,7 @@ export class Shard {
     private readonly scoreFile: AppendFile,
     private readonly unscoredFile: AppendFile,
     private readonly pairsFile: PairsFile | null,
-    private readonly rows: Set<number>,
+    private readonly rows: WrittenRows,
     private tally: { scored: number; unscored: number; bad: number },
   ) {}
 
@@ -75,16 +76,18 @@ export class Shard {
     return { ...this.tally };
   }
 
-  /** How many rows are written of those before `limit`; of all without one. */
+  /** How many rows are written, with all their windows, of those before `limit`; of all without one. */
   rowsBelow(limit = Infinity): number {
-    if (limit === Infinity) return this.rows.size;
-    let count = 0;
-    for (const row of this.rows) if (row < limit) count += 1;
-    return count;
+    return this.rows.countBelow(limit);
   }
 
+  /** The row is written, with all its windows. */
   has(row: number): boolean {
     return this.rows.has(row);
+  }
+
+  hasWindow(row: number, number: number): boolean {
+    return this.rows.hasWindow(row, number);
   }
 
   /** Pair scores first, so that no row refers to what is not there. */
@@ -101,21 +104,34 @@ export class Shard {
       row: sample.row,
       tokenCount: sample.tokenIds.length,
       documentTokenCount: sample.documentTokenCount,
+      ...windowFields(sample),
       redundancy: redundancy(sample.tokenIds),
       ...(keep === "none" ? {} : { layers }),
       ...(kept === undefined ? {} : { pairs: kept }),
     };
     await this.scoreFile.append(line);
-    this.rows.add(sample.row);
+    this.rows.add(sample.row, windowOf(sample));
     this.tally.scored += 1;
     await this.syncNowAndThen();
   }
 
-  async writeUnscored({ index, row, id, meta, bad, reason }: UnscoredRow): Promise<void> {
-    const idField = id === null ? {} : { id };
-    const line: UnscoredLine = { index, row, score: null, ...idField, meta: meta ?? null, bad, reason };
+  async writeUnscored(unscored: UnscoredRow): Promise<void> {
+    const { index, row, id, meta, bad, reason, chunkedIndex = null, documentTokenCount } = unscored;
+    const isWindow = chunkedIndex !== null;
+    const line: UnscoredLine = {
+      index,
+      ...(isWindow ? { chunked_index: chunkedIndex } : {}),
+      row,
+      score: null,
+      ...(id === null ? {} : { id }),
+      meta: meta ?? null,
+      ...(isWindow && documentTokenCount !== undefined ? { documentTokenCount } : {}),
+      ...windowFields(unscored),
+      bad,
+      reason,
+    };
     await this.unscoredFile.append(line);
-    this.rows.add(row);
+    this.rows.add(row, windowOf(unscored));
     this.tally.unscored += 1;
     if (bad) this.tally.bad += 1;
     await this.syncNowAndThen();
@@ -164,42 +180,57 @@ export async function readShardEnd(run: string, shardIndex: number): Promise<Sha
   }
 }
 
+function windowFields({ window }: Sample | UnscoredRow) {
+  return window === undefined ? {} : { windows: window.count, windowStart: window.start };
+}
+
+function windowOf({ window, chunkedIndex }: Sample | UnscoredRow): WrittenWindow | null {
+  return window === undefined ? null : { number: chunkedIndex ?? 0, count: window.count };
+}
+
 /** Which rows are written, and where the last of their pair scores ends. */
 async function readShard(
   [scorePath, unscoredPath]: readonly [string, string],
   shardIndex: number,
-  { numShards }: RunConfiguration,
+  { numShards, window }: RunConfiguration,
 ) {
-  const rows = new Set<number>();
+  const rows = new WrittenRows();
   const tally = { scored: 0, unscored: 0, bad: 0 };
   let pairsEnd = 0;
+  const keepRow = (value: JsonObject, where: string) => {
+    const { row } = value;
+    const own = typeof row === "number" && row % numShards === shardIndex;
+    if (own && rows.add(row, window === "truncate" ? null : windowOfLine(value))) return;
+    throw damaged(where, value, numShards, shardIndex);
+  };
   for await (const { line, value } of readJsonLines(scorePath)) {
-    keepRow(rows, value, numShards, shardIndex, `${scorePath}:${line}`);
+    keepRow(value, `${scorePath}:${line}`);
     tally.scored += 1;
     pairsEnd = Math.max(pairsEnd, endOfPairs(value));
   }
   for await (const { line, value } of readJsonLines(unscoredPath)) {
-    keepRow(rows, value, numShards, shardIndex, `${unscoredPath}:${line}`);
+    keepRow(value, `${unscoredPath}:${line}`);
     tally.unscored += 1;
     if (value.bad === true) tally.bad += 1;
   }
   return { rows, tally, pairsEnd };
 }
 
-function keepRow(rows: Set<number>, value: JsonObject, numShards: number, shardIndex: number, where: string): void {
-  const { row } = value;
-  const known = typeof row === "number" && row % numShards === shardIndex && !rows.has(row);
-  if (!known) {
-    throw new UserError({
-      code: "shard-damaged",
-      what: "The shard holds a line that no run of it wrote",
-      where,
-      got: `row ${JSON.stringify(row)}`,
-      allowed: `each row once, row mod ${numShards} = ${shardIndex}`,
-      fix: "Remove the files of this shard and score it again.",
-    });
-  }
-  rows.add(row);
+/** Null: the line stands for the whole row. */
+function windowOfLine({ chunked_index: number, windows: count }: JsonObject): WrittenWindow | null {
+  return typeof number === "number" && typeof count === "number" ? { number, count } : null;
+}
+
+function damaged(where: string, line: JsonObject, numShards: number, shardIndex: number): UserError {
+  const window = line.windows === undefined ? "" : `, window ${JSON.stringify(line.chunked_index ?? null)}`;
+  return new UserError({
+    code: "shard-damaged",
+    what: "The shard holds a line that no run of it wrote",
+    where,
+    got: `row ${JSON.stringify(line.row)}${window}`,
+    allowed: `each row${window === "" ? "" : ", or each of its windows,"} once, row mod ${numShards} = ${shardIndex}`,
+    fix: "Remove the files of this shard and score it again.",
+  });
 }
 
 function endOfPairs({ pairs }: JsonObject): number {

@@ -5,7 +5,7 @@ import { describeInvalid } from "../core/invalid.js";
 import { formatCount, plural } from "../core/units.js";
 import { type Run, runFolder, type ShardEnd, shardEndSchema } from "../formats/run-folder.js";
 import { quote } from "./duckdb.js";
-import { listNumbers, missingNumbers, type NumberList, nameNumbers, repeatedNumbers } from "./numbers.js";
+import { listNumbers, missingNumbers, NAMED, type NumberList, nameNumbers, repeatedNumbers } from "./numbers.js";
 import { openScoreTable, type ScoreTable } from "./score-table.js";
 import { makeWorkFolder } from "./work-folder.js";
 
@@ -31,8 +31,12 @@ export interface CheckReport {
   readonly shardsUnfinished: readonly number[];
   /** Rows that are in no file; for a bare folder: gaps in the indexes, which are no problem. */
   readonly rowsMissing: NumberList;
-  /** Rows that are there more than once; for a bare folder: indexes. */
+  /** Rows that are there more than once; for a bare folder: indexes. Of a row with several windows each window counts. */
   readonly rowsRepeated: NumberList;
+  /** Rows that do not have each of their windows; none where each row has one. */
+  readonly rowsTorn: NumberList;
+  /** In runs that score several windows of a row: how many are there. `scored`, `unscored` and `bad` then count windows. */
+  readonly windows: number | null;
   readonly problems: readonly Problem[];
 }
 
@@ -91,9 +95,13 @@ async function checkBare(table: ScoreTable): Promise<CheckReport> {
     shardsUnfinished: [],
     rowsMissing,
     rowsRepeated,
+    rowsTorn: NO_NUMBERS,
+    windows: null,
     problems,
   };
 }
+
+const NO_NUMBERS: NumberList = { count: 0, first: [] };
 
 interface ShardLines {
   readonly shard: number;
@@ -145,13 +153,24 @@ async function checkShards(table: ScoreTable, run: Run): Promise<CheckReport> {
   const limit = limits.size === 1 ? ([...limits][0] ?? null) : null;
   const rowsExpected = limit ?? run.rows;
 
-  const rowsRepeated = await repeatedNumbers(database, "select n from present", "n");
+  const hasWindows = run.configuration.window !== "truncate";
+  const rowsRepeated = await repeatedNumbers(database, "select n, part from present", hasWindows ? "n, part" : "n");
+  const rowsTorn = hasWindows ? await tornRows(table) : NO_NUMBERS;
   const { distinct } = await database.row(`select count(distinct n) from present where n < ${rowsExpected}`, {
     distinct: "number",
   });
   const missing = rowsExpected - distinct;
   const rowsMissing = await missingNumbers(database, "select n from present", rowsExpected, missing);
   problems.push(...repeatedProblem("row", rowsRepeated), ...(await unreadableLines(table)));
+  if (rowsTorn.count > 0) {
+    problems.push({
+      code: "windows-missing",
+      what: "Windows of some rows are missing",
+      got: `row ${nameNumbers(rowsTorn)}`,
+      allowed: "each window of a row once, from 0 to one less than its windows",
+      fix: "Start the same `ladm score` command again: it goes on where it stopped.",
+    });
+  }
   if (missing > 0) {
     problems.push({
       code: "rows-missing",
@@ -163,13 +182,13 @@ async function checkShards(table: ScoreTable, run: Run): Promise<CheckReport> {
   const total = (key: "scored" | "unscored" | "bad") => lines.reduce((sum, line) => sum + line[key], 0);
   const span = limit === null ? plural(rowsExpected, "row") : `the first ${plural(limit, "row")} (--limit ${limit})`;
   const complete = problems.length === 0;
+  const windows = hasWindows ? total("scored") + total("unscored") : null;
+  const each = windows === null ? "each is there once" : `each of their ${plural(windows, "window")} is there once`;
   return {
     folder: table.folder,
     kind: "run",
     complete,
-    verdict: complete
-      ? `Complete for ${span}: each is there once.`
-      : `Not complete: ${plural(problems.length, "problem")}.`,
+    verdict: complete ? `Complete for ${span}: ${each}.` : `Not complete: ${plural(problems.length, "problem")}.`,
     limit,
     rowsExpected,
     scored: total("scored"),
@@ -180,11 +199,25 @@ async function checkShards(table: ScoreTable, run: Run): Promise<CheckReport> {
     shardsUnfinished,
     rowsMissing,
     rowsRepeated,
+    rowsTorn,
+    windows,
     problems,
   };
 }
 
-/** View `present`: every row that can be read, with the shard its file belongs to. */
+/** Rows without each of their windows once; a line for a whole row that has no score makes it whole. */
+async function tornRows({ database }: ScoreTable): Promise<NumberList> {
+  await database.run(`create temp view torn as
+    select n from present group by n
+    having not bool_or(not scored and part is null) and not coalesce(
+      count(part) = count(*) and min(windows) = max(windows) and count(distinct part) = max(windows)
+        and min(part) = 0 and max(part) = max(windows) - 1, false)`);
+  const { count } = await database.row("select count(*) from torn", { count: "number" });
+  const first = await database.rows(`select n from torn order by n limit ${NAMED}`, { n: "number" });
+  return { count, first: first.map(({ n }) => n) };
+}
+
+/** View `present`: every row that can be read, with the shard its file belongs to; `part` is the window, null for the whole row. */
 async function nameShards({ database, files }: ScoreTable): Promise<void> {
   await database.run("create temp table shard_files (path VARCHAR, shard BIGINT)");
   if (files.length > 0) {
@@ -192,10 +225,12 @@ async function nameShards({ database, files }: ScoreTable): Promise<void> {
     await database.run(`insert into shard_files values ${values.join(", ")}`);
   }
   await database.run(`create temp view present as
-    select "row" as n, shard, score is not null as scored, false as bad
+    select "row" as n, case when windows is not null then chunked end as part, windows, shard, score is not null as scored,
+      false as bad
     from score_lines join shard_files using (path) where idx is not null and "row" is not null
     union all
-    select "row" as n, shard, false as scored, coalesce(bad, false) as bad
+    select "row" as n, case when windows is not null then chunked end as part, windows, shard, false as scored,
+      coalesce(bad, false) as bad
     from unscored_lines join shard_files using (path) where "row" is not null`);
 }
 

@@ -1,9 +1,9 @@
 import { access } from "node:fs/promises";
 import { messageOf, UserError } from "../core/errors.js";
-import { canonicalJson, fingerprintFile } from "../core/fingerprint.js";
-import { checkDataFiles } from "../formats/lines.js";
+import { canonicalJson } from "../core/fingerprint.js";
+import { checkData, expandData, fingerprintData } from "../formats/data.js";
+import { type DataRow, fieldsOf, readDataRows } from "../formats/data-rows.js";
 import type { Run } from "../formats/run-folder.js";
-import { type DataLine, readDataLines } from "./data-lines.js";
 import type { Database } from "./duckdb.js";
 import type { ScoreTable } from "./score-table.js";
 
@@ -20,8 +20,8 @@ export interface DataFiles {
  * @throws UserError when there are none, one is gone, or the scored ones have changed since.
  */
 export async function resolveData(table: ScoreTable, given: readonly string[] | undefined): Promise<DataFiles> {
-  const paths = given ?? table.run?.paths.data;
-  if (paths === undefined) {
+  const named = given ?? table.run?.paths.data;
+  if (named === undefined) {
     throw new UserError({
       code: "data-needed",
       what: "A bare folder of score files does not say what was scored",
@@ -29,8 +29,9 @@ export async function resolveData(table: ScoreTable, given: readonly string[] | 
       fix: "Name the data: --data FILE...",
     });
   }
-  if (given === undefined) for (const path of paths) await checkNotMoved(path);
-  await checkDataFiles(paths);
+  if (given === undefined) for (const path of named) await checkNotMoved(path);
+  const paths = await expandData(named);
+  await checkData(paths);
   const scored = table.run !== null && (await isScoredData(paths, table.run));
   if (given === undefined && !scored) {
     throw new UserError({
@@ -65,7 +66,7 @@ async function isScoredData(paths: readonly string[], run: Run): Promise<boolean
   const { data } = run.configuration;
   if (data.length !== paths.length) return false;
   for (const [at, path] of paths.entries()) {
-    if (canonicalJson(await fingerprintFile(path)) !== canonicalJson(data[at])) return false;
+    if (canonicalJson(await fingerprintData(path)) !== canonicalJson(data[at])) return false;
   }
   return true;
 }
@@ -73,25 +74,14 @@ async function isScoredData(paths: readonly string[], run: Run): Promise<boolean
 /** Makes table `data_tokens` (`place`, `tokens`): the lengths of the data's `input_ids`, where it has them. */
 export async function loadDataTokens(database: Database, files: readonly string[]): Promise<void> {
   await database.run("create table data_tokens (place BIGINT, tokens BIGINT)");
-  await database.append("data_tokens", lengths(readDataLines(files)));
+  await database.append("data_tokens", lengths(readDataRows(files, { columns: ["input_ids"] })));
 }
 
-async function* lengths(lines: AsyncIterable<DataLine>): AsyncGenerator<readonly [number, number]> {
-  for await (const { row, line } of lines) {
-    if (line?.includes('"input_ids"') !== true) continue;
-    const ids = parsedField(line, "input_ids");
-    if (Array.isArray(ids)) yield [row, ids.length];
-  }
-}
-
-/** A field of a data line; undefined where the line is no JSON object or lacks it. */
-export function parsedField(line: string, field: string): unknown {
-  try {
-    const value: unknown = JSON.parse(line);
-    return value !== null && typeof value === "object"
-      ? Object.entries(value).find(([key]) => key === field)?.[1]
-      : undefined;
-  } catch {
-    return undefined;
+async function* lengths(rows: AsyncIterable<DataRow>): AsyncGenerator<readonly [number, number]> {
+  for await (const data of rows) {
+    if ("text" in data.content && !data.content.text.includes('"input_ids"')) continue;
+    const fields = fieldsOf(data);
+    const ids = "code" in fields ? null : fields.get("input_ids");
+    if (Array.isArray(ids) || ids instanceof Int32Array) yield [data.row, ids.length];
   }
 }

@@ -12,10 +12,14 @@ export interface Grouping {
   readonly sentence: string;
 }
 
-/** The fields to read from the score rows: `groupBy`, the usual ones where it is not given, none for `none`. */
+/**
+ * The fields to read from the score rows: `groupBy`, the usual ones where it is not given, none for `none`. A column of the data
+ * (`source`) lies under `meta` there.
+ */
 export function groupFieldsOf(groupBy: string | undefined): readonly string[] {
   if (groupBy === undefined) return DOMAIN_FIELDS;
-  return groupBy === "none" ? [] : [groupBy];
+  if (groupBy === "none") return [];
+  return groupBy.startsWith("meta.") ? [groupBy] : [groupBy, `meta.${groupBy}`];
 }
 
 /**
@@ -34,7 +38,7 @@ export async function chooseGroups(
     have.push((await database.row(`select count(g${at}) from scored`, { count: "number" })).count);
   }
   const { scored } = await database.row("select count(*) from scored", { scored: "number" });
-  const chosen = groupBy === undefined ? have.indexOf(scored) : groupFields.length - 1;
+  const chosen = groupBy === undefined ? have.indexOf(scored) : have.indexOf(Math.max(...have));
   const field = groupFields[chosen] ?? null;
   const lacking = field === null ? 0 : scored - (have[chosen] ?? 0);
   if (field !== null && lacking === scored) throw await noSuchField(table, field);
@@ -75,6 +79,6 @@ async function noSuchField({ database }: ScoreTable, field: string): Promise<Use
     what: "No scored row has the field to group by",
     where: `--group-by ${field}`,
     allowed: [...found.map(({ key }) => `meta.${key}`), "none"].join(", "),
-    fix: "Score rows keep of the data only what is under meta.",
+    fix: "Score rows keep of the data only what is under meta: `ladm score --meta-columns NAMES` puts more there.",
   });
 }

@@ -1,7 +1,8 @@
 import { formatCount } from "../core/units.js";
 import type { Database } from "./duckdb.js";
 
-const NAMED = 10;
+/** So many numbers of a list are named. */
+export const NAMED = 10;
 
 /** Numbers, of which the first ten are named. */
 export interface NumberList {

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { DEFAULT_MAX_REDUNDANCY } from "../core/redundancy.js";
+import { EXPORT_FORMATS } from "./export.js";
 
 const memoryLimit = z.string().regex(/^\d+(\.\d+)?\s*([KMGT]i?B)$/i, "a size such as 2GB");
 
@@ -16,6 +17,10 @@ const rankShape = {
    * published policy knows none.
    */
   maxRedundancy: z.union([z.number().min(0).max(1), z.literal("none")], "from 0 to 1, or none").optional(),
+  /** What a document of several windows scores: `mean` (the default) of its windows, `max`, or the `share` of them above a threshold. */
+  windows: z.enum(["mean", "max", "share"]).optional(),
+  /** With windows `share`, and required there: the score from which on a window counts. */
+  windowThreshold: z.number().optional(),
   /** Go on although rows are missing or repeated. */
   partial: z.boolean().default(false),
   /** Files that `index` points into; by default those that were scored. */
@@ -24,7 +29,7 @@ const rankShape = {
   threads: z.number().int().positive().optional(),
 };
 
-export const rankOptionsSchema = z.strictObject(rankShape).superRefine(checkRedundancy);
+export const rankOptionsSchema = z.strictObject(rankShape).superRefine(checkTogether);
 export type RankOptions = Readonly<z.input<typeof rankOptionsSchema>>;
 export type ResolvedRankOptions = z.output<typeof rankOptionsSchema>;
 
@@ -36,12 +41,24 @@ export function redundancyLimit({
   return policy === "published" || maxRedundancy === "none" ? null : maxRedundancy;
 }
 
-function checkRedundancy(
-  options: Pick<ResolvedRankOptions, "policy" | "maxRedundancy">,
-  context: z.RefinementCtx,
-): void {
-  if (options.policy === "published" && options.maxRedundancy !== undefined) {
+/** Options that hang together. */
+interface Interdependent {
+  readonly policy: "budget" | "published";
+  readonly maxRedundancy?: number | "none" | undefined;
+  readonly windows?: "mean" | "max" | "share" | undefined;
+  readonly windowThreshold?: number | undefined;
+}
+
+function checkTogether(options: Interdependent, context: z.RefinementCtx): void {
+  const { policy, maxRedundancy, windows, windowThreshold } = options;
+  if (policy === "published" && maxRedundancy !== undefined) {
     context.addIssue("the published policy takes rows whatever their redundancy, so maxRedundancy cannot be given");
+  }
+  if (policy === "published" && windows !== undefined) {
+    context.addIssue("the published policy knows no documents of several windows, so windows cannot be given");
+  }
+  if ((windows === "share") !== (windowThreshold !== undefined)) {
+    context.addIssue("windows share (--windows share) and windowThreshold (--window-threshold) go together");
   }
 }
 
@@ -58,10 +75,12 @@ export const selectOptionsSchema = z
     count: whole.optional(),
     /** Every ranked row with at least this score. */
     minScore: z.number().optional(),
+    /** Of what is selected; by default that of the data. */
+    format: z.enum(EXPORT_FORMATS).optional(),
     /** Absent or empty. */
     out: z.string().min(1),
   })
-  .superRefine(checkRedundancy)
+  .superRefine(checkTogether)
   .superRefine(({ tokens, top, count, minScore, policy }, context) => {
     const given = Object.entries({ tokens, top, count, minScore }).filter(([, value]) => value !== undefined);
     if (given.length !== 1) {

@@ -1,7 +1,7 @@
 import { messageOf, UserError } from "../core/errors.js";
 import { parseOptions } from "../core/invalid.js";
-import { parsedField, resolveData } from "./data.js";
-import { readDataLines } from "./data-lines.js";
+import { fieldsOf, readDataRows } from "../formats/data-rows.js";
+import { resolveData } from "./data.js";
 import { groupLabel } from "./groups.js";
 import { type RankOptions, rankOptionsSchema } from "./options.js";
 import { openRanking, type Ranking } from "./ranking.js";
@@ -17,6 +17,8 @@ export interface OverviewRow {
   readonly tokenCount: number | null;
   /** How much of the sample is said again, 0 to 1; null where not known. */
   readonly redundancy: number | null;
+  /** Windows that the score is made of; null where each document has one score. */
+  readonly windows: number | null;
   /** The beginning of the document's text; null where the data has none. */
   readonly text: string | null;
 }
@@ -79,13 +81,14 @@ async function describe(ranking: Ranking, each: number, given: readonly string[]
   const histograms = ranking.groups.map(() => Array.from({ length: BINS }, () => 0));
   const seen = ranking.groups.map(() => 0);
   const shown: (Omit<OverviewRow, "text"> & { group: number; part: Part; place: number })[] = [];
-  const rows = database.pages("select rowid, idx, score, grp, scored_tokens, redundancy, place from ranked", {
+  const rows = database.pages("select rowid, idx, score, grp, scored_tokens, redundancy, windows, place from ranked", {
     rank: "number",
     index: "number",
     score: "number",
     group: "number",
     tokenCount: "number?",
     redundancy: "number?",
+    windows: "number?",
     place: "number",
   });
   for await (const page of rows) {
@@ -115,12 +118,13 @@ async function describe(ranking: Ranking, each: number, given: readonly string[]
   const rowsOf = (group: number, part: Part): readonly OverviewRow[] =>
     shown
       .filter((row) => row.group === group && row.part === part)
-      .map(({ rank, index, score, tokenCount, redundancy, place }) => ({
+      .map(({ rank, index, score, tokenCount, redundancy, windows, place }) => ({
         rank,
         index,
         score,
         tokenCount,
         redundancy,
+        windows,
         text: texts.get(place) ?? null,
       }));
   return {
@@ -159,10 +163,10 @@ async function beginnings(
 ): Promise<ReadonlyMap<number, string>> {
   const texts = new Map<number, string>();
   let left = places.size;
-  for await (const { row, line } of readDataLines(files)) {
-    if (!places.has(row)) continue;
-    const text = line === null ? null : parsedField(line, column);
-    if (typeof text === "string") texts.set(row, text.trimStart().slice(0, TEXT_CHARACTERS));
+  for await (const data of readDataRows(files, { columns: [column], wanted: (row) => places.has(row) })) {
+    const fields = fieldsOf(data);
+    const text = "code" in fields ? null : fields.get(column);
+    if (typeof text === "string") texts.set(data.row, text.trimStart().slice(0, TEXT_CHARACTERS));
     left -= 1;
     if (left === 0) break;
   }

@@ -6,6 +6,7 @@ import { type DataFiles, loadDataTokens, resolveData } from "./data.js";
 import { chooseGroups, type Grouping, groupFieldsOf } from "./groups.js";
 import { type RankOptions, type ResolvedRankOptions, rankOptionsSchema, redundancyLimit } from "./options.js";
 import { openScoreTable, type ScoreTable } from "./score-table.js";
+import { type MergedWindows, mergeWindows } from "./windows.js";
 import { makeWorkFolder } from "./work-folder.js";
 
 /** What a group holds before anything is selected. */
@@ -21,8 +22,9 @@ export interface GroupCounts {
 }
 
 /**
- * Ranked rows in table `ranked`: `rowid` is the rank; `idx`, `row`, `chunked`, `score`, `grp` (place in `groups`), `place` (row of the
- * data), `tokens` (whole document), `scored_tokens`, `redundancy`, `line`.
+ * Ranked rows in table `ranked`: `rowid` is the rank; `reading`, `idx`, `row`, `chunked`, `score`, `grp` (place in `groups`), `place` (row of the
+ * data; of a document whose windows are rows, the first), `tokens` (whole document), `scored_tokens`, `redundancy`, `windows` (null where
+ * a document has one score), `line`. A document of several windows is one row.
  */
 export interface Ranking {
   readonly table: ScoreTable;
@@ -39,6 +41,8 @@ export interface Ranking {
   readonly leftOutRedundant: number;
   /** The redundancy limit; null for none. */
   readonly maxRedundancy: number | null;
+  /** Null where each document has one score. */
+  readonly windows: MergedWindows | null;
   /** To be said aloud. */
   readonly notes: readonly string[];
 }
@@ -58,6 +62,8 @@ export interface RankedRow {
   readonly documentTokenCount: number | null;
   /** How much of the sample is said again, 0 to 1; null where not known. */
   readonly redundancy: number | null;
+  /** Windows that the score is made of; null where each document has one score. */
+  readonly windows: number | null;
 }
 
 export interface RankingOptions extends ResolvedRankOptions {
@@ -70,7 +76,7 @@ export interface RankingOptions extends ResolvedRankOptions {
 }
 
 /**
- * Reads, checks, groups and ranks a run. Only rows as long as the window are ranked unless `includeShort`, since scores of
+ * Reads, checks, groups and ranks a run; the windows of a document are one row. Only rows as long as the window are ranked unless `includeShort`, since scores of
  * different lengths do not compare; of a bare folder, all. Rows above the redundancy limit are not ranked either.
  * @throws UserError when the run is not complete (unless `partial`), nothing can be ranked, or what is needed is not there.
  */
@@ -101,25 +107,24 @@ async function rankTable(table: ScoreTable, options: RankingOptions): Promise<Ra
   if (options.policy === "published" && run !== null && data?.given === false) await checkIndexIsRow(table);
   const byCds = options.policy === "published" && run?.configuration.calibration != null;
   if (byCds) await checkCds(table);
+  const window = run === null || options.includeShort ? null : run.configuration.maxLength;
+  const once = repeatsLeftOut(table, report);
+  const windows = await mergeWindows(table, { ...options, window, once });
   const { grouping, column } = await chooseGroups(table, options.groupBy);
 
   // A score row names its place in the data that was scored by `row`, in any other by `index`, as the original does.
   const place = options.policy === "budget" && run !== null && data?.scored !== false ? 's."row"' : "s.idx";
   const countsData = data !== null && !data.scored;
   if (countsData) await loadDataTokens(database, data.paths);
-  const window = run === null || options.includeShort ? null : run.configuration.maxLength;
   const maxRedundancy = redundancyLimit(options);
-  const key = run === null ? "idx, chunked" : '"row"';
-  const once =
-    report.rowsRepeated.count === 0 ? "" : `where s.reading in (select min(reading) from scored group by ${key})`;
   await database.run(`
     create view pool as
     select s.*, g.id as grp, ${place} as place,
       ${countsData ? "coalesce(d.tokens, s.document_tokens)" : "s.document_tokens"} as cost,
-      ${window === null ? "true" : `coalesce(s.tokens = ${window}, false)`} as whole,
+      ${window === null ? "true" : `coalesce(s.${windows === null ? "tokens" : "longest"} = ${window}, false)`} as whole,
       whole and ${maxRedundancy === null ? "true" : `coalesce(s.redundancy <= ${maxRedundancy}, true)`} as ranked
     from ${byCds ? "(select * replace (cds as score) from scored)" : "scored"} s join groups g on ${column === null ? "true" : `s.${column} is not distinct from g.name`}
-    ${countsData ? `left join data_tokens d on d.place = ${place}` : ""} ${once}`);
+    ${countsData ? `left join data_tokens d on d.place = ${place}` : ""} ${windows === null ? once : ""}`);
 
   const groups = await countGroups(table, grouping);
   if (options.needsTokens) await checkTokens(table);
@@ -135,7 +140,9 @@ async function rankTable(table: ScoreTable, options: RankingOptions): Promise<Ra
 
   await database.run(`
     create table ranked as
-    select idx, "row", chunked, score, grp, place, cost as tokens, tokens as scored_tokens, redundancy, line from pool where ranked
+    select reading, idx, "row", chunked, score, grp, place, cost as tokens, tokens as scored_tokens, redundancy,
+      ${windows === null ? "null::BIGINT as windows" : "windows"}, line
+    from pool where ranked
     order by score desc, ${options.policy === "budget" ? "idx, reading" : "reading"}`);
   return {
     table,
@@ -143,10 +150,18 @@ async function rankTable(table: ScoreTable, options: RankingOptions): Promise<Ra
     grouping,
     groups,
     ...counts,
-    unscoredRows: report.unscored,
+    unscoredRows: windows?.unscoredRows ?? report.unscored,
     maxRedundancy,
-    notes: notesOf({ report, grouping, window, maxRedundancy, lacking, ...counts }),
+    windows,
+    notes: notesOf({ report, grouping, windows, window, maxRedundancy, lacking, ...counts }),
   };
+}
+
+/** Where lines are repeated (`partial`): the condition that leaves the first of each. */
+function repeatsLeftOut({ run }: ScoreTable, report: CheckReport): string {
+  if (report.rowsRepeated.count === 0) return "";
+  const row = run?.configuration.window === "truncate" ? '"row"' : '"row", chunked';
+  return `where s.reading in (select min(reading) from scored group by ${run === null ? "idx, chunked" : row})`;
 }
 
 async function countGroups({ database }: ScoreTable, grouping: Grouping): Promise<readonly GroupCounts[]> {
@@ -212,7 +227,7 @@ function notComplete(report: CheckReport): UserError {
 }
 
 async function allShort({ database, folder }: ScoreTable, window: number): Promise<UserError> {
-  const { longest } = await database.row("select max(tokens) from scored", { longest: "number?" });
+  const { longest } = await database.row("select max(tokens) from score_lines", { longest: "number?" });
   return new UserError({
     code: "all-short",
     what: "No row is as long as the window, and scores of different lengths do not compare",
@@ -238,6 +253,7 @@ async function allRedundant({ database, folder }: ScoreTable, maxRedundancy: num
 function notesOf(of: {
   readonly report: CheckReport;
   readonly grouping: Grouping;
+  readonly windows: MergedWindows | null;
   readonly window: number | null;
   readonly leftOutShort: number;
   readonly maxRedundancy: number | null;
@@ -245,8 +261,8 @@ function notesOf(of: {
   /** Ranked, with a redundancy that is not known. */
   readonly lacking: number;
 }): readonly string[] {
-  const { report, grouping, window, leftOutShort, maxRedundancy, leftOutRedundant, lacking } = of;
-  const notes = [grouping.sentence];
+  const { report, grouping, windows, window, leftOutShort, maxRedundancy, leftOutRedundant, lacking } = of;
+  const notes = [grouping.sentence, ...(windows?.notes ?? [])];
   if (report.limit !== null || report.kind === "bare") notes.push(report.verdict);
   if (!report.complete) {
     notes.push(`Went on with an incomplete run (--partial): ${report.problems.map(describeProblem).join(" ")}`);
@@ -280,7 +296,7 @@ export async function* rank(options: RankOptions): AsyncGenerator<RankedRow> {
     const ranking = await openRanking({ ...resolved, work: work.path, needsTokens: false, needsData: false });
     try {
       for await (const page of ranking.table.database.pages(
-        `select rowid, idx, "row", score, grp, scored_tokens, tokens, redundancy from ranked`,
+        `select rowid, idx, "row", score, grp, scored_tokens, tokens, redundancy, windows from ranked`,
         {
           rank: "number",
           index: "number",
@@ -290,6 +306,7 @@ export async function* rank(options: RankOptions): AsyncGenerator<RankedRow> {
           tokenCount: "number?",
           documentTokenCount: "number?",
           redundancy: "number?",
+          windows: "number?",
         },
       )) {
         for (const row of page) yield { ...row, group: ranking.grouping.names[row.group] ?? null };

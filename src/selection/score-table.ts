@@ -8,12 +8,13 @@ import { type Database, type DatabaseOptions, openDatabase, quote } from "./duck
 /**
  * The score rows of a folder, in a database:
  *
- * - view `scored`: `reading` (order of reading, from 0), `path`, `idx`, `chunked`, `row`, `tokens` (scored), `document_tokens`,
+ * - view `scored`: `reading` (order of reading, from 0), `path`, `idx`, `chunked`, `windows`, `row`, `tokens` (scored), `document_tokens`,
  *   `redundancy` (0 to 1), `score` and `cds` (finite), `g0` … (the text of each group field, null where absent), `line` (as it stands in the file);
  * - table `score_lines`: the same for every line, `score` null where it is none, `idx` null where the line cannot be read;
- * - table `unscored_lines`: `path`, `row`, `bad`.
+ * - table `unscored_lines`: `path`, `idx`, `chunked`, `windows`, `row`, `document_tokens`, `bad`, `reason` (its code), `id`.
  *
- * In the original's files `row`, `tokens`, `document_tokens`, `redundancy` and `cds` are null; in older runs the last two.
+ * In the original's files `row`, `tokens`, `document_tokens`, `redundancy` and `cds` are null; in older runs the last two. `windows` is
+ * null but where a row may have several.
  */
 export interface ScoreTable {
   readonly folder: string;
@@ -124,8 +125,21 @@ function noFolder(folder: string, got: string): UserError {
 }
 
 const SCORE_COLUMNS = { index: "BIGINT", chunked_index: "BIGINT", score: "DOUBLE", row: "BIGINT" };
-const OUR_COLUMNS = { tokenCount: "BIGINT", documentTokenCount: "BIGINT", redundancy: "DOUBLE", cds: "DOUBLE" };
-const UNSCORED_COLUMNS = { row: "BIGINT", bad: "BOOLEAN" };
+const OUR_COLUMNS = {
+  tokenCount: "BIGINT",
+  documentTokenCount: "BIGINT",
+  windows: "BIGINT",
+  redundancy: "DOUBLE",
+  cds: "DOUBLE",
+};
+const UNSCORED_COLUMNS = {
+  index: "BIGINT",
+  chunked_index: "BIGINT",
+  windows: "BIGINT",
+  row: "BIGINT",
+  documentTokenCount: "BIGINT",
+  bad: "BOOLEAN",
+};
 
 async function load(
   database: Database,
@@ -136,7 +150,7 @@ async function load(
   const groups = groupFields.map((_, at) => `, list_extract(g, ${at + 1}) as g${at}`).join("");
   await database.run(`
     create table score_lines as
-    select path, s."index" as idx, s.chunked_index as chunked, s."row" as "row", s.tokenCount as tokens,
+    select path, s."index" as idx, s.chunked_index as chunked, s.windows as windows, s."row" as "row", s.tokenCount as tokens,
       s.documentTokenCount as document_tokens, s.redundancy as redundancy, case when isfinite(s.cds) then s.cds end as cds,
       case when isfinite(s.score) then s.score end as score${groups}, line
     from (
@@ -147,8 +161,11 @@ async function load(
   const needed = `idx is not null and score is not null${withRows ? ' and "row" is not null' : ""}`;
   await database.run(`create view scored as select rowid as reading, * from score_lines where ${needed}`);
   await database.run(`
-    create table unscored_lines as select path, s."row" as "row", s.bad as bad
-    from (select path, ${structOf(UNSCORED_COLUMNS)} as s from ${linesOf(files.filter(({ kind }) => kind === "unscored"))})`);
+    create table unscored_lines as
+    select path, s."index" as idx, s.chunked_index as chunked, s.windows as windows, s."row" as "row",
+      s.documentTokenCount as document_tokens, s.bad as bad,
+      json_extract_string(line, '$.reason.code') as reason, json_extract_string(line, '$.id') as id
+    from (select path, line, ${structOf(UNSCORED_COLUMNS)} as s from ${linesOf(files.filter(({ kind }) => kind === "unscored"))})`);
 }
 
 function structOf(columns: Readonly<Record<string, string>>): string {

@@ -2,11 +2,14 @@ import { mkdir, readdir, rename, rm, rmdir, writeFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { systemCodeOf, UserError } from "../core/errors.js";
 import { parseOptions } from "../core/invalid.js";
-import { writeSelected, writeSorted } from "./export.js";
+import { writeSelected } from "./export.js";
+import { writeSorted } from "./export-lines.js";
 import { groupLabel } from "./groups.js";
 import { type ResolvedSelectOptions, type SelectOptions, selectOptionsSchema } from "./options.js";
 import { type Plan, planSelection, type Unit } from "./plan.js";
 import { openRanking, type Ranking } from "./ranking.js";
+import { writeSelectionTable } from "./selection-table.js";
+import { chooseWindowsOfDocuments, type WindowRule } from "./windows.js";
 
 export interface SelectedGroup {
   readonly name: string;
@@ -45,13 +48,23 @@ export interface SelectionSummary {
   readonly selectedRows: number;
   readonly selectedTokens: number | null;
   readonly groups: readonly SelectedGroup[];
+  /** Where lines of the run are windows of documents; rows are then documents. */
+  readonly windows?: SelectedWindows;
   /** To be said aloud. */
   readonly notes: readonly string[];
 }
 
+export interface SelectedWindows extends WindowRule {
+  /** That the scores of all documents are made of, and of the selected ones. */
+  readonly scored: number;
+  readonly selected: number;
+  /** Rows of `selected.jsonl`: documents, or all windows of the selected ones where each is a row of the data. */
+  readonly rows: number;
+}
+
 /**
- * Selects the best-scored documents of a run and writes them to the folder `out`: `sorted_by_score.jsonl`, `selected.jsonl` (the
- * data's lines as they stand) and `selection.json`. The folder appears at the end, whole.
+ * Selects the best-scored documents of a run and writes them to the folder `out`: `selected.jsonl` (the data's lines as they stand), or
+ * `selected.parquet` or the dataset `selected` with all their columns, `sorted_by_score.jsonl`, `selection.parquet` and `selection.json`. The folder appears at the end, whole.
  * @throws UserError for wrong options, a run that is not complete, data that is gone or has changed, or an `out` in use.
  */
 export async function select(options: SelectOptions): Promise<SelectionSummary> {
@@ -80,19 +93,26 @@ async function writeSelection(
 ): Promise<SelectionSummary> {
   const { database } = ranking.table;
   const plan = await planSelection(ranking, options);
-  const summary = await summarise(ranking, plan, options);
+  const counted = await summariseWindows(ranking, await summarise(ranking, plan, options));
   await writeSorted(database, join(stage, "sorted_by_score.jsonl"));
-  await writeSelected({
+  const { asText } = await writeSelected({
     database,
     data: ranking.data?.paths ?? [],
-    path: join(stage, "selected.jsonl"),
-    spool: plan.inputOrder ? null : join(stage, "work", "spool.jsonl"),
-    rows: summary.selectedRows,
+    format: options.format,
+    folder: stage,
+    work: join(stage, "work"),
+    inputOrder: plan.inputOrder,
   });
+  await writeSelectionTable(ranking, join(stage, "selection.parquet"));
+  const summary = asText.length === 0 ? counted : { ...counted, notes: [...counted.notes, textNote(asText)] };
   const { memoryLimit: _memory, threads: _threads, ...kept } = options;
   const record = { format: 1, options: { ...kept, data: ranking.data?.paths ?? [] }, summary };
   await writeFile(join(stage, "selection.json"), `${JSON.stringify(record, null, 2)}\n`);
   return summary;
+}
+
+function textNote(columns: readonly string[]): string {
+  return `Written as JSON text, since their values are of several kinds: ${columns.join(", ")}.`;
 }
 
 async function summarise(ranking: Ranking, plan: Plan, options: ResolvedSelectOptions): Promise<SelectionSummary> {
@@ -142,6 +162,22 @@ async function summarise(ranking: Ranking, plan: Plan, options: ResolvedSelectOp
     groups,
     notes: ranking.notes,
   };
+}
+
+/** Also makes table `chosen` name rows of the data, where documents are several of them. */
+async function summariseWindows(
+  { table: { database }, data, windows }: Ranking,
+  summary: SelectionSummary,
+): Promise<SelectionSummary> {
+  if (windows === null) return summary;
+  const { by, threshold, windowCount, rowsAreWindows } = windows;
+  const { selected } = await database.row(
+    "select coalesce(sum(r.windows), 0)::BIGINT from chosen c join ranked r on r.rowid = c.rank",
+    { selected: "number" },
+  );
+  if (rowsAreWindows && data?.scored === true) await chooseWindowsOfDocuments(database);
+  const { rows } = await database.row("select count(*) from chosen", { rows: "number" });
+  return { ...summary, windows: { by, threshold, scored: windowCount, selected, rows } };
 }
 
 function part(value: number, whole: number): number {

@@ -320,17 +320,17 @@ const files: readonly Case[] = [
   [
     "no such data",
     () => score({ data: place("nowhere.jsonl") }),
-    ["does not exist", "nowhere.jsonl", null, "JSON lines, plain, .gz or .zst", "Check the path"],
+    ["does not exist", "nowhere.jsonl", null, "JSON lines (plain, .gz, .zst), Parquet", "Check the path"],
   ],
   [
     "a directory for data",
     () => score({ data: emptyFolder() }),
-    ["is a directory", "empty-folder", "a directory", "JSON lines", "Name its files one by one"],
+    ["holds no data", "empty-folder", "no file of a kind that is read", "JSON lines", "Check it"],
   ],
   [
     "Parquet",
     () => score({ data: file("data.parquet", "PAR1 and so on PAR1") }),
-    ["not read", "data.parquet", "got Parquet", "JSON lines", "Convert it to JSON lines"],
+    ["The Parquet file cannot be understood", "data.parquet", "a footer of", "a whole Parquet file", "Fetch or write"],
   ],
   [
     "an empty file",
@@ -540,8 +540,8 @@ describe("rows", () => {
   });
 
   test("another column of the text", async () => {
-    const data = file("column.jsonl", `${good("first").replace('"text"', '"body"')}\n`);
+    const data = file("column.jsonl", `${good("first").replace('"text"', '"words"')}\n`);
     expect((await ladm(score({ data, flags: settings }))).code).toBe(3);
-    expect((await ladm(score({ data, flags: [...settings, "--text-column", "body"] }))).code).toBe(0);
+    expect((await ladm(score({ data, flags: [...settings, "--text-column", "words"] }))).code).toBe(0);
   });
 });

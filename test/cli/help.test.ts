@@ -7,6 +7,7 @@ const COMMANDS = [
   "models",
   "evaluate",
   "calibrate",
+  "prepare",
   "score",
   "aggregate",
   "check",

@@ -17,6 +17,7 @@ async function poolOf(rows: readonly object[], changes: Changes = {}) {
     data: [data],
     textColumn: "text",
     idColumn: "id",
+    metaColumns: [],
     tokenizer: openWords(),
     vocabSize: 2 ** 31,
     maxLength: 40,

@@ -3,10 +3,10 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { EngineError, UserError } from "#ladm/core/errors.js";
+import { inOrder } from "#ladm/core/in-order.js";
 import { openWords, wordIds } from "#ladm/corpus/words.js";
 import { decodeLexical, encodeLexical } from "#ladm/formats/lexical.js";
 import { countDocumentFrequencies } from "#ladm/measure/lexical.js";
-import { inOrder } from "#ladm/scoring/in-order.js";
 import { countFrequencies } from "#ladm/scoring/lexical-frequencies.js";
 import { scoreRun } from "#ladm/scoring/score-run.js";
 import { openScorer } from "#ladm/scoring/scorer.js";
@@ -20,7 +20,7 @@ async function dataOf(texts: readonly string[]): Promise<string> {
   return path;
 }
 
-const COLUMNS = { textColumn: "text", idColumn: "id", begunWith: null, signal: undefined };
+const COLUMNS = { textColumn: "text", idColumn: "id", metaColumns: [], begunWith: null, signal: undefined };
 
 describe("document frequencies", () => {
   const texts = Array.from({ length: 300 }, (_, at) => `common w${at % 7} own${at} past the window`);

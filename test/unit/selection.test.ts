@@ -281,7 +281,12 @@ test("what the user gets wrong is said, and nothing is left behind", async () =>
   expect(await codeOf(select({ run: dirname(run), count: 1, out }))).toContain("no-scores: ");
 
   await select({ run, count: 1, out });
-  expect((await readdir(out)).sort()).toEqual(["selected.jsonl", "selection.json", "sorted_by_score.jsonl"]);
+  expect((await readdir(out)).sort()).toEqual([
+    "selected.jsonl",
+    "selection.json",
+    "selection.parquet",
+    "sorted_by_score.jsonl",
+  ]);
   expect(await codeOf(select({ run, count: 1, out }))).toMatch(/^out-in-use: .*selected\.jsonl/);
 
   const other = `${out}-other`;

@@ -57,10 +57,16 @@ export function importsOfOwned(
   return sources.flatMap(({ path, text }) =>
     Object.entries(owners)
       .filter(
-        ([name, owner]) => owner !== path && specifiersOf(text).some((it) => it === name || it.startsWith(`${name}/`)),
+        ([name, owner]) =>
+          !isOwner(owner, path) && specifiersOf(text).some((it) => it === name || it.startsWith(`${name}/`)),
       )
       .map(([name]) => `${path} imports ${name}`),
   );
+}
+
+/** An owner is a file, or a folder with its slash. */
+export function isOwner(owner: string, path: string): boolean {
+  return owner.endsWith("/") ? path.startsWith(owner) : path === owner;
 }
 
 /** Uses of `console` and `process.exit` where `isAllowed` says no. */

@@ -2,10 +2,12 @@ import { buildCommand } from "@stricli/core";
 import { EXIT } from "../../core/errors.js";
 import type { CalibrateOptions } from "../../evaluation/calibrate.js";
 import type { LadmContext } from "../context.js";
+import { chooseData } from "../data.js";
 import { countFlag, requiredTextFlag, textFlag } from "../flags.js";
 import { interruptible } from "../interrupt.js";
 import { usableCores } from "../machine.js";
 import { type MaterialFlags, materialFlags } from "../material.js";
+import { localModel } from "../model.js";
 
 interface Flags extends MaterialFlags {
   readonly by?: "layer" | "head" | "retrieval";
@@ -46,9 +48,11 @@ EXAMPLE
     },
   },
   async func({ quiet = false, json = false, ...flags }) {
+    const model = await localModel(flags.model, quiet, this);
+    const data = await chooseData(flags.data, quiet, this);
     const threads = flags.threads ?? (await usableCores());
     const { calibrate } = await import("../../evaluation/calibrate.js");
-    const options = { ...flags, threads } satisfies CalibrateOptions;
+    const options = { ...flags, model, data, threads } satisfies CalibrateOptions;
     const report = await interruptible(this, quiet, (hooks) => calibrate(options, hooks));
     if (report === null) {
       this.process.exitCode = EXIT.interrupted;

@@ -33,10 +33,11 @@ EXAMPLE
       return;
     }
     const { printable } = await import("../../report/text.js");
-    const bad = (report.bad ?? 0) === 0 ? "" : `, of them ${plural(report.bad ?? 0, "bad row")}`;
+    const noun = report.windows === null ? "row" : "window";
+    const bad = (report.bad ?? 0) === 0 ? "" : `, of them ${plural(report.bad ?? 0, `bad ${noun}`)}`;
     const lines = [
       report.verdict,
-      `${plural(report.scored, "row")} scored, ${plural(report.unscored, "row")} unscored${bad}.`,
+      `${plural(report.scored, noun)} scored, ${plural(report.unscored, noun)} unscored${bad}.`,
       ...report.problems.map((problem) => `- ${describeProblem(problem)}`),
     ];
     this.stdout.write(`${lines.map(printable).join("\n")}\n`);

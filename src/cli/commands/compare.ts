@@ -1,6 +1,7 @@
 import { buildCommand } from "@stricli/core";
 import { UserError } from "../../core/errors.js";
 import type { LadmContext } from "../context.js";
+import { chooseData } from "../data.js";
 import { countFlag, filesFlag, parsePercent, parseRedundancy, parseTokens, switchFlag, textFlag } from "../flags.js";
 
 interface CompareFlags {
@@ -67,8 +68,9 @@ EXAMPLE
   },
   async func({ json, ...flags }, first, second) {
     checkAmount(flags);
+    const data = flags.data && (await chooseData(flags.data, false, this));
     const { compareRuns } = await import("../../selection/compare.js");
-    const comparison = await compareRuns({ ...flags, data: flags.data && [...flags.data], first, second });
+    const comparison = await compareRuns({ ...flags, data, first, second });
     if (json === true) {
       this.stdout.write(`${JSON.stringify(comparison)}\n`);
       return;

@@ -31,7 +31,10 @@ EXIT CODE
   },
   parameters: {
     flags: {
-      model: textFlag("DIR", "Folder of a Hugging Face checkpoint, or lexical; default: the embedded calculator"),
+      model: textFlag(
+        "DIR",
+        "Folder or hub name (org/name) of a checkpoint, or lexical; default: the embedded calculator",
+      ),
       out: textFlag("DIR", `Folder to write, new or of this same demo; default: ${DEFAULT_OUT}`),
       documents: countFlag("Whole documents, and as many glued ones; default: 10"),
       threads: countFlag("Cores; default: all"),
@@ -40,7 +43,7 @@ EXIT CODE
     },
   },
   async func({ quiet = false, json = false, out = DEFAULT_OUT, ...flags }) {
-    const model = chooseModel(flags.model, quiet, this);
+    const model = await chooseModel(flags.model, quiet, this);
     const threads = flags.threads ?? (await usableCores());
     const { runDemo } = await import("../../demo/demo.js");
     const { withRunProgress } = await import("../run-progress.js");
@@ -64,7 +67,7 @@ function nextSteps(out: string, model: string | undefined): string {
   const flag = model === undefined ? "" : ` --model ${model}`;
   return `The picture: ${out}/demo.svg. The documents: ${out}/documents.jsonl, their scores: ${out}/run, what was kept: ${out}/selected.
 
-The same with documents of your own (JSON lines with a text):
+The same with documents of your own (Parquet, JSON lines or a saved dataset, with a text):
   ladm score${flag} --data YOUR.jsonl --out run
   ladm select run --tokens 1M --out selected
 How well does the score know your documents?

@@ -6,7 +6,7 @@ import type { Fact } from "../facts.js";
 import { countFlag, switchFlag, textFlag } from "../flags.js";
 import type { NativeLibrary } from "../libraries.js";
 import type { Machine } from "../machine.js";
-import { EMBEDDED_LINE, embeddedModel } from "../model.js";
+import { EMBEDDED_LINE, embeddedModel, localModel } from "../model.js";
 
 interface DoctorFlags {
   readonly model?: string;
@@ -31,7 +31,10 @@ EXAMPLE
   },
   parameters: {
     flags: {
-      model: textFlag("DIR", "Checkpoint to be held against the memory, or lexical; default: the embedded calculator"),
+      model: textFlag(
+        "DIR",
+        "Checkpoint (folder or hub name) to be held against the memory, or lexical; default: the embedded calculator",
+      ),
       maxLength: countFlag("Window in tokens; by default 32768 or the model's own, whichever is less"),
       json: switchFlag("Print the findings as JSON"),
     },
@@ -47,8 +50,9 @@ EXAMPLE
     const { LEXICAL } = await import("../../measure/lexical.js");
     const { inspectFit, factsOfFit } = await import("../fit.js");
     const { availableBytes } = machine;
+    const folder = model === undefined ? undefined : await localModel(model, json === true, this);
     const fit =
-      model === undefined || model === LEXICAL ? null : await inspectFit(model, { maxLength, availableBytes });
+      folder === undefined || folder === LEXICAL ? null : await inspectFit(folder, { maxLength, availableBytes });
     if (json === true) this.stdout.write(`${JSON.stringify({ machine, devices: DEVICES, libraries, fit })}\n`);
     else if (model === LEXICAL) this.stdout.write(`\n${describeFacts([["lexical", "fits: it has no weights"]])}`);
     else if (fit !== null) this.stdout.write(`\n${describeFacts(factsOfFit(fit))}`);

@@ -3,6 +3,7 @@ import { CONTROLS, type Control } from "../../core/controls.js";
 import { EXIT } from "../../core/errors.js";
 import type { EvaluateOptions } from "../../evaluation/evaluate.js";
 import type { LadmContext } from "../context.js";
+import { chooseData } from "../data.js";
 import { requiredTextFlag, textFlag } from "../flags.js";
 import { interruptible } from "../interrupt.js";
 import { usableCores } from "../machine.js";
@@ -31,7 +32,10 @@ EXAMPLE
   parameters: {
     flags: {
       ...materialFlags,
-      model: textFlag("DIR", "Folder of a Hugging Face checkpoint, or lexical; default: the embedded calculator"),
+      model: textFlag(
+        "DIR",
+        "Folder or hub name (org/name) of a checkpoint, or lexical; default: the embedded calculator",
+      ),
       out: requiredTextFlag("DIR", "Folder to write"),
       calibration: textFlag("FILE|auto|none", "Calibration to evaluate beside the published score; default: auto"),
       controls: {
@@ -57,10 +61,11 @@ EXAMPLE
     },
   },
   async func({ quiet = false, json = false, ...flags }) {
-    const model = chooseModel(flags.model, quiet, this);
+    const model = await chooseModel(flags.model, quiet, this);
+    const data = await chooseData(flags.data, quiet, this);
     const threads = flags.threads ?? (await usableCores());
     const { evaluate } = await import("../../evaluation/evaluate.js");
-    const options = { ...flags, model, threads } satisfies EvaluateOptions;
+    const options = { ...flags, model, data, threads } satisfies EvaluateOptions;
     const evaluation = await interruptible(this, quiet, (hooks) => evaluate(options, hooks));
     if (evaluation === null) {
       this.process.exitCode = EXIT.interrupted;

@@ -5,6 +5,7 @@ import { formatBytes, formatCount } from "../../core/units.js";
 import type { LadmContext } from "../context.js";
 import type { Fact } from "../facts.js";
 import { switchFlag } from "../flags.js";
+import { localModel } from "../model.js";
 
 interface ModelsFlags {
   readonly json?: boolean;
@@ -26,7 +27,12 @@ EXAMPLE
     positional: {
       kind: "tuple",
       parameters: [
-        { parse: String, placeholder: "DIR", brief: "Folder of a Hugging Face checkpoint, or lexical", optional: true },
+        {
+          parse: String,
+          placeholder: "DIR",
+          brief: "Folder or hub name (org/name) of a checkpoint, or lexical",
+          optional: true,
+        },
       ],
     },
     flags: { json: switchFlag("Print the answer as JSON") },
@@ -47,7 +53,7 @@ EXAMPLE
     }
     const { openCheckpoint } = await import("../../checkpoint/checkpoint.js");
     try {
-      const checkpoint = await openCheckpoint(directory);
+      const checkpoint = await openCheckpoint(await localModel(directory, json === true, this));
       const { tensors: _tensors, ...known } = checkpoint;
       const verdict = { verdict: "supported", ...known };
       this.stdout.write(json === true ? `${JSON.stringify(verdict)}\n` : describeFacts(factsOf(checkpoint)));

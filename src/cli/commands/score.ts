@@ -4,17 +4,28 @@ import { formatCount, plural } from "../../core/units.js";
 import type { ScoreRunOptions } from "../../scoring/run-options.js";
 import type { RunEvent, RunSummary } from "../../scoring/score-run.js";
 import type { LadmContext } from "../context.js";
-import { countFlag, filesFlag, requiredTextFlag, switchFlag, textFlag } from "../flags.js";
+import { chooseData } from "../data.js";
+import {
+  type ColumnFlags,
+  columnFlags,
+  countFlag,
+  dataFlag,
+  requiredTextFlag,
+  switchFlag,
+  textFlag,
+} from "../flags.js";
 import { usableCores } from "../machine.js";
 import { chooseModel } from "../model.js";
 import { chooseShard } from "../shard.js";
 
-interface Flags {
+interface Flags extends ColumnFlags {
   readonly model?: string;
   readonly data: readonly string[];
   readonly out: string;
   readonly maxLength?: number;
   readonly allowLonger?: boolean;
+  readonly window?: "truncate" | "all" | "head-tail";
+  readonly stride?: number;
   readonly attnChunkSize?: number;
   readonly dAfs?: number;
   readonly dCds?: number;
@@ -24,8 +35,6 @@ interface Flags {
   readonly calibration?: string;
   readonly withCds?: boolean;
   readonly keep?: "none" | "layers" | "pairs" | "heads";
-  readonly textColumn?: string;
-  readonly idColumn?: string;
   readonly threads?: number;
   readonly limit?: number;
   readonly numShards?: number;
@@ -39,10 +48,12 @@ export const scoreCommand = buildCommand<Flags, [], LadmContext>({
   docs: {
     brief: "Score documents with a checkpoint, into a run folder",
     fullDescription: `Scores each document by how much its spans attend to spans far before them, and writes one row per document into a run
-folder. Started again with the same options, it goes on after the last whole row.
+folder. Started again with the same options, it goes on after the last whole row. A document longer than the window is cut to it, unless
+--window all scores every window of it, one row each; the last one then ends with the document and overlaps the one before.
 
 EXAMPLE
   ladm score --model ./checkpoint --data pool/*.jsonl.zst --max-length 8192 --out run
+  ladm score --data books.jsonl.zst --max-length 8192 --window all --stride 4096 --out books
 
 EXIT CODE
   0 every row is scored or too short; 3 finished, but some rows are bad; 2 your mistake; 130 Ctrl-C, rows so far are kept`,
@@ -51,17 +62,21 @@ EXIT CODE
     flags: {
       model: textFlag(
         "DIR",
-        "Folder of a Hugging Face checkpoint, or lexical: the words alone; default: the embedded calculator",
+        "Folder or hub name (org/name) of a checkpoint, or lexical: the words alone; default: the embedded calculator",
       ),
-      data: {
-        ...filesFlag("JSON lines (plain, .gz, .zst) with text or input_ids; several files after one flag"),
-        optional: false,
-      },
+      data: dataFlag(),
       out: requiredTextFlag("RUN", "Run folder, new or to be continued"),
       maxLength: countFlag(
         "Window in tokens; default: 32768 or the model's own, whichever is less; lexical: 8192 words",
       ),
       allowLonger: switchFlag("Accept a window longer than the model is made to read"),
+      window: {
+        kind: "enum",
+        values: ["truncate", "all", "head-tail"],
+        brief: "Windows of a longer document: truncate: the first (default); all: every one; head-tail: first and last",
+        optional: true,
+      },
+      stride: countFlag("With --window all: tokens from one window's start to the next one's; default: the window"),
       attnChunkSize: countFlag("Tokens of a span; default: 128"),
       dAfs: countFlag("Every N-th span is a key span; default: 4"),
       dCds: countFlag("Every N-th span is a query span; default: 4"),
@@ -92,8 +107,7 @@ EXIT CODE
         brief: "What to keep beside the score; default: layers",
         optional: true,
       },
-      textColumn: textFlag("NAME", "Column of the text; default: text"),
-      idColumn: textFlag("NAME", "Column of the document's id; default: id"),
+      ...columnFlags,
       threads: countFlag("Cores; default: all"),
       limit: countFlag("Score the first N rows of the data only"),
       numShards: countFlag("Split the rows over N processes: row r belongs to shard r mod N"),
@@ -108,8 +122,9 @@ EXIT CODE
   async func(flags) {
     const { quiet = false, json = false, ...rest } = flags;
     const shard = chooseShard(flags, this.process.env);
-    const model = chooseModel(flags.model, quiet, this);
-    const options = { ...rest, ...shard, model, threads: flags.threads ?? (await usableCores()) };
+    const model = await chooseModel(flags.model, quiet, this);
+    const data = await chooseData(flags.data, quiet, this);
+    const options = { ...rest, ...shard, model, data, threads: flags.threads ?? (await usableCores()) };
     const { scoreRun } = await import("../../scoring/score-run.js");
     const { withRunProgress } = await import("../run-progress.js");
     const print = (value: object) => this.stdout.write(`${JSON.stringify(value)}\n`);
@@ -143,13 +158,20 @@ function parseLayers(input: string): readonly number[] {
   });
 }
 
-function describeSummary({ scored, unscored, bad, finished, shardRows }: RunSummary, out: string): string {
-  const left = shardRows - scored - unscored;
+function describeSummary(summary: RunSummary, out: string): string {
+  const { scored, unscored, bad, finished, shardRows, doneRows } = summary;
+  const left = shardRows - (doneRows ?? scored + unscored);
   const parts = [
-    `${plural(scored, "row")} scored`,
+    doneRows === undefined
+      ? `${plural(scored, "row")} scored`
+      : `${plural(scored, "window")} of ${plural(doneRows, "row")} scored`,
     ...(unscored > bad ? [`${formatCount(unscored - bad)} too short`] : []),
     ...(bad > 0 ? [`${formatCount(bad)} bad`] : []),
-    ...(finished ? [] : [`${left > 0 ? `${formatCount(left)} left` : "interrupted"}: the same command goes on`]),
+    ...(finished
+      ? []
+      : [
+          `${left > 0 ? `${doneRows === undefined ? formatCount(left) : plural(left, "row")} left` : "interrupted"}: the same command goes on`,
+        ]),
   ];
   return `${parts.join(", ")}. Next: ladm show ${out}`;
 }

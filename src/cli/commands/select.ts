@@ -1,6 +1,7 @@
 import { buildCommand } from "@stricli/core";
 import { UserError } from "../../core/errors.js";
 import type { LadmContext } from "../context.js";
+import { chooseData } from "../data.js";
 import {
   countFlag,
   filesFlag,
@@ -19,11 +20,14 @@ interface SelectFlags {
   readonly count?: number;
   readonly minScore?: number;
   readonly out: string;
+  readonly format?: "jsonl" | "parquet" | "hf" | "arrow";
   readonly policy: "budget" | "published";
   readonly groupBy?: string;
   readonly data?: readonly string[];
   readonly includeShort?: boolean;
   readonly maxRedundancy?: number | "none";
+  readonly windows?: "mean" | "max" | "share";
+  readonly windowThreshold?: number;
   readonly partial?: boolean;
   readonly memoryLimit?: string;
   readonly threads?: number;
@@ -36,7 +40,8 @@ export const selectCommand = buildCommand<SelectFlags, [run: string], LadmContex
     fullDescription: `Selects the best-scored documents of a run and writes them to a new folder: selected.jsonl (the rows as they stand in the
 data), sorted_by_score.jsonl (every ranked row with its rank) and selection.json (what was asked and what came out).
 Exactly one of --tokens, --top, --count and --min-score says how much. A row of which more than --max-redundancy is said again is left out,
-since text that repeats itself scores high whatever it says.
+since text that repeats itself scores high whatever it says. A document of several scored windows is one row: --windows says how they make
+its score. Where the rows of the scored data are the windows, all windows of a selected document are written.
 
 EXAMPLE
   ladm select run --tokens 1G --group-by meta.domain --out selected`,
@@ -70,6 +75,12 @@ EXAMPLE
         optional: true,
       },
       out: requiredTextFlag("DIR", "Folder to write, absent or empty"),
+      format: {
+        kind: "enum",
+        values: ["jsonl", "parquet", "hf", "arrow"],
+        brief: "Of what is selected; default: that of the data",
+        optional: true,
+      },
       policy: {
         kind: "enum",
         values: ["budget", "published"],
@@ -86,6 +97,20 @@ EXAMPLE
         brief: "Leave out rows of which a larger part is said again; by default 0.4 (policy budget)",
         optional: true,
       },
+      windows: {
+        kind: "enum",
+        values: ["mean", "max", "share"],
+        brief:
+          "Score of a document of several windows: their mean (default), their best, or the share above a threshold",
+        optional: true,
+      },
+      windowThreshold: {
+        kind: "parsed",
+        parse: parseDecimal,
+        placeholder: "X",
+        brief: "With --windows share: a window counts from this score on",
+        optional: true,
+      },
       partial: switchFlag("Go on although rows are missing or repeated"),
       memoryLimit: textFlag("SIZE", "Memory for ranking, such as 2GB; more lies on disk"),
       threads: countFlag("Threads for ranking"),
@@ -94,8 +119,9 @@ EXAMPLE
   },
   async func({ json, ...flags }, run) {
     checkAmount(flags);
+    const data = flags.data && (await chooseData(flags.data, false, this));
     const { select } = await import("../../selection/select.js");
-    const summary = await select({ ...flags, data: flags.data && [...flags.data], run });
+    const summary = await select({ ...flags, data, run });
     if (json === true) {
       this.stdout.write(`${JSON.stringify(summary)}\n`);
       return;

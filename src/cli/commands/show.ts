@@ -1,5 +1,6 @@
 import { buildCommand } from "@stricli/core";
 import type { LadmContext } from "../context.js";
+import { chooseData } from "../data.js";
 import { countFlag, filesFlag, switchFlag, textFlag } from "../flags.js";
 
 interface ShowFlags {
@@ -33,10 +34,11 @@ EXAMPLE
       includeShort: switchFlag("Rank also the documents shorter than the window"),
     },
   },
-  async func({ each, data, ...flags }, run) {
+  async func({ each, data: asked, ...flags }, run) {
+    const data = asked && (await chooseData(asked, false, this));
     const { overview } = await import("../../selection/overview.js");
     const { describeRun } = await import("../../report/show.js");
-    const shown = await overview({ ...flags, run, data: data && [...data], ...(each === undefined ? {} : { each }) });
+    const shown = await overview({ ...flags, run, data, ...(each === undefined ? {} : { each }) });
     this.stdout.write(describeRun(shown, { width: this.stdout.columns ?? COLUMNS }));
   },
 });

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { link, rm, writeFile } from "node:fs/promises";
-import { systemCodeOf } from "../core/errors.js";
+import { systemCodeOf } from "./errors.js";
 
 /**
  * Creates a file whole, and only where none was: of several processes, on one machine or several, one succeeds.

@@ -2,7 +2,7 @@ import { mkdtemp, readdir, rm, utimes, writeFile } from "node:fs/promises";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { holdLock } from "#ladm/scoring/lock.js";
+import { holdLock } from "#ladm/core/lock.js";
 
 describe("one process a shard", () => {
   let folder: string;

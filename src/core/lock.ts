@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { link, readFile, rename, rm, stat, utimes } from "node:fs/promises";
 import { hostname } from "node:os";
 import { z } from "zod";
-import { systemCodeOf, UserError } from "../core/errors.js";
+import { systemCodeOf, UserError } from "./errors.js";
 import { createExclusively } from "./exclusive.js";
 
 /** A holder on another machine shows that it lives by touching the lock this often. */

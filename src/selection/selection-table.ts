@@ -1,0 +1,39 @@
+import { messageOf, UserError } from "../core/errors.js";
+import { quote } from "./duckdb.js";
+import type { Ranking } from "./ranking.js";
+
+/**
+ * `selection.parquet`: a row for each document of the run, the unscored too, with what became of it: `index`, `id`, `group`, `score`, `rank` (from 0, null
+ * where it could not be chosen), `tokens` (of the whole document), `chosen` and `reason`: `chosen`, `rank` (others were better), `short`, `redundant`, or why there
+ * is no score. Ranked rows first, in order of rank.
+ * @throws UserError `cannot-write`
+ */
+export async function writeSelectionTable({ table }: Ranking, path: string): Promise<void> {
+  const { database } = table;
+  const query = `
+    select p.idx as "index", json_extract_string(p.line, '$.id') as id, n.name as "group", p.score, r.rowid as rank,
+      p.cost as tokens, c.rank is not null as chosen,
+      case when c.rank is not null then 'chosen' when r.rowid is not null then 'rank'
+        when not p.whole then 'short' else 'redundant' end as reason
+    from pool p left join ranked r on r.reading = p.reading left join (select distinct rank from chosen) c on c.rank = r.rowid
+      join groups n on n.id = p.grp
+    union all
+    select idx, id, null, null, null, document_tokens, false, coalesce(reason, 'unscored') from unscored_lines
+    where idx is null or idx not in (select idx from pool)
+    order by rank nulls last, "index" nulls last`;
+  await database
+    .run(`copy (${query}) to ${quote(path)} (format parquet, compression zstd)`)
+    .catch((thrown: unknown) => {
+      if (thrown instanceof UserError) throw thrown;
+      throw new UserError(
+        {
+          code: "cannot-write",
+          what: "The table of the selection cannot be written",
+          where: path,
+          got: messageOf(thrown).split("\n")[0] ?? "",
+          fix: "Make room, or choose another --out.",
+        },
+        { cause: thrown },
+      );
+    });
+}
