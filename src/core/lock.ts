@@ -4,6 +4,7 @@ import { hostname } from "node:os";
 import { z } from "zod";
 import { systemCodeOf, UserError } from "./errors.js";
 import { createExclusively } from "./exclusive.js";
+import { isRunning } from "./running.js";
 
 /** A holder on another machine shows that it lives by touching the lock this often. */
 const HEARTBEAT_MS = 15_000;
@@ -73,15 +74,6 @@ async function isAlive(path: string, { host, pid }: Holder): Promise<boolean> {
   return Date.now() - mtimeMs < STALE_MS;
 }
 
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return systemCodeOf(error) === "EPERM";
-  }
-}
-
 async function touch(path: string): Promise<void> {
   const now = new Date();
   await utimes(path, now, now).catch(() => undefined);
@@ -90,7 +82,7 @@ async function touch(path: string): Promise<void> {
 function held(path: string, holder: Holder | null): UserError {
   return new UserError({
     code: "shard-busy",
-    what: "Another process is writing this shard",
+    what: "Another process is writing here",
     where: path,
     ...(holder === null ? {} : { got: `process ${holder.pid} on ${holder.host}` }),
     fix: `Wait for it or end it; if it is gone, remove the lock or start again in ${STALE_MS / 1000} seconds.`,

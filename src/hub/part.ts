@@ -3,6 +3,7 @@ import { hostname } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { systemCodeOf } from "../core/errors.js";
+import { isRunning } from "../core/running.js";
 import { writing } from "./errors.js";
 
 /** A writer that has not touched its part for so long is gone, whoever has its process number by now. */
@@ -105,15 +106,6 @@ async function isAlive(part: string): Promise<boolean> {
   if (owner === host && (Number(pid) === process.pid || !isRunning(Number(pid)))) return false;
   const status = await stat(part).catch(() => null);
   return status !== null && Date.now() - status.mtimeMs < STALE_MS;
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return systemCodeOf(error) === "EPERM";
-  }
 }
 
 /** False when another process was quicker. */

@@ -18,7 +18,6 @@ import { type DataKind, dataKind, openTable } from "../formats/data.js";
 import { openParquetWriter } from "../formats/parquet/parquet-writer.js";
 import type { RecordBatch, Schema, TableWriter } from "../formats/table.js";
 import type { Chosen } from "./chosen.js";
-import type { Written } from "./export.js";
 import { chosenLines } from "./export-lines.js";
 
 export type TableFormat = Exclude<DataKind, "lines">;
@@ -30,6 +29,13 @@ export interface ExportTableOptions {
   readonly path: string;
   /** Null: in the order of the data. Else rows are laid down here first, to be written in order of ordinal. */
   readonly spool: string | null;
+}
+
+export interface Written {
+  /** Of the file or folder. */
+  readonly name: string;
+  /** Columns of JSON lines whose values are of several kinds: written as text. */
+  readonly asText: readonly string[];
 }
 
 /** Rows in the order of the data, with what place in the output each is for. */

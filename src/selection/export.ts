@@ -3,16 +3,10 @@ import { dataKind } from "../formats/data.js";
 import { Chosen } from "./chosen.js";
 import type { Database } from "./duckdb.js";
 import { writeSelectedLines } from "./export-lines.js";
+import type { Written } from "./export-table.js";
 
 export const EXPORT_FORMATS = ["jsonl", "parquet", "hf", "arrow"] as const;
 export type ExportFormat = (typeof EXPORT_FORMATS)[number];
-
-export interface Written {
-  /** Of the file or folder. */
-  readonly name: string;
-  /** Columns of JSON lines whose values are of several kinds: written as text. */
-  readonly asText: readonly string[];
-}
 
 export interface ExportOptions {
   readonly database: Database;

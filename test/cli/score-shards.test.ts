@@ -77,7 +77,7 @@ test("two processes that start at once on the same shard: one is refused, each r
   const ends = await Promise.all([startScore(args).ended, startScore(args).ended]);
   expect(ends.map(({ code }) => Number(code)).sort((a, b) => a - b)).toEqual([2, 3]);
   expect(ends.find(({ code }) => code === 2)?.stderr).toMatch(
-    /Another process is writing this shard \(.*part0\.lock\): got process \d+ on /,
+    /Another process is writing here \(.*part0\.lock\): got process \d+ on /,
   );
   const numbers = [...rowsOf(run), ...rowsOf(run, "unscored")].map(({ row }) => row);
   expect(numbers.sort((a, b) => a - b)).toEqual(Array.from({ length: rows }, (_, row) => row));
