@@ -116,20 +116,32 @@ describe.each([
 
 test("selection.parquet says of each row what became of it", async () => {
   const data = at("short.jsonl");
+  const more = (id: string, words: readonly string[]) => ({
+    id,
+    text: words.join(" "),
+    meta: { domain: "web", year: 1 },
+    tags: null,
+  });
+  const words = textOf(1).split(" ");
+  const again = Array.from({ length: 12 }, () => words.slice(0, 50)).flat();
   await write("jsonl", data, [
     ...ROWS,
-    { id: "short", text: "too short", meta: { domain: "web", year: 1 }, tags: null },
+    more("few", words.slice(0, 2)),
+    more("short", words.slice(0, 400)),
+    more("again", again),
   ]);
   await run("score", ...FLAGS, "--data", data, "--out", at("run-short"));
   await run("select", at("run-short"), "--count", "5", "--out", at("told"));
   const rows = await read(join(at("told"), "selection.parquet"));
-  expect(rows).toHaveLength(25);
+  expect(rows).toHaveLength(27);
+  const reasonOf = (id: string) => rows.find((row) => row.id === id)?.reason;
+  expect(["few", "short", "again"].map(reasonOf)).toEqual(["too-short", "short", "redundant"]);
   const chosen = rows.filter((row) => row.chosen === true);
   expect(inOrder(idsOf(chosen))).toEqual(inOrder(idsOf(readLinesOf(join(at("told"), "selected.jsonl")))));
   expect(chosen.map(({ reason }) => reason)).toEqual(Array(5).fill("chosen"));
-  expect(rows.at(-1)).toEqual({
+  expect(rows.find((row) => row.id === "few")).toEqual({
     index: 24,
-    id: "short",
+    id: "few",
     group: null,
     score: null,
     rank: null,
