@@ -3,7 +3,7 @@ import { join, relative } from "node:path";
 import { messageOf, systemCodeOf, UserError } from "../core/errors.js";
 import { type FileFingerprint, fingerprintFile, hashJson } from "../core/fingerprint.js";
 import { matcher } from "../core/glob.js";
-import { formatBytes } from "../core/units.js";
+import { formatBytes, formatCount } from "../core/units.js";
 import { detectCompression, readHead, unreadableWindowBytes } from "./decompress.js";
 import type { Table } from "./table.js";
 
@@ -16,6 +16,8 @@ const READ =
 const ARROW_FILE = "4152524f5731";
 const ARROW_STREAM = "ffffffff";
 const PARQUET = "50415231";
+
+const TOLD_WARNINGS = 3;
 
 /** What is recognised by its first bytes, or by its name, and not read. */
 const REFUSED = [
@@ -52,13 +54,20 @@ export async function expandData(paths: readonly string[]): Promise<readonly str
 
 /**
  * That each path of `expandData` is there, may be read and is of a kind that is read, before anything starts.
+ * @returns sentences on what reading them will cost
  * @throws UserError naming the first that is not.
  */
-export async function checkData(paths: readonly string[]): Promise<void> {
+export async function checkData(paths: readonly string[]): Promise<readonly string[]> {
+  const warnings: string[] = [];
   for (const path of paths) {
     const kind = await dataKind(path);
-    if (kind !== "lines") await (await openTable(path, kind)).close();
+    if (kind === "lines") continue;
+    const table = await openTable(path, kind);
+    warnings.push(...(table.warnings ?? []));
+    await table.close();
   }
+  const more = warnings.length - TOLD_WARNINGS;
+  return more <= 0 ? warnings : [...warnings.slice(0, TOLD_WARNINGS), `and ${formatCount(more)} more like that`];
 }
 
 /** @throws UserError where it cannot be read or is of a kind that is not read */

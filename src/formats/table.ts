@@ -12,6 +12,8 @@ export interface Table {
   readonly schema: Schema;
   /** Rows that the headers promise; the rest of a torn Arrow stream, of which nothing is known, counts as one. */
   readonly rowCount: number;
+  /** Sentences on what reading will cost; absent or empty where there is nothing to say. */
+  readonly warnings?: readonly string[];
   /** For messages: the base name of the file in which row `row` lies, and its place in that file, counted from 1. */
   readonly placeOf: (row: number) => { readonly file: string; readonly line: number };
   /** The rows in order; each is in one item. Holds one batch of some MiB at a time, whatever the file's own batches are. */

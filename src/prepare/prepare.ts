@@ -65,7 +65,7 @@ export async function prepare(options: PrepareOptions, hooks: PrepareHooks = {})
   const resolved = resolveOptions(options);
   const { signal, onEvent = () => undefined } = hooks;
   const files = await expandData(resolved.data);
-  await checkData(files);
+  const costs = await checkData(files);
   const layout = await chooseLayout(files, columnsAsked(resolved));
   limitCores(resolved.jobs);
   const tokenizer = await openOwnTokenizer(resolved);
@@ -75,7 +75,8 @@ export async function prepare(options: PrepareOptions, hooks: PrepareHooks = {})
   try {
     const before = await readFinished(out, configuration);
     if (before !== null) return { out, finished: true, preparation: before };
-    if (layout.sentence !== null) onEvent({ kind: "note", message: layout.sentence });
+    for (const message of [...(layout.sentence === null ? [] : [layout.sentence]), ...costs])
+      onEvent({ kind: "note", message });
     return await work({ options: resolved, files, layout, tokenizer, configuration, signal, onEvent });
   } catch (error) {
     if (signal?.aborted !== true || error !== signal.reason) throw error;

@@ -91,7 +91,7 @@ export async function scoreRun(options: ScoreRunOptions, hooks: RunHooks = {}): 
   const parsed = parseOptions(scoreRunSchema, options);
   const emit = hooks.onEvent ?? (() => undefined);
   const data = await expandData(parsed.data);
-  await checkData(data);
+  const costs = await checkData(data);
   const { sentence, ...columns } = await chooseLayout(data, parsed);
   const resolved = { ...parsed, data, ...columns, calibration: askedCalibration(options) };
   refuseLexicalOptions(options);
@@ -104,7 +104,7 @@ export async function scoreRun(options: ScoreRunOptions, hooks: RunHooks = {}): 
     const opened = await openRun(resolved, scorer, tokenizer, { onSurvey, signal: hooks.signal });
     if (opened === null) return NOTHING_BEGUN;
     const { run } = opened;
-    const warnings = [...(sentence === null ? [] : [sentence]), ...opened.warnings];
+    const warnings = [...(sentence === null ? [] : [sentence]), ...costs, ...opened.warnings];
     const unlock = await holdLock(runFolder.lock(out, shardIndex));
     const shard = await Shard.open(out, shardIndex, run.configuration).catch(async (error: unknown) => {
       await unlock();

@@ -367,3 +367,26 @@ describe("the thread", () => {
     await expect(thread.ask({ kind: "finish" })).rejects.toThrow("it was closed");
   });
 });
+
+it("files one after another and side by side, each with its own rows: a thread goes from one to the next", async () => {
+  const paths = [1, 2, 3].map((count) => join(folder, `reused-${count}.parquet`));
+  for (const [at, path] of paths.entries()) {
+    await writeParquet(new arrow.Table({ n: arrow.vectorFromArray(Array(at + 1).fill(at), new arrow.Int32()) }), {
+      path,
+    });
+  }
+  const counts: number[] = [];
+  for (const path of [...paths, ...paths]) {
+    const table = await openParquetFile(path);
+    for await (const item of table.read()) counts.push(item.kind === "rows" ? item.rows.length : -1);
+    await table.close();
+  }
+  expect(counts).toEqual([1, 2, 3, 1, 2, 3]);
+  const open = await Promise.all(paths.map((path) => openParquetFile(path)));
+  expect(open.map(({ rowCount }) => rowCount)).toEqual([1, 2, 3]);
+  await Promise.all(open.map((table) => table.close()));
+  const [first = ""] = paths;
+  const again = await openParquetFile(first);
+  expect(again.rowCount).toBe(1);
+  await again.close();
+});

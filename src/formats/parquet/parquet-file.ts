@@ -179,7 +179,7 @@ class OpenParquetFile implements ParquetTable {
   }
 
   async close(): Promise<void> {
-    await this.thread.close();
+    await this.thread.release();
   }
 
   /** Never rejects: it is waited for later, or not at all. */

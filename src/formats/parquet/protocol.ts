@@ -20,6 +20,11 @@ export interface ReadRequest {
   readonly columns: readonly string[] | null;
 }
 
+/** Closes the file that was opened. */
+export interface LeaveRequest {
+  readonly kind: "leave";
+}
+
 /** Begins a new file; the one before was finished. */
 export interface CreateRequest {
   readonly kind: "create";
@@ -44,7 +49,7 @@ export interface FinishRequest {
   readonly kind: "finish";
 }
 
-export type ParquetRequest = OpenRequest | ReadRequest | CreateRequest | AppendRequest | FinishRequest;
+export type ParquetRequest = OpenRequest | ReadRequest | LeaveRequest | CreateRequest | AppendRequest | FinishRequest;
 
 export interface RowGroup {
   readonly rowCount: number;
@@ -67,6 +72,7 @@ export interface ParquetAnswers {
   readonly open: Footer;
   /** An Arrow stream of one batch; null: the row group has ended before. */
   readonly read: Uint8Array | null;
+  readonly leave: null;
   readonly create: null;
   /** Bytes of the file that are written so far. */
   readonly append: number;

@@ -24,6 +24,9 @@ export class ParquetRefusal extends Error {
 /** The library crashed, as it does on corrupt pages and without memory, or did not answer in time. */
 export class ParquetCrash extends Error {}
 
+/** Kept for the next reader: beginning one takes a fifth of a second, and a pool may have thousands of files. */
+let spare: RunningThread | null = null;
+
 /** A thread with the Parquet library, begun when there is work for it. One that dies fails what it was asked, and nothing else. */
 export class ParquetThread {
   private readonly script: URL;
@@ -52,12 +55,31 @@ export class ParquetThread {
     await this.running?.end("it was closed");
   }
 
+  /** Closes after what was asked is answered, and leaves the thread to the next reader. */
+  async release(): Promise<void> {
+    const left = this.running === null ? undefined : await this.ask({ kind: "leave" }).catch(() => undefined);
+    this.closed = true;
+    const { running } = this;
+    if (running === null) return;
+    if (left === undefined || spare !== null || this.script !== SCRIPT) return await running.end("it was closed");
+    this.running = null;
+    spare = running.ownedBy(() => {
+      if (spare === running) spare = null;
+    });
+  }
+
   private askNow(request: ParquetRequest): Promise<Answered> {
     if (this.closed) throw new ParquetCrash("it was closed");
-    this.running ??= new RunningThread(this.script, () => {
+    this.running ??= this.begin();
+    return this.running.ask(request, this.deadlineMs);
+  }
+
+  private begin(): RunningThread {
+    const kept = this.script === SCRIPT ? spare : null;
+    if (kept !== null) spare = null;
+    return (kept ?? new RunningThread(this.script)).ownedBy(() => {
       this.running = null;
     });
-    return this.running.ask(request, this.deadlineMs);
   }
 }
 
@@ -67,17 +89,24 @@ class RunningThread {
   private waiting: { readonly resolve: (answered: Answered) => void; readonly reject: (error: Error) => void } | null =
     null;
   private cause = "it ended";
+  private onEnd: () => void = () => undefined;
 
-  constructor(script: URL, onEnd: () => void) {
+  constructor(script: URL) {
     this.worker = new Worker(script);
     this.worker.on("message", (answered: Answered) => this.waiting?.resolve(answered));
     this.worker.on("error", (error) => {
       this.cause = error instanceof Error ? error.message : String(error);
     });
     this.worker.on("exit", () => {
-      onEnd();
+      this.onEnd();
       this.waiting?.reject(new ParquetCrash(this.cause));
     });
+  }
+
+  /** @param onEnd called when it has ended */
+  ownedBy(onEnd: () => void): this {
+    this.onEnd = onEnd;
+    return this;
   }
 
   async ask(request: ParquetRequest, deadlineMs: number): Promise<Answered> {

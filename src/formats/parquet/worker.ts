@@ -84,6 +84,9 @@ async function answer(request: ParquetRequest): Promise<ParquetAnswers[ParquetRe
       return readFooter(await openInput(request));
     case "read":
       return await readPiece(request);
+    case "leave":
+      await closeInput();
+      return null;
     case "create":
       output = await ParquetOutput.create(request);
       return null;
