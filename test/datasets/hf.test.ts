@@ -2,12 +2,9 @@
  * Against the real `datasets` and pyarrow: what they write is read value for value, what we write they read. Needs a
  * Python that has them, named by LADM_PYTHON.
  */
-import { execFile } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { JsonValue } from "#ladm/core/records.js";
 import { openArrowFile } from "#ladm/formats/arrow/arrow-file.js";
@@ -17,23 +14,17 @@ import { openHfDatasetWriter } from "#ladm/formats/arrow/hf-writer.js";
 import { int32sOf, rowOf } from "#ladm/formats/arrow/json.js";
 import { walkSource } from "#ladm/formats/arrow/source.js";
 import type { RandomAccessTable, TableWriter } from "#ladm/formats/table.js";
+import { PYTHON, python } from "./python.js";
 
-const PYTHON = process.env.LADM_PYTHON;
 const DATASETS = ["wide-1", "wide-3", "wide-0", "labels", "tokens", "indices", "indices-older"];
 const FILES = ["dictionaries.arrows", "deltas.arrows", "wide.arrow", "dictionary.arrow"];
 const MAKE_MS = 300_000;
 
 type Row = Record<string, JsonValue>;
 
-const run = promisify(execFile);
 const folder = mkdtempSync(join(tmpdir(), "ladm-datasets-"));
 const made = join(folder, "made");
 afterAll(() => rmSync(folder, { recursive: true }));
-
-async function python(script: string, ...args: readonly string[]): Promise<void> {
-  const path = fileURLToPath(new URL(script, import.meta.url));
-  await run(PYTHON ?? "", [path, ...args], { env: { ...process.env, HF_HUB_OFFLINE: "1" } });
-}
 
 function expectedRows(name: string): readonly Row[] {
   const lines = readFileSync(join(made, `${name}.jsonl`), "utf8").split("\n");
