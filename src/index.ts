@@ -9,6 +9,9 @@
  * - `aggregateRun` makes new scores of kept pair scores.
  * - `rank` and `select` read run folders, `compareRuns` holds two against each other.
  */
+import type { PrepareOptions } from "./prepare/options.js";
+import type { PrepareHooks, PrepareSummary } from "./prepare/prepare.js";
+
 export { EngineError, type Problem, RowError, UserError } from "./core/errors.js";
 export type { GridQuery, PairScores, SpanGrid } from "./core/records.js";
 export { type CalibrateEvent, type CalibrateHooks, type CalibrateOptions, calibrate } from "./evaluation/calibrate.js";
@@ -21,7 +24,7 @@ export type { Run, RunConfiguration, ScoreLine, UnscoredLine } from "./formats/r
 export { type Ablation, type AggregateOptions, aggregate, type ContextualDependency } from "./measure/aggregate.js";
 export type { PrepareOptions } from "./prepare/options.js";
 export type { Preparation } from "./prepare/preparation.js";
-export { type PrepareEvent, type PrepareHooks, type PrepareSummary, prepare } from "./prepare/prepare.js";
+export type { PrepareEvent, PrepareHooks, PrepareSummary } from "./prepare/prepare.js";
 export { type AggregateRunOptions, aggregateRun } from "./scoring/aggregate-run.js";
 export {
   type RunEvent,
@@ -36,3 +39,8 @@ export { type Agreement, type CompareOptions, type Comparison, compareRuns, type
 export type { RankOptions, SelectOptions } from "./selection/options.js";
 export { type RankedRow, rank } from "./selection/ranking.js";
 export { type SelectionSummary, select } from "./selection/select.js";
+
+/** As the command does it; loaded at the first call, since it brings the library of tables with it. @throws UserError */
+export async function prepare(options: PrepareOptions, hooks: PrepareHooks = {}): Promise<PrepareSummary> {
+  return (await import("./prepare/prepare.js")).prepare(options, hooks);
+}
