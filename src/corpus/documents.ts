@@ -2,6 +2,12 @@ import type { Document, UnscoredRow } from "../core/records.js";
 import { readDataRows } from "../formats/data-rows.js";
 import { type Columns, columnsRead, parseRow } from "./rows.js";
 
+/** The first row that is a document; null where there is none. @throws as `readDocuments` */
+export async function firstDocument(files: readonly string[], columns: Columns): Promise<Document | null> {
+  for await (const row of readDocuments(files, columns)) if ("content" in row) return row;
+  return null;
+}
+
 export interface DocumentOptions extends Columns {
   /** Rows for which it says no are neither parsed nor yielded, but counted; by default all are wanted. */
   readonly wanted?: (row: number) => boolean;

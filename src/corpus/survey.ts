@@ -93,3 +93,15 @@ function describeChunks(first: number | null, second: number | null): string {
   if (first === second) return first === null ? "" : `, with chunked_index ${first}`;
   return ", with and without chunked_index";
 }
+
+/** What is said of data without a row. */
+export function noRows(files: readonly string[]): UserError {
+  return new UserError({
+    code: "no-rows",
+    what: "The data holds no rows",
+    where: files.join(", "),
+    got: "no line, or blank ones",
+    allowed: "one JSON object a line, or rows of a table",
+    fix: "Check the paths.",
+  });
+}

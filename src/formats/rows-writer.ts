@@ -1,7 +1,8 @@
 import { type FileHandle, open, rename, rm } from "node:fs/promises";
 import { cannotWrite, writeWhole } from "./append.js";
 import type { JsonRow } from "./arrow/from-json.js";
-import type { TableWriter, TableWriterOptions } from "./table.js";
+import type { TableWriterOptions } from "./table.js";
+import { openTableWriter } from "./table-writer.js";
 
 /** Formats of rows that we write. */
 export const ROW_FORMATS = ["hf", "parquet", "arrow", "jsonl"] as const;
@@ -27,25 +28,14 @@ export interface RowsWriter {
 
 const BATCH_BYTES = 8 * 1024 * 1024;
 const BATCH_ROWS = 1000;
-const PARQUET_FILE_BYTES = 500e6;
 
 /** @throws UserError `cannot-write` where it cannot be begun. */
 export async function openRowsWriter({ format, ...options }: RowsWriterOptions): Promise<RowsWriter> {
   if (format === "jsonl") return openJsonLines(options.path);
-  const writer = await openTableWriter(format, options);
+  const writer = await openTableWriter({ ...options, format, split: "train", isFolder: true });
   const { batchOfRows } = await import("./arrow/from-json.js");
   const write = (rows: readonly JsonRow[]) => writer.append(batchOfRows(rows, options.schema));
   return inBatches({ write, close: () => writer.close(), abort: () => writer.abort() });
-}
-
-async function openTableWriter(format: Exclude<RowFormat, "jsonl">, options: TableWriterOptions): Promise<TableWriter> {
-  if (format === "hf") {
-    const { openHfDatasetWriter } = await import("./arrow/hf-writer.js");
-    return openHfDatasetWriter({ ...options, dict: true, split: "train" });
-  }
-  if (format === "arrow") return (await import("./arrow/arrow-writer.js")).openArrowWriter(options);
-  const { openParquetWriter } = await import("./parquet/parquet-writer.js");
-  return openParquetWriter({ ...options, maxShardBytes: PARQUET_FILE_BYTES });
 }
 
 interface BatchWriter {

@@ -19,11 +19,12 @@ export interface TableRow {
 
 const TOKENS = "input_ids";
 
-/** Undefined where the cell is no list of 32-bit integers: it is then read as any other, so that a message can say what it is. */
+/** Token ids as such; undefined where a value is none. */
 function tokensOr(read: () => Int32Array | null): Int32Array | null | undefined {
   try {
     return read();
   } catch (error) {
+    // The cell is then read as any other, and the reader of rows says which value is wrong, and where.
     if (error instanceof RangeError) return undefined;
     throw error;
   }

@@ -4,8 +4,9 @@ import { UserError } from "../core/errors.js";
 import { canonicalJson } from "../core/fingerprint.js";
 import type { UnscoredReason } from "../core/records.js";
 import { formatCount } from "../core/units.js";
-import { readDocuments } from "../corpus/documents.js";
+import { firstDocument } from "../corpus/documents.js";
 import { chooseLayout, type Layout } from "../corpus/layout.js";
+import { noRows } from "../corpus/survey.js";
 import { openTokenizer, type Tokenizer } from "../corpus/tokenizer.js";
 import type { Windows } from "../corpus/windows.js";
 import { cannotWrite, writeFileAtomic } from "../formats/append.js";
@@ -262,17 +263,15 @@ async function configurationOf(
 
 /** @throws UserError when the first readable row is a text */
 async function refuseTextsWithoutTokenizer({ files, layout }: Work): Promise<void> {
-  for await (const row of readDocuments(files, layout)) {
-    if (!("content" in row)) continue;
-    if ("inputIds" in row.content) return;
-    throw new UserError({
-      code: "tokenizer-missing",
-      what: "The data holds texts, and there is no tokenizer",
-      where: `${row.file}:${row.line}`,
-      allowed: "rows with input_ids, or a tokenizer.json",
-      fix: "Name the checkpoint's folder, or its tokenizer.json, with --tokenizer.",
-    });
-  }
+  const first = await firstDocument(files, layout);
+  if (first === null || "inputIds" in first.content) return;
+  throw new UserError({
+    code: "tokenizer-missing",
+    what: "The data holds texts, and there is no tokenizer",
+    where: `${first.file}:${first.line}`,
+    allowed: "rows with input_ids, or a tokenizer.json",
+    fix: "Name the checkpoint's folder, or its tokenizer.json, with --tokenizer.",
+  });
 }
 
 /** @throws UserError `data-changed` */
@@ -295,14 +294,3 @@ const mixedKinds = (path: string) =>
 
 const nothingKept = (minTokens: number, longest: number) =>
   `no document has ${formatCount(minTokens)} tokens (--min-tokens); the longest has ${formatCount(longest)}`;
-
-function noRows(files: readonly string[]): UserError {
-  return new UserError({
-    code: "no-rows",
-    what: "The data holds no rows",
-    where: files.join(", "),
-    got: "no line, or blank ones",
-    allowed: "one JSON object a line, or rows of a table",
-    fix: "Check the paths.",
-  });
-}

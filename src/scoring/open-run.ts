@@ -2,9 +2,9 @@ import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { UserError } from "../core/errors.js";
 import { VERSION } from "../core/version.js";
-import { readDocuments } from "../corpus/documents.js";
+import { firstDocument } from "../corpus/documents.js";
 import { chunkedRow } from "../corpus/samples.js";
-import { type DataSurvey, surveyData } from "../corpus/survey.js";
+import { type DataSurvey, noRows, surveyData } from "../corpus/survey.js";
 import type { Tokenizer } from "../corpus/tokenizer.js";
 import { describeCalibration } from "../formats/calibration.js";
 import { fingerprintData } from "../formats/data.js";
@@ -127,32 +127,15 @@ async function configurationOf(
 
 /** @throws UserError when the first readable row is a text */
 async function refuseTextsWithoutTokenizer(options: ResolvedRunOptions): Promise<void> {
-  for await (const row of readDocuments(options.data, columnsOf(options))) {
-    if (!("content" in row)) continue;
-    if ("text" in row.content) throw tokenizerMissing(options.model);
-    return;
-  }
+  const first = await firstDocument(options.data, columnsOf(options));
+  if (first !== null && "text" in first.content) throw tokenizerMissing(options.model);
 }
 
 /** @throws UserError when the first readable row is a window of a document */
 async function refuseWindowsOfWindows(options: ResolvedRunOptions): Promise<void> {
-  for await (const row of readDocuments(options.data, columnsOf(options))) {
-    if (!("content" in row)) continue;
-    if (row.chunkedIndex !== null)
-      throw new UserError({ ...chunkedRow(row.chunkedIndex), where: `${row.file}:${row.line}` });
-    return;
-  }
-}
-
-function noRows(data: readonly string[]): UserError {
-  return new UserError({
-    code: "no-rows",
-    what: "The data holds no rows",
-    where: data.join(", "),
-    got: "no line, or blank ones",
-    allowed: "one JSON object a line",
-    fix: "Check the paths.",
-  });
+  const first = await firstDocument(options.data, columnsOf(options));
+  if (first === null || first.chunkedIndex === null) return;
+  throw new UserError({ ...chunkedRow(first.chunkedIndex), where: `${first.file}:${first.line}` });
 }
 
 /** As installed; read, not loaded. */

@@ -13,10 +13,9 @@ import {
 } from "../formats/arrow/from-json.js";
 import { rowsTaken } from "../formats/arrow/gather.js";
 import { isHfDatasetDict } from "../formats/arrow/hf-dataset.js";
-import { openHfDatasetWriter } from "../formats/arrow/hf-writer.js";
 import { type DataKind, dataKind, openTable } from "../formats/data.js";
-import { openParquetWriter } from "../formats/parquet/parquet-writer.js";
 import type { RecordBatch, Schema, TableWriter } from "../formats/table.js";
+import { openTableWriter } from "../formats/table-writer.js";
 import type { Chosen } from "./chosen.js";
 import { chosenLines } from "./export-lines.js";
 
@@ -51,7 +50,6 @@ interface Source {
   readonly batches: () => AsyncGenerator<ChosenBatch>;
 }
 
-const SHARD_BYTES = 500e6;
 const BLOCK_BYTES = 8 * 1024 * 1024;
 
 /**
@@ -110,19 +108,10 @@ async function openWriter(
   schema: Schema,
   data: readonly string[],
 ): Promise<{ readonly name: string; readonly writer: TableWriter }> {
-  if (format === "arrow") {
-    const file = `${path}.arrow`;
-    return { name: basename(file), writer: await openArrowWriter({ path: file, schema }) };
-  }
-  if (format === "parquet") {
-    const one = data.length === 1;
-    const place = one ? `${path}.parquet` : path;
-    const shards = one ? {} : { maxShardBytes: SHARD_BYTES };
-    return { name: basename(place), writer: await openParquetWriter({ path: place, schema, ...shards }) };
-  }
-  const split = await splitOf(data);
-  const dict = split === null ? {} : { dict: true, split };
-  return { name: basename(path), writer: await openHfDatasetWriter({ path, schema, ...dict }) };
+  const isFolder = format === "hf" || (format === "parquet" && data.length > 1);
+  const place = isFolder ? path : `${path}.${format}`;
+  const split = format === "hf" ? await splitOf(data) : null;
+  return { name: basename(place), writer: await openTableWriter({ format, path: place, schema, split, isFolder }) };
 }
 
 /** The split that the data is of a `DatasetDict`; null where it is a dataset by itself. Of other data, `train` of a new one. */
