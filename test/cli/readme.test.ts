@@ -1,6 +1,6 @@
 /** The README is true: its commands and its example run, and print what it shows. */
 import { execFile } from "node:child_process";
-import { mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { copyFile, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -62,17 +62,14 @@ describe("README", () => {
   it("the library example runs after it", async () => {
     const example = blocks(readme, "js")[0] ?? "";
     expect(example.trim().split("\n").length).toBeLessThanOrEqual(14);
-    // Beside the compiled code, so that the package finds itself by its name.
-    const file = join(repository, "dist", `readme-example-${process.pid}.mjs`);
+    // Beside its package.json, so that the package finds itself by its name; not in dist/, which other tests copy meanwhile.
+    await copyFile(join(repository, "package.json"), join(folder, "package.json"));
+    const file = join(folder, "example.mjs");
     await writeFile(file, example);
-    try {
-      const { stdout } = await run(process.execPath, [file], { cwd: folder });
-      expect(stdout).toMatch(/^counting \d+\.\d+ \[/);
-      expect(stdout).toMatch(/^0 8 1\.43/m);
-      expect(stdout).toContain("selectedRows: 1");
-    } finally {
-      await rm(file);
-    }
+    const { stdout } = await run(process.execPath, [file], { cwd: folder });
+    expect(stdout).toMatch(/^counting \d+\.\d+ \[/);
+    expect(stdout).toMatch(/^0 8 1\.43/m);
+    expect(stdout).toContain("selectedRows: 1");
   });
 
   it("every file it links to is there", async () => {
