@@ -1,12 +1,10 @@
 import type { Checkpoint } from "../checkpoint/checkpoint.js";
+import { type AttentionWindow, EXACT, windowOf } from "../core/plan.js";
 import { type GraphBuilder, MICROSOFT } from "../onnx/builder.js";
 import { float, int, type Value } from "../onnx/types.js";
+import { emitAttention, emitLengths, type Lengths } from "./attention.js";
 import type { DecoderOptions, TapPoint } from "./tap.js";
 import { asFloat32, storedWeight, weight } from "./weights.js";
-
-const INT32_CODE = 6;
-/** ONNX Runtime's attention takes heads of a multiple of so many values; others (OpenLLaMA's 100) are padded. */
-const KERNEL_HEAD_MULTIPLE = 8;
 
 /**
  * The Llama decoder, one sample at a time, in float32 (transformers 5.23, `modeling_llama.py`):
@@ -19,7 +17,10 @@ const KERNEL_HEAD_MULTIPLE = 8;
  * The last tapped layer stops at its tap, unless losses are asked for. Hidden states are two-dimensional, so that a linear layer is one `Gemm` that reads the weight `[out, in]` as it lies
  * in the checkpoint.
  */
-export function buildLlama(builder: GraphBuilder, { checkpoint, layers, tap, losses = false }: DecoderOptions): void {
+export function buildLlama(
+  builder: GraphBuilder,
+  { checkpoint, layers, tap, losses = false, plan = EXACT }: DecoderOptions,
+): void {
   const { config } = checkpoint;
   const inputs = {
     tokenIds: builder.input("input_ids", "int64", ["L"]),
@@ -43,7 +44,7 @@ export function buildLlama(builder: GraphBuilder, { checkpoint, layers, tap, los
       });
     }
     if (layer === last && !losses) break;
-    const attention = block.attention(query, key, normed, lengths);
+    const attention = block.attention({ query, key, normed, lengths }, windowOf(plan, layer));
     lengths = attention.lengths;
     const attended = block.add("self_attn", hidden, attention.output);
     hidden = block.add("mlp", attended, block.mlp(block.norm("post_attention_layernorm", attended)));
@@ -52,33 +53,6 @@ export function buildLlama(builder: GraphBuilder, { checkpoint, layers, tap, los
   // ONNX Runtime orders nodes depth-first from the last leaf: with the first layer's tap last, each tap runs when its layer's keys
   // are there, and they are freed; the other way round all layers' queries and keys wait for the end.
   for (const point of points.reverse()) tap(builder, point);
-}
-
-/** What the attention operator wants to know of the sample's length L. */
-interface Lengths {
-  /** int32 `[1]`: L - 1 */
-  readonly lastPosition: Value;
-  /** int32 `[]`: L */
-  readonly total: Value;
-}
-
-/**
- * L, read off values that have it as a dimension. A layer reads it off the present keys and values of the layer before:
- * ONNX Runtime frees a value after its last reader, and what nobody reads stays until the end of the pass.
- */
-function emitLengths(builder: GraphBuilder, scope: string, forLast: Value, forTotal: Value, axis: number): Lengths {
-  const lengthOf = (name: string, value: Value): Value => {
-    const attributes = { start: int(axis), end: int(axis + 1) };
-    const path = `${scope}/${name}`;
-    const shape = builder.node("Shape", path, [value], { dtype: "int64", shape: [1] }, { attributes });
-    return builder.node("Cast", path, [shape], { dtype: "int32", shape: [1] }, { attributes: { to: int(INT32_CODE) } });
-  };
-  const last = [lengthOf("last_position", forLast), builder.constant("int32", [1])];
-  const total = [lengthOf("total", forTotal), builder.constant("int64", [0])];
-  return {
-    lastPosition: builder.node("Sub", scope, last, { dtype: "int32", shape: [1] }),
-    total: builder.node("Squeeze", scope, total, { dtype: "int32", shape: [] }),
-  };
 }
 
 function emitEmbedding(builder: GraphBuilder, checkpoint: Checkpoint, tokenIds: Value): Value {
@@ -161,47 +135,18 @@ class LlamaLayer {
 
   /** Causal attention and its output projection: `[L, E]`. */
   attention(
-    query: Value,
-    key: Value,
-    normed: Value,
-    lengths: Lengths,
+    {
+      query,
+      key,
+      normed,
+      lengths,
+    }: { readonly query: Value; readonly key: Value; readonly normed: Value; readonly lengths: Lengths },
+    window: AttentionWindow | null,
   ): { readonly output: Value; readonly lengths: Lengths } {
-    const { headCount, keyValueHeadCount, headDim } = this.checkpoint.config;
     const value = this.batch("self_attn/v_proj", this.linear("self_attn.v_proj", normed));
-    const paddedDim = Math.ceil(headDim / KERNEL_HEAD_MULTIPLE) * KERNEL_HEAD_MULTIPLE;
-    const present = { dtype: "float32", shape: [1, keyValueHeadCount, "L", paddedDim] } as const;
-    const path = `${this.scope}/self_attn`;
-    // The CPU kernel is a flash attention only when it is asked for the present keys and values too.
-    const attended = this.builder.nodeOutputs(
-      "GroupQueryAttention",
-      path,
-      [
-        this.padHeads("q_pad", query, headCount, paddedDim),
-        this.padHeads("k_pad", key, keyValueHeadCount, paddedDim),
-        this.padHeads("v_pad", value, keyValueHeadCount, paddedDim),
-        undefined,
-        undefined,
-        lengths.lastPosition,
-        lengths.total,
-      ],
-      {
-        output: { dtype: "float32", shape: [1, "L", headCount * paddedDim] },
-        presentKey: present,
-        presentValue: present,
-      },
-      {
-        domain: MICROSOFT,
-        attributes: {
-          num_heads: int(headCount),
-          kv_num_heads: int(keyValueHeadCount),
-          scale: float(1 / Math.sqrt(headDim)),
-        },
-      },
-    );
-    return {
-      output: this.linear("self_attn.o_proj", this.rowsOf(attended.output, paddedDim)),
-      lengths: emitLengths(this.builder, `${path}/length`, attended.presentKey, attended.presentValue, 2),
-    };
+    const inputs = { query, key, value, lengths, window };
+    const attended = emitAttention(this.builder, `${this.scope}/self_attn`, this.checkpoint.config, inputs);
+    return { output: this.linear("self_attn.o_proj", attended.rows), lengths: attended.lengths };
   }
 
   mlp(normed: Value): Value {
@@ -217,33 +162,6 @@ class LlamaLayer {
 
   add(name: string, hidden: Value, change: Value): Value {
     return this.emit("Add", name, [hidden, change], hidden.shape);
-  }
-
-  /** `[1, L, N*D]` -> `[1, L, N*paddedDim]`, zeros behind each head: they change no product of queries and keys. */
-  private padHeads(name: string, value: Value, headCount: number, paddedDim: number): Value {
-    const { headDim } = this.checkpoint.config;
-    if (paddedDim === headDim) return value;
-    const heads = this.splitHeads(name, value, headCount);
-    const pads = this.builder.constant("int64", [0, 0, 0, 0, 0, paddedDim - headDim]);
-    const padded = this.emit("Pad", `self_attn/${name}`, [heads, pads], ["L", headCount, paddedDim]);
-    const target = this.builder.constant("int64", [1, -1, headCount * paddedDim]);
-    const path = `self_attn/${name}/join`;
-    return this.emit("Reshape", path, [padded, target], [1, "L", headCount * paddedDim]);
-  }
-
-  /** What attention gave, `[1, L, H*paddedDim]` -> `[L, H*D]`. */
-  private rowsOf(attended: Value, paddedDim: number): Value {
-    const { headCount, headDim } = this.checkpoint.config;
-    const constant = (values: readonly number[]) => this.builder.constant("int64", values);
-    if (paddedDim === headDim) {
-      return this.emit("Squeeze", "self_attn/rows", [attended, constant([0])], attended.shape.slice(1));
-    }
-    const split = constant([-1, headCount, paddedDim]);
-    const heads = this.emit("Reshape", "self_attn/rows/split", [attended, split], ["L", headCount, paddedDim]);
-    const bounds = [constant([0]), constant([headDim]), constant([2])];
-    const cut = this.emit("Slice", "self_attn/rows", [heads, ...bounds], ["L", headCount, headDim]);
-    const target = constant([-1, headCount * headDim]);
-    return this.emit("Reshape", "self_attn/rows/join", [cut, target], ["L", headCount * headDim]);
   }
 
   private batch(name: string, value: Value): Value {

@@ -1,4 +1,5 @@
 import type { Checkpoint } from "../checkpoint/checkpoint.js";
+import type { PassPlan } from "../core/plan.js";
 import type { GraphBuilder } from "../onnx/builder.js";
 import type { Value } from "../onnx/types.js";
 
@@ -22,4 +23,6 @@ export interface DecoderOptions {
   readonly tap: Tap;
   /** Runs all layers, the final norm and the LM head at the positions of input `loss_positions`; output `losses`, float32 `[P]`, nats. */
   readonly losses?: boolean;
+  /** Default: the published pass. */
+  readonly plan?: PassPlan;
 }

@@ -33,6 +33,8 @@ BATCH_TOKENS = 8192
 CLIP = 1.0
 PROBE_TOKENS = 1_000_000
 SAVE_SECONDS = 120
+BFLOAT16 = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+"""A CPU without AVX-512 emulates bfloat16 products, at a fiftieth of the speed of float32."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ class Training:
         for optimizer, rate in zip(self.optimizers, self.rates, strict=True):
             optimizer.param_groups[0]["lr"] = rate * factor
             optimizer.zero_grad(set_to_none=True)
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=BFLOAT16):
             loss = losses(tokens).mean()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), CLIP)
