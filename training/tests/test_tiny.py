@@ -17,6 +17,7 @@ from lac.tiny.corpus import Tokens, encode, training_documents
 from lac.tiny.export import export
 from lac.tiny.fetch import CUE, Fetcher
 from lac.tiny.model import ModelConfig, TinyLlama
+from lac.tiny.muon import Muon
 from lac.tiny.probe import Prober, retrieval_scores
 from lac.tiny.tokenizer import train_tokenizer
 from lac.tiny.train import Phase, Recipe, Training
@@ -143,3 +144,19 @@ def test_a_probe_knows_copies_from_new_text(tokenizer: Tokenizer, tokens: Tokens
     assert len(probe.retrieval) == CONFIG.layers and len(probe.retrieval[0]) == CONFIG.heads
     # An untrained model knows neither.
     assert probe.loss == pytest.approx(np.log(CONFIG.vocab_size), rel=0.2)
+
+
+@pytest.mark.parametrize("shape", [(32, 64), (64, 32), (16, 16)])
+def test_muon_in_float32_steps_as_that_of_torch(shape: tuple[int, int]) -> None:
+    generator = torch.Generator().manual_seed(1)
+    start = torch.randn(shape, generator=generator)
+    ours, theirs = torch.nn.Parameter(start.clone()), torch.nn.Parameter(start.clone())
+    optimizers = Muon([ours], lr=0.02), torch.optim.Muon([theirs], lr=0.02, weight_decay=0.0)
+    for _ in range(5):
+        gradient = torch.randn(shape, generator=generator)
+        for parameter, optimizer in zip((ours, theirs), optimizers, strict=True):
+            parameter.grad = gradient.clone()
+            optimizer.step()
+    # Of a change of 0.03: torch rounds to bfloat16 on the way.
+    assert (ours - theirs).abs().max() < 1e-3
+    assert (ours - start).abs().max() > 1e-2

@@ -26,6 +26,7 @@ from .corpus import encode, training_documents
 from .export import export
 from .fetch import Fetcher
 from .model import ModelConfig, TinyLlama
+from .muon import Muon
 from .probe import Probe, Prober
 from .tokenizer import train_tokenizer
 
@@ -75,7 +76,9 @@ class Training:
         matrices = [p for name, p in self.model.named_parameters() if name.startswith("layers") and p.ndim == 2]
         others = [p for name, p in self.model.named_parameters() if not name.startswith("layers") or p.ndim != 2]
         self.optimizers = [
-            torch.optim.Muon(matrices, lr=recipe.matrix_rate, weight_decay=0.0),
+            Muon(matrices, lr=recipe.matrix_rate)
+            if not BFLOAT16
+            else torch.optim.Muon(matrices, lr=recipe.matrix_rate, weight_decay=0.0),
             torch.optim.AdamW(others, lr=recipe.other_rate, betas=(0.9, 0.95), weight_decay=0.0),
         ]
         self.rates = [recipe.matrix_rate, recipe.other_rate]
