@@ -87,3 +87,17 @@ export function parseRedundancy(text: string): number | "none" {
   if (text.trim() !== "" && value >= 0 && value <= 1) return value;
   throw new SyntaxError("allowed: a part from 0 to 1 such as 0.4, or none");
 }
+
+/** How a pass is made, where it need not be the published one. */
+export const planFlags = {
+  attention: textFlag(
+    "SPEC",
+    "What layers attend to: full (default), window:2048, window:1024+sink:64, or 0-11=window:1024,12-23=full",
+  ),
+  precision: {
+    kind: "enum",
+    values: ["float32", "int8"],
+    brief: "Of the linear layers; default: float32. int8 is quicker where layers are wide, and approximate",
+    optional: true,
+  },
+} as const;

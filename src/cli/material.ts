@@ -1,4 +1,13 @@
-import { type ColumnFlags, columnFlags, countFlag, dataFlag, requiredTextFlag, switchFlag, textFlag } from "./flags.js";
+import {
+  type ColumnFlags,
+  columnFlags,
+  countFlag,
+  dataFlag,
+  planFlags,
+  requiredTextFlag,
+  switchFlag,
+  textFlag,
+} from "./flags.js";
 
 /** Flags that `evaluate` and `calibrate` have in common. */
 export interface MaterialFlags extends ColumnFlags {
@@ -16,6 +25,8 @@ export interface MaterialFlags extends ColumnFlags {
   readonly sourceBy?: string;
   readonly seed?: number;
   readonly part?: { readonly index: number; readonly of: number };
+  readonly attention?: string;
+  readonly precision?: "float32" | "int8";
   readonly threads?: number;
   readonly cache?: string;
   readonly quiet?: boolean;
@@ -46,6 +57,7 @@ export const materialFlags = {
     brief: "One part of the sources only, such as 1/2: calibrate on one half, evaluate on the other",
     optional: true,
   },
+  ...planFlags,
   threads: countFlag("Cores; default: all"),
   cache: textFlag("DIR", "Where pair scores are kept; default: $LADM_CACHE, else the user's cache folder"),
   quiet: switchFlag("No progress"),

@@ -41,12 +41,16 @@ export function windowOf({ attention }: Pick<PassPlan, "attention">, layer: numb
   return attention.find(({ first, last }) => first <= layer && layer <= last) ?? null;
 }
 
-/** As the flags have it: `0-11=window:1024+sink:128, int8`. */
+/** As `parseAttention` reads it: `0-11=window:1024+sink:128`, or `full`. */
+export function writeAttention({ attention }: Pick<PassPlan, "attention">): string {
+  if (attention.length === 0) return "full";
+  return attention
+    .map(({ first, last, window, sink }) => `${formatRanges(span(first, last))}=window:${window}+sink:${sink}`)
+    .join(",");
+}
+
 export function describePlan(plan: PassPlan): string {
-  const attention = plan.attention.map(
-    ({ first, last, window, sink }) => `${formatRanges(span(first, last))}=window:${window}+sink:${sink}`,
-  );
-  return [attention.length === 0 ? "full attention" : attention.join(","), plan.precision].join(", ");
+  return `attention ${writeAttention(plan)}, ${plan.precision}`;
 }
 
 const DEFAULT_SINK = 128;

@@ -1,10 +1,13 @@
 import type { Checkpoint } from "../checkpoint/checkpoint.js";
-import { type AttentionWindow, EXACT, windowOf } from "../core/plan.js";
+import { type AttentionWindow, EXACT, type Precision, windowOf } from "../core/plan.js";
 import { type GraphBuilder, MICROSOFT } from "../onnx/builder.js";
 import { float, int, type Value } from "../onnx/types.js";
 import { emitAttention, emitLengths, type Lengths } from "./attention.js";
 import type { DecoderOptions, TapPoint } from "./tap.js";
-import { asFloat32, storedWeight, weight } from "./weights.js";
+import { asFloat32, quantized, storedWeight, weight } from "./weights.js";
+
+/** `MatMulNBits` rounds its input to 8 bits too, and multiplies integers. */
+const INT8_ACTIVATIONS = 4;
 
 /**
  * The Llama decoder, one sample at a time, in float32 (transformers 5.23, `modeling_llama.py`):
@@ -32,7 +35,7 @@ export function buildLlama(
   const points: TapPoint[] = [];
   let hidden = emitEmbedding(builder, checkpoint, inputs.tokenIds);
   for (let layer = 0; layer <= last; layer++) {
-    const block = new LlamaLayer(builder, checkpoint, layer);
+    const block = new LlamaLayer(builder, checkpoint, layer, plan.precision);
     const normed = block.norm("input_layernorm", hidden);
     const query = block.rotate("q_proj", block.linear("self_attn.q_proj", normed), config.headCount, inputs);
     const key = block.rotate("k_proj", block.linear("self_attn.k_proj", normed), config.keyValueHeadCount, inputs);
@@ -96,6 +99,7 @@ class LlamaLayer {
     private readonly builder: GraphBuilder,
     private readonly checkpoint: Checkpoint,
     layer: number,
+    private readonly precision: Precision,
   ) {
     this.scope = `/layers.${layer}`;
   }
@@ -111,9 +115,25 @@ class LlamaLayer {
     const matrix = this.weight(`${name}.weight`);
     const { attentionBias, mlpBias } = this.checkpoint.config;
     const hasBias = name.startsWith("mlp.") ? mlpBias : attentionBias;
-    const bias = hasBias ? [this.weight(`${name}.bias`)] : [];
-    const outSize = matrix.shape[0] ?? 0;
-    return this.emit("Gemm", name, [input, matrix, ...bias], ["L", outSize], { attributes: { transB: int(1) } });
+    const bias = hasBias ? this.weight(`${name}.bias`) : undefined;
+    const [outSize = 0, inSize = 0] = matrix.shape.map(Number);
+    const rounded = this.precision === "int8" ? quantized(this.builder, matrix, `${this.scope}/${name}`) : null;
+    if (rounded === null) {
+      const inputs = bias === undefined ? [input, matrix] : [input, matrix, bias];
+      return this.emit("Gemm", name, inputs, ["L", outSize], { attributes: { transB: int(1) } });
+    }
+    const { blocks, scales, block } = rounded;
+    const inputs = [input, blocks, scales, undefined, undefined, bias];
+    return this.emit("MatMulNBits", name, inputs, ["L", outSize], {
+      domain: MICROSOFT,
+      attributes: {
+        K: int(inSize),
+        N: int(outSize),
+        bits: int(8),
+        block_size: int(block),
+        accuracy_level: int(INT8_ACTIVATIONS),
+      },
+    });
   }
 
   /** Rotary embedding: `[L, N*D]` -> `[1, L, N*D]`. */

@@ -23,7 +23,12 @@ async function answer(request: Request): Promise<Reply> {
   }
 }
 
-function load({ model, weightsDirectory, threads }: Extract<Request, { kind: "load" }>): Promise<InferenceSession> {
+function load({
+  model,
+  weightsDirectory,
+  threads,
+  packWeights,
+}: Extract<Request, { kind: "load" }>): Promise<InferenceSession> {
   return InferenceSession.create(model, {
     executionProviders: ["cpu"],
     intraOpNumThreads: threads,
@@ -37,7 +42,7 @@ function load({ model, weightsDirectory, threads }: Extract<Request, { kind: "lo
       session: {
         model_external_initializers_file_folder_path: weightsDirectory,
         // Packing copies every weight; a sample has thousands of rows, over which packing on the way costs nothing.
-        disable_prepacking: "1",
+        disable_prepacking: packWeights ? "0" : "1",
       },
     },
   });

@@ -11,6 +11,8 @@ export interface EngineOptions {
   readonly weightsDirectory: string;
   /** Cores given to one operator. */
   readonly threads: number;
+  /** Lay weights out anew at the start, as products of 8-bit weights need it; default: no, which saves a copy of each. */
+  readonly packWeights?: boolean;
 }
 
 const CHILD = fileURLToPath(new URL("./child.js", import.meta.url));
@@ -72,7 +74,7 @@ export class Engine {
 
 async function load(child: EngineProcess, options: EngineOptions): Promise<EngineProcess> {
   try {
-    await child.ask({ kind: "load", ...options });
+    await child.ask({ kind: "load", packWeights: false, ...options });
     return child;
   } catch (error) {
     await child.close();

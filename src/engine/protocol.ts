@@ -9,6 +9,7 @@ export type Request =
       /** Where the files of its external weights lie. */
       readonly weightsDirectory: string;
       readonly threads: number;
+      readonly packWeights: boolean;
     }
   | { readonly kind: "run"; readonly inputs: NamedTensors };
 

@@ -4,6 +4,7 @@ import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { deserialize, serialize } from "node:v8";
 import { hashJson } from "../core/fingerprint.js";
+import { EXACT, isExact, type PassPlan } from "../core/plan.js";
 import type { SpanGrid } from "../core/records.js";
 import { makeFolder, writeFileAtomic } from "../formats/append.js";
 
@@ -17,11 +18,17 @@ export function defaultCache(env: NodeJS.ProcessEnv): string {
  * it; a file that cannot be read is made again.
  */
 export class ReadingCache {
+  private readonly model: string;
+
   constructor(
     readonly directory: string,
     /** Fingerprint of the model. */
-    private readonly model: string,
-  ) {}
+    model: string,
+    plan: PassPlan = EXACT,
+  ) {
+    // What exact passes gave is older than plans, and keeps its names.
+    this.model = isExact(plan) ? model : hashJson({ model, plan });
+  }
 
   async has(key: string): Promise<boolean> {
     return access(this.path(key)).then(

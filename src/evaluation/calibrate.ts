@@ -4,6 +4,7 @@ import { identifyModel } from "../checkpoint/samples.js";
 import { UserError } from "../core/errors.js";
 import { groupBy } from "../core/group.js";
 import { parseOptions } from "../core/invalid.js";
+import { isExact } from "../core/plan.js";
 import { rankCorrelation } from "../core/statistics.js";
 import { type ScoredText, trialsAgainst } from "../core/trials.js";
 import { VERSION } from "../core/version.js";
@@ -204,6 +205,7 @@ async function describe({ options, material, scorer, recipe, fitted, measured }:
       ...(await identityOf(scorer)),
     },
     maxLength: material.maxLength,
+    ...(isExact(scorer.plan) ? {} : { plan: scorer.plan }),
     definition: "reference",
     ...scorer.settings,
     aggregation: recipe.aggregation,

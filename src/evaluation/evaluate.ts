@@ -2,6 +2,8 @@ import { join } from "node:path";
 import { z } from "zod";
 import { CONTROLS } from "../core/controls.js";
 import { parseOptions } from "../core/invalid.js";
+import { describePlan, EXACT, isExact } from "../core/plan.js";
+import type { PairScores } from "../core/records.js";
 import { rankCorrelation } from "../core/statistics.js";
 import { type ScoredText, trialsAgainst } from "../core/trials.js";
 import { makeFolder, writeFileAtomic } from "../formats/append.js";
@@ -12,9 +14,9 @@ import { LEXICAL } from "../measure/lexical.js";
 import { DEFAULT_MAX_REDUNDANCY, redundancy } from "../measure/redundancy.js";
 import { findCalibration } from "../scoring/calibrations.js";
 import { correlate, judge } from "./judge.js";
-import { type Material, materialShape, modelName, openMaterial } from "./material.js";
+import { type Material, type MaterialOptions, materialShape, modelName, openMaterial, withPlan } from "./material.js";
 import { lexicalOnlyMeasures, type Measure, modelMeasures } from "./measures.js";
-import { poolProgress, type ReadHooks, readAll, unlessAborted } from "./read-all.js";
+import { poolProgress, type ReadHooks, type ReadResult, readAll, unlessAborted } from "./read-all.js";
 import { everyNthQuery, type Reading } from "./reader.js";
 import type { EvaluationText } from "./texts.js";
 
@@ -61,12 +63,46 @@ export async function evaluate(options: EvaluateOptions, hooks: ReadHooks = {}):
     const wantedOf = ({ kind }: EvaluationText) => ({ everySpan: kind === "whole", gain: losses && kind === "whole" });
     const result = await readAll(material, wantedOf, hooks);
     if (result === null) return null;
-    const evaluation = judgeAll(resolved, material, calibration, result);
+    const planned = await readPlanned(material, rest, calibration, hooks);
+    if (planned === null) return null;
+    const evaluation = judgeAll(resolved, material, calibration, { ...result, ...planned });
     await writeFileAtomic(join(out, "evaluation.json"), `${JSON.stringify(evaluation)}\n`);
     return evaluation;
   } finally {
     await material.reader.close();
   }
+}
+
+/**
+ * Pair scores of the passes that the calibration is for, by text, where those are not the ones made already.
+ * @returns null when it was interrupted
+ */
+async function readPlanned(
+  material: Material,
+  options: MaterialOptions,
+  calibration: Calibration | null,
+  hooks: ReadHooks,
+): Promise<Pick<Readings, "planned"> | null> {
+  const { scorer } = material;
+  const plan = calibration?.plan ?? EXACT;
+  if (calibration === null || scorer === null || describePlan(plan) === describePlan(scorer.plan)) {
+    return { planned: null };
+  }
+  await material.reader.close();
+  const other = await withPlan(material, options, plan);
+  try {
+    const wantedOf = ({ kind }: EvaluationText) => ({ everySpan: kind === "whole", gain: false });
+    const result = await readAll(other, wantedOf, hooks);
+    if (result === null) return null;
+    return { planned: new Map(result.readings.map(({ text, reading }) => [text, reading.pairs])) };
+  } finally {
+    await other.reader.close();
+  }
+}
+
+interface Readings extends ReadResult {
+  /** Null where the calibration is for the same passes. */
+  readonly planned: ReadonlyMap<EvaluationText, PairScores> | null;
 }
 
 async function calibrationOf({ scorer, maxLength }: Material, asked: string): Promise<Calibration | null> {
@@ -91,6 +127,8 @@ function sharesDocuments(
 interface Row {
   readonly text: EvaluationText;
   readonly reading: Reading;
+  /** Of the calibration's own passes. */
+  readonly planned: PairScores;
   readonly redundancy: number | null;
   readonly values: readonly (number | null)[];
 }
@@ -99,26 +137,22 @@ function judgeAll(
   options: ResolvedOptions,
   material: Material,
   calibration: Calibration | null,
-  {
-    readings,
-    secondsPerPass,
-  }: {
-    readonly readings: readonly { text: EvaluationText; reading: Reading }[];
-    readonly secondsPerPass: number | null;
-  },
+  { readings, secondsPerPass, planned }: Readings,
 ): Evaluation {
   const { scorer, reader, pool, groups, frequencies } = material;
   const { seed, dCds, maxRedundancy } = options;
   const list = scorer === null ? lexicalOnlyMeasures : modelMeasures;
-  const measures = list({ layerCount: reader.layerCount, calibration, frequencies, seed });
-  const rows = readings.map(({ text, reading }): Row => {
-    const pairs = text.kind === "whole" ? everyNthQuery(reading.pairs, dCds, 0) : reading.pairs;
-    return {
-      text,
-      reading,
-      redundancy: redundancy(text.tokenIds),
-      values: measures.map((measure) => measure.numberOf(text, pairs)),
-    };
+  const exact = scorer === null || isExact(scorer.plan);
+  const measures = list({ layerCount: reader.layerCount, calibration, frequencies, seed, exact });
+  const onGrid = (text: EvaluationText, pairs: PairScores) =>
+    text.kind === "whole" ? everyNthQuery(pairs, dCds, 0) : pairs;
+  const rows = readings.flatMap(({ text, reading }): Row[] => {
+    const ofPlan = planned === null ? reading.pairs : planned.get(text);
+    // The engine failed on it in one of its passes.
+    if (ofPlan === undefined) return [];
+    const [own, other] = [onGrid(text, reading.pairs), onGrid(text, ofPlan)];
+    const values = measures.map((measure) => measure.numberOf(text, measure.planned === true ? other : own));
+    return [{ text, reading, planned: ofPlan, redundancy: redundancy(text.tokenIds), values }];
   });
   const wholes = rows.filter(({ text }) => text.kind === "whole");
   const fewer = measures.filter(({ kind }) => kind !== "layer");
@@ -153,6 +187,8 @@ function judgeAll(
     },
     layerShares: layerShares(wholes, dCds),
     secondsPerPass,
+    plan: scorer?.plan ?? EXACT,
+    calibratedPlan: calibration === null ? null : (calibration.plan ?? EXACT),
     texts: rows.map(({ text, reading, redundancy: repeated, values }) => ({
       kind: text.kind,
       group: text.group,
@@ -221,7 +257,10 @@ function scoredBy(rows: readonly Row[], numberOf: (row: Row) => number | null): 
 /** Lowest Spearman between the scores of two offsets of the grid; null where it has one offset only, or too few texts. */
 function offsetStability(measure: Measure, wholes: readonly Row[], dCds: number): number | null {
   const byOffset = Array.from({ length: dCds }, (_, offset) =>
-    wholes.map(({ text, reading }) => measure.numberOf(text, everyNthQuery(reading.pairs, dCds, offset))),
+    wholes.map(({ text, reading, planned }) => {
+      const pairs = measure.planned === true ? planned : reading.pairs;
+      return measure.numberOf(text, everyNthQuery(pairs, dCds, offset));
+    }),
   );
   let lowest: number | null = null;
   for (const [at, a] of byOffset.entries()) {

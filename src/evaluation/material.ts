@@ -4,6 +4,7 @@ import type { Checkpoint } from "../checkpoint/checkpoint.js";
 import type { Control } from "../core/controls.js";
 import { UserError } from "../core/errors.js";
 import type { FileFingerprint } from "../core/fingerprint.js";
+import { type PassPlan, PRECISIONS, writeAttention } from "../core/plan.js";
 import type { SpanGrid } from "../core/records.js";
 import { chooseLayout } from "../corpus/layout.js";
 import { openTokenizer, type Tokenizer } from "../corpus/tokenizer.js";
@@ -47,6 +48,9 @@ export const materialShape = {
     .strictObject({ index: positive, of: positive })
     .refine(({ index, of }) => index <= of, "part.index must not be above part.of")
     .default({ index: 1, of: 1 }),
+  /** As `score`: how the passes are made. */
+  attention: z.string().min(1).optional(),
+  precision: z.enum(PRECISIONS).optional(),
   threads: positive.default(() => availableParallelism()),
   /** Where pair scores are kept; default: `$LADM_CACHE`, else the user's cache folder. */
   cache: z.string().min(1).optional(),
@@ -133,9 +137,29 @@ export async function openMaterial(
 }
 
 function openModel(options: MaterialOptions, losses: boolean): Promise<Scorer> {
-  const { model, maxLength, allowLonger, attnChunkSize, dAfs, dCds, threads } = options;
-  const window = maxLength === undefined ? {} : { maxLength };
-  return prepareScorer({ model, ...window, allowLonger, attnChunkSize, dAfs, dCds, threads, keepHeads: true, losses });
+  const { model, maxLength, allowLonger, attnChunkSize, dAfs, dCds, attention, precision, threads } = options;
+  const spans = { attnChunkSize, dAfs, dCds };
+  return prepareScorer({
+    model,
+    maxLength,
+    allowLonger,
+    ...spans,
+    attention,
+    precision,
+    threads,
+    keepHeads: true,
+    losses,
+  });
+}
+
+/**
+ * The same texts, to be read with another plan by a scorer of its own.
+ * @throws UserError as `openMaterial`
+ */
+export async function withPlan(material: Material, options: MaterialOptions, plan: PassPlan): Promise<Material> {
+  const { precision } = plan;
+  const scorer = await openModel({ ...options, attention: writeAttention(plan), precision }, false);
+  return { ...material, scorer, reader: modelReader(scorer, openCache(options, scorer)) };
 }
 
 /** Of a checkpoint without one: refuses the first text. */
@@ -146,8 +170,9 @@ async function tokenizerOf({ tokenizerFile, directory }: Checkpoint): Promise<Pi
   };
 }
 
-function openCache({ cache }: MaterialOptions, { checkpoint }: Scorer): ReadingCache {
-  return new ReadingCache(cache ?? defaultCache(process.env), checkpoint.fingerprint);
+/** Passes that are remembered, of each plan apart. */
+function openCache({ cache }: MaterialOptions, { checkpoint, plan }: Scorer): ReadingCache {
+  return new ReadingCache(cache ?? defaultCache(process.env), checkpoint.fingerprint, plan);
 }
 
 function* documentsOf(pool: Pool): Generator<Int32Array> {

@@ -17,6 +17,8 @@ export interface Measure {
   readonly cost: number | null;
   /** Whether it depends on where the grid of spans lies. */
   readonly onGrid: boolean;
+  /** Whether it is one of the calibration's own passes, where those differ. */
+  readonly planned?: boolean;
   /** Null where it cannot be computed. */
   readonly numberOf: (text: EvaluationText, pairs: PairScores) => number | null;
 }
@@ -27,6 +29,8 @@ export interface MeasureOptions {
   readonly calibration: Calibration | null;
   readonly frequencies: DocumentFrequencies;
   readonly seed: number;
+  /** The passes were the published ones: else there is no published score. */
+  readonly exact: boolean;
 }
 
 const ALL_PAIRS: Aggregation = { ...LEXICAL_AGGREGATION, over: "mean" };
@@ -39,7 +43,7 @@ export function modelMeasures(options: MeasureOptions): Measure[] {
     finite(mean(focus(pairs, aggregation, "layer")));
   const published = PUBLISHED_AGGREGATION;
   const perLayer = layerAggregation(calibration);
-  return [
+  const ofPublished = (): Measure[] => [
     { name: "cds", kind: "published", ...ofModel, numberOf: meanOverLayers(published) },
     { name: "no_std", kind: "ablation", ...ofModel, numberOf: meanOverLayers({ ...published, std: false }) },
     {
@@ -48,6 +52,9 @@ export function modelMeasures(options: MeasureOptions): Measure[] {
       ...ofModel,
       numberOf: meanOverLayers({ ...published, distance: false }),
     },
+  ];
+  return [
+    ...(options.exact ? ofPublished() : []),
     ...(calibration === null ? [] : [calibratedMeasure(calibration, layerCount)]),
     ...lexicalMeasures(frequencies),
     ...modelFree(options.seed),
@@ -83,6 +90,7 @@ function calibratedMeasure(calibration: Calibration, layerCount: number): Measur
     layer: null,
     cost: (Math.max(...scorer.layers) + 1) / layerCount,
     onGrid: true,
+    planned: true,
     numberOf: ({ tokenIds }, pairs) => scorer.score(pairs, tokenIds),
   };
 }

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { systemCodeOf, UserError } from "../core/errors.js";
 import { hashJson } from "../core/fingerprint.js";
 import { describeInvalid } from "../core/invalid.js";
+import { isExact, PRECISIONS } from "../core/plan.js";
 
 const count = z.number().int().nonnegative();
 const positive = z.number().int().positive();
@@ -15,6 +16,19 @@ const MAX_BYTES = 32 * 1024 * 1024;
 
 /** A figure with its interval (95%, bootstrap over whole documents). */
 const estimate = z.strictObject({ value: finite, low: finite, high: finite });
+
+/** Ranges of layers with their windows, and the precision (`PassPlan`). */
+export const planSchema = z.strictObject({
+  attention: z
+    .array(
+      z
+        .strictObject({ first: count, last: count, window: positive, sink: count })
+        .refine(({ first, last }) => first <= last, "a range of layers that ends before it begins")
+        .refine(({ window, sink }) => sink <= window, "a sink longer than the window"),
+    )
+    .readonly(),
+  precision: z.enum(PRECISIONS),
+});
 
 /** `calibration.json`: which layers or heads a score listens to, with what weight, and what was measured when they were chosen. */
 export const calibrationSchema = z
@@ -37,6 +51,8 @@ export const calibrationSchema = z
     }),
     /** Tokens of the window. */
     maxLength: positive,
+    /** How the pass is made; absent: full attention in float32. */
+    plan: planSchema.optional(),
     definition: z.literal("reference"),
     attnChunkSize: positive,
     dAfs: positive,
@@ -112,6 +128,7 @@ export type Calibration = z.infer<typeof calibrationSchema>;
 export function calibrationFingerprint(calibration: Calibration): string {
   const { model, maxLength, definition, attnChunkSize, dAfs, dCds, aggregation, by, weights, lexical } = calibration;
   const { configuration } = model;
+  const { plan } = calibration;
   return hashJson({
     configuration,
     maxLength,
@@ -123,6 +140,8 @@ export function calibrationFingerprint(calibration: Calibration): string {
     by,
     weights,
     lexical,
+    // Fingerprints of calibrations without a plan are older than plans.
+    ...(plan === undefined || isExact(plan) ? {} : { plan }),
   });
 }
 

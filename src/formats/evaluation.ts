@@ -1,5 +1,7 @@
 import { z } from "zod";
 import { CONTROLS } from "../core/controls.js";
+import { EXACT } from "../core/plan.js";
+import { planSchema } from "./calibration.js";
 
 const count = z.number().int().nonnegative();
 const finite = z.number();
@@ -73,6 +75,9 @@ export const evaluationSchema = z.strictObject({
   layerShares: z.array(finite),
   /** Seconds of a pass over one whole text, where passes were made now; else null. */
   secondsPerPass: finite.nullable(),
+  /** How passes were made; the calibrated score's own, where they differ. Older evaluations lack both: their passes were exact. */
+  plan: planSchema.default(EXACT),
+  calibratedPlan: planSchema.nullable().default(null),
   texts: z.array(
     z.strictObject({
       kind: z.enum(["whole", ...CONTROLS]),

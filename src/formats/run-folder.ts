@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { z } from "zod";
 import type { JsonValue } from "../core/records.js";
+import { planSchema } from "./calibration.js";
 
 /** Names of the files of a run folder; `docs/formats.md` describes each field by field. */
 export const runFolder = {
@@ -114,6 +115,8 @@ const runConfigurationSchema = z.strictObject({
   numShards: z.number().int().positive(),
   /** What the score is made with; null: the published score, or its ablation. Runs before calibrations lack it. */
   calibration: z.strictObject({ name: z.string(), fingerprint: sha256 }).nullable().default(null),
+  /** How the passes are made. Runs before plans lack it and are exact. */
+  plan: planSchema.default({ attention: [], precision: "float32" }),
 });
 export type RunConfiguration = z.infer<typeof runConfigurationSchema>;
 

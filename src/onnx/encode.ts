@@ -23,6 +23,7 @@ const DATA_TYPES: Readonly<Record<DType, TensorProto_DataType>> = {
   float32: TensorProto_DataType.FLOAT,
   float16: TensorProto_DataType.FLOAT16,
   bfloat16: TensorProto_DataType.BFLOAT16,
+  uint8: TensorProto_DataType.UINT8,
   int32: TensorProto_DataType.INT32,
   int64: TensorProto_DataType.INT64,
   bool: TensorProto_DataType.BOOL,
@@ -99,6 +100,7 @@ function rawData(dtype: DType, data: readonly number[]): Uint8Array<ArrayBuffer>
     case "int32":
       return new Uint8Array(Int32Array.from(data).buffer);
     case "bool":
+    case "uint8":
       return Uint8Array.from(data);
     case "float16":
     case "bfloat16":

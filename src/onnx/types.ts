@@ -1,5 +1,5 @@
 /** Element types used in our graphs, by the names ONNX gives them. */
-export type DType = "float32" | "float16" | "bfloat16" | "int32" | "int64" | "bool";
+export type DType = "float32" | "float16" | "bfloat16" | "uint8" | "int32" | "int64" | "bool";
 
 /** A number where the size is fixed, a name where it is known only when the graph runs. */
 export type Dim = number | string;

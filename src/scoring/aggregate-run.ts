@@ -6,6 +6,7 @@ import { openCheckpoint } from "../checkpoint/checkpoint.js";
 import { identifyModel, isSameModel } from "../checkpoint/samples.js";
 import { describeProblem, messageOf, type Problem, systemCodeOf, UserError } from "../core/errors.js";
 import { parseOptions } from "../core/invalid.js";
+import { describePlan, EXACT, isExact } from "../core/plan.js";
 import type { JsonObject, PairScores } from "../core/records.js";
 import { formatRanges } from "../core/units.js";
 import { VERSION } from "../core/version.js";
@@ -19,6 +20,7 @@ import { LEXICAL } from "../measure/lexical.js";
 import { CalibratedScorer } from "./calibrated-scorer.js";
 import {
   askedCalibration,
+  type Difference,
   OTHER_CHECKPOINT,
   readNamedCalibration,
   refuseMismatch,
@@ -92,7 +94,7 @@ export async function aggregateRun(options: AggregateRunOptions): Promise<Aggreg
 
 function aggregated(
   pairs: PairScores,
-  { definition, ablation }: RunConfiguration,
+  { definition, ablation, plan }: RunConfiguration,
   calibrated: CalibratedScorer | null,
   layerCount: number | undefined,
 ): Aggregated {
@@ -102,7 +104,7 @@ function aggregated(
   if (problem !== null) return { score: null, problem, bad: false };
   // The tokens are gone: a calibration with a lexical part was refused before.
   const score = calibrated.score(pairs, new Int32Array());
-  return orProblem(score, { cds: layers.length === layerCount ? published : null, layers });
+  return orProblem(score, { cds: layers.length === layerCount && isExact(plan) ? published : null, layers });
 }
 
 function orProblem(
@@ -226,7 +228,10 @@ async function fittingCalibration(path: string, folder: string, run: Run): Promi
   const { configuration } = run;
   const isSame =
     calibration.model.fingerprint === configuration.model.fingerprint || (await isModelOf(run, calibration));
-  const differences = settingsDifferences(calibration, configuration);
+  const differences = [
+    ...settingsDifferences(calibration, configuration),
+    ...planDifference(calibration, configuration),
+  ];
   refuseMismatch(path, [...(isSame ? [] : [OTHER_CHECKPOINT]), ...differences]);
   if (calibration.by === "head" && configuration.keep !== "heads") {
     throw notKept(folder, `--keep ${configuration.keep}`, "--keep heads: the calibration weighs heads");
@@ -248,6 +253,12 @@ async function fittingCalibration(path: string, folder: string, run: Run): Promi
     });
   }
   return calibration;
+}
+
+/** A calibration knows pair scores of its own kind of pass. */
+function planDifference({ plan = EXACT }: Calibration, configuration: RunConfiguration): readonly Difference[] {
+  const [there, here] = [describePlan(plan), describePlan(configuration.plan)];
+  return there === here ? [] : [{ there: `passes with ${there}`, here: `passes with ${here}` }];
 }
 
 /** Asks the checkpoint that the run was made with, where it still lies there. */

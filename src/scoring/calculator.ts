@@ -1,3 +1,4 @@
+import type { PassPlan } from "../core/plan.js";
 import type { Tokenizer } from "../corpus/tokenizer.js";
 import type { CalibrationChoice } from "./calibrations.js";
 import type { Outcome } from "./scorer.js";
@@ -31,6 +32,8 @@ export interface Calculator {
   readonly layers: readonly number[];
   readonly layerCount: number;
   readonly threads: number;
+  /** How its passes are made; the exact one where it makes none. */
+  readonly plan: PassPlan;
   /** Absent where there can be none. */
   readonly calibration?: CalibrationChoice;
   /** Samples that may be asked for at once. */

@@ -40,24 +40,29 @@ export interface CalibrationFlags {
   readonly ablation?: string | null | undefined;
   readonly layers?: readonly number[] | undefined;
   readonly definition?: string | undefined;
+  readonly attention?: string | undefined;
+  readonly precision?: string | undefined;
 }
 
 /**
  * `auto` when nothing is said; `none` where another score is asked for.
  * @throws UserError `calibration-options` when both a calibration and another score are asked for
  */
-export function askedCalibration({ calibration, model, ablation, layers, definition }: CalibrationFlags): string {
+export function askedCalibration(flags: CalibrationFlags): string {
+  const { calibration, model, ablation, layers, definition, attention, precision } = flags;
   const others = [
     ...(model === LEXICAL ? [`--model ${LEXICAL}`] : []),
     ...(typeof ablation === "string" ? ["--ablation"] : []),
     ...(layers === undefined ? [] : ["--layers"]),
     ...(definition === undefined ? [] : ["--definition"]),
+    ...(attention === undefined ? [] : ["--attention"]),
+    ...(precision === undefined ? [] : ["--precision"]),
   ];
   if (others.length === 0) return calibration ?? "auto";
   if (calibration === undefined || calibration === "none") return "none";
   throw new UserError({
     code: "calibration-options",
-    what: "A calibration says itself which layers it listens to and what it makes of them",
+    what: "A calibration says itself how the pass is made, which layers it listens to and what it makes of them",
     got: `--calibration ${calibration} and ${others.join(", ")}`,
     allowed: "one or the other",
     fix: "Leave one of them out.",

@@ -3,6 +3,7 @@ import { readFile, rm } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { EngineError, systemCodeOf, UserError } from "../core/errors.js";
 import { createExclusively } from "../core/exclusive.js";
+import { EXACT } from "../core/plan.js";
 import type { Tokenizer } from "../corpus/tokenizer.js";
 import { openWords, WORD_ID_END, WORDS_FINGERPRINT } from "../corpus/words.js";
 import { decodeLexical, encodeLexical, type FrequencyTable, lexicalBroken } from "../formats/lexical.js";
@@ -32,6 +33,7 @@ export class LexicalScorer implements Calculator {
   readonly vocabSize = WORD_ID_END;
   readonly layers = [0];
   readonly layerCount = 1;
+  readonly plan = EXACT;
   readonly memoryBytes = null;
   readonly maxLength: number;
   readonly threads: number;
@@ -117,18 +119,21 @@ export class LexicalScorer implements Calculator {
 }
 
 /** @throws UserError where options are given that only a checkpoint has */
-export function refuseLexicalOptions({ model, ablation, definition, layers, keep }: ScoreRunOptions): void {
+export function refuseLexicalOptions(options: ScoreRunOptions): void {
+  const { model, ablation, definition, layers, attention, precision, keep } = options;
   if (model !== LEXICAL) return;
   const given = [
     ...(ablation == null ? [] : ["--ablation"]),
     ...(definition === undefined ? [] : ["--definition"]),
     ...(layers === undefined ? [] : ["--layers"]),
+    ...(attention === undefined ? [] : ["--attention"]),
+    ...(precision === undefined ? [] : ["--precision"]),
     ...(keep === "heads" ? ["--keep heads"] : []),
   ];
   if (given.length === 0) return;
   throw new UserError({
     code: "lexical-options",
-    what: "The lexical calculator has neither layers nor heads, and one definition",
+    what: "The lexical calculator has neither layers nor heads nor a pass, and one definition",
     got: `--model ${LEXICAL} with ${given.join(", ")}`,
     allowed: "the spans, --max-length, --keep none, layers or pairs",
     fix: `Leave ${given.join(", ")} out, or give ./${LEXICAL} for a folder of that name.`,

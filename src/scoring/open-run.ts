@@ -97,7 +97,7 @@ async function openOrResume(
 /** @param notYetLearned fingerprint of a calculator that has yet to learn from the data */
 async function configurationOf(
   options: ResolvedRunOptions,
-  { family, fingerprint, maxLength, layers, calibration }: Calculator,
+  { family, fingerprint, maxLength, layers, calibration, plan }: Calculator,
   tokenizer: Tokenizer | null,
   notYetLearned: string,
 ): Promise<RunConfiguration> {
@@ -122,6 +122,7 @@ async function configurationOf(
     keep,
     numShards,
     calibration: calibration?.calibration == null ? null : describeCalibration(calibration.calibration),
+    plan,
   };
 }
 

@@ -2,6 +2,7 @@ import { type Problem, UserError } from "../core/errors.js";
 import { inOrder } from "../core/in-order.js";
 import { parseOptions } from "../core/invalid.js";
 import { holdLock } from "../core/lock.js";
+import { describePlan, isExact } from "../core/plan.js";
 import type { Sample, SampleWindow, UnscoredRow } from "../core/records.js";
 import { formatBytes } from "../core/units.js";
 import { readDocuments } from "../corpus/documents.js";
@@ -204,8 +205,14 @@ async function planShard(job: ShardJob, run: Run, warnings: readonly string[]): 
         ? null
         : { scored: mean(lengths.map((l) => l.scored)), document: mean(lengths.map((l) => l.document)) },
     memoryBytes: scorer.memoryBytes,
-    warnings: [...warnings, ...machineWarnings(options, scorer)],
+    warnings: [...warnings, ...planWarnings(scorer), ...machineWarnings(options, scorer)],
   };
+}
+
+/** Said once: what such a pass gives is not the published score. */
+function planWarnings({ plan, calibration }: Calculator): string[] {
+  if (isExact(plan) || calibration?.calibration != null) return [];
+  return [`${describePlan(plan)}: these are not the published scores, so rows have no cds`];
 }
 
 function machineWarnings(options: ResolvedRunOptions, { threads, memoryBytes }: Calculator): string[] {

@@ -3,6 +3,15 @@ import { z } from "zod";
 import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.js";
 import { EngineError, type Problem, UserError } from "../core/errors.js";
 import { parseOptions } from "../core/invalid.js";
+import {
+  describePlan,
+  EXACT,
+  isExact,
+  type PassPlan,
+  type PlanTarget,
+  PRECISIONS,
+  parseAttention,
+} from "../core/plan.js";
 import type { PairScores, SpanGrid } from "../core/records.js";
 import { int64Tensor, type NamedTensors } from "../core/tensor.js";
 import { VERSION } from "../core/version.js";
@@ -50,6 +59,10 @@ const scorerShape = {
   calibration: z.string().min(1).default("none"),
   /** With a calibration: listen to all layers, so that the published score is there too. */
   withCds: z.boolean().default(false),
+  /** What layers attend to: `full`, `window:W[+sink:S]`, or by layers (`parseAttention`). Anything but `full` gives no published score. */
+  attention: z.string().min(1).optional(),
+  /** Of the linear layers; `int8` gives no published score. */
+  precision: z.enum(PRECISIONS).optional(),
   /** Cores; default: all of this machine. */
   threads: positive.default(() => availableParallelism()),
 };
@@ -144,6 +157,8 @@ export class Scorer {
   readonly usesEngine = true;
   /** The engine works on one sample with all threads. */
   readonly samplesAtOnce = 1;
+  /** How the pass is made. */
+  readonly plan: PassPlan;
   private readonly calibrated: CalibratedScorer | null;
   private readonly tap: PairScoreTap;
   private readonly engine: Engine;
@@ -165,6 +180,8 @@ export class Scorer {
     this.layers = chooseLayers(layers, config.layerCount);
     this.minimumLength = this.definition.minimumLength(this.settings);
     this.maxLength = chooseWindow(options, config.windowTokens, this.minimumLength);
+    this.plan = calibration.calibration?.plan ?? askedPlan(options, { ...config, maxLength: this.maxLength });
+    if (calibrated !== null && options.withCds && !isExact(this.plan)) throw cdsOfPlan(this.plan);
     if (options.losses && checkpoint.headTensors === null) throw headMissing(checkpoint.directory);
     const builder = new GraphBuilder("ladm");
     this.tap = new PairScoreTap(builder, {
@@ -175,11 +192,18 @@ export class Scorer {
       headDim: config.headDim,
       keepHeads: options.keepHeads || calibrated?.needsHeads === true,
     });
-    buildDecoder(builder, { checkpoint, layers: this.layers, tap: this.tap.tap, losses: options.losses });
+    buildDecoder(builder, {
+      checkpoint,
+      layers: this.layers,
+      tap: this.tap.tap,
+      losses: options.losses,
+      plan: this.plan,
+    });
     this.engine = new Engine({
       model: encodeModel(builder.build(), VERSION),
       weightsDirectory: checkpoint.weightsDirectory,
       threads: this.threads,
+      packWeights: this.plan.precision === "int8",
     });
   }
 
@@ -263,7 +287,7 @@ export class Scorer {
         definition: this.definition.name,
         ablation: this.options.ablation,
       });
-      const cds = this.layers.length === this.layerCount ? published : null;
+      const cds = this.layers.length === this.layerCount && isExact(this.plan) ? published : null;
       const score = calibrated === null ? published : calibrated.score(read, tokenIds);
       if (score === null) return { sample, score, problem: NO_DEVIATION };
       if (!Number.isFinite(score)) return { sample, score: null, problem: notFinite(score) };
@@ -307,6 +331,19 @@ export class Scorer {
     return tokenIds ?? new Int32Array();
   }
 }
+
+function askedPlan({ attention = "full", precision }: ResolvedOptions, target: PlanTarget): PassPlan {
+  return { attention: parseAttention(attention, target), precision: precision ?? EXACT.precision };
+}
+
+const cdsOfPlan = (plan: PassPlan): UserError =>
+  new UserError({
+    code: "calibration-options",
+    what: "The published score is one of full attention in float32",
+    got: `--with-cds and a calibration whose pass is ${describePlan(plan)}`,
+    allowed: "one or the other",
+    fix: "Leave --with-cds away, or score once more with --calibration none.",
+  });
 
 function chooseLayers(layers: readonly number[] | undefined, layerCount: number): readonly number[] {
   if (layers === undefined) return Array.from({ length: layerCount }, (_, layer) => layer);

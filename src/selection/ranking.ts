@@ -1,6 +1,8 @@
 import { describeProblem, UserError } from "../core/errors.js";
 import { parseOptions } from "../core/invalid.js";
+import { describePlan, EXACT, isExact } from "../core/plan.js";
 import { formatCount, plural } from "../core/units.js";
+import type { RunConfiguration } from "../formats/run-folder.js";
 import { type CheckReport, checkTable } from "./check.js";
 import { type DataFiles, loadDataTokens, resolveData } from "./data.js";
 import { chooseGroups, type Grouping, groupFieldsOf } from "./groups.js";
@@ -107,6 +109,7 @@ async function rankTable(table: ScoreTable, options: RankingOptions): Promise<Ra
   if (options.policy === "published" && run !== null && data?.given === false) await checkIndexIsRow(table);
   const byCds = options.policy === "published" && run?.configuration.calibration != null;
   if (byCds) await checkCds(table);
+  else if (options.policy === "published" && run !== null) refusePlan(table.folder, run.configuration);
   const window = run === null || options.includeShort ? null : run.configuration.maxLength;
   const once = repeatsLeftOut(table, report);
   const windows = await mergeWindows(table, { ...options, window, once });
@@ -198,6 +201,19 @@ async function checkCds({ database, folder }: ScoreTable): Promise<void> {
     where: folder,
     got: `no cds in ${plural(count, "row")}`,
     fix: "Select by the calibrated score with --policy budget, or score again with --calibration none.",
+  });
+}
+
+/** @throws UserError when the passes of an uncalibrated run were not the published ones */
+function refusePlan(folder: string, { plan }: RunConfiguration): void {
+  if (isExact(plan)) return;
+  throw new UserError({
+    code: "no-cds",
+    what: "The published policy ranks by the published score, and this run has none",
+    where: folder,
+    got: describePlan(plan),
+    allowed: describePlan(EXACT),
+    fix: "Select with --policy budget, or score again without --attention and --precision.",
   });
 }
 

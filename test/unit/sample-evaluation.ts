@@ -1,5 +1,6 @@
 import { CONTROLS } from "#ladm/core/controls.js";
 import { groupBy } from "#ladm/core/group.js";
+import { EXACT } from "#ladm/core/plan.js";
 import { Random } from "#ladm/core/random.js";
 import { bootstrap, rankCorrelation } from "#ladm/core/statistics.js";
 import { chanceAbove } from "#ladm/core/trials.js";
@@ -162,6 +163,8 @@ export function makeEvaluation({
     correlations: { names, values: names.map(() => names.map(() => 1)) },
     layerShares: weights.map((weight) => weight / total),
     secondsPerPass: 42,
+    plan: EXACT,
+    calibratedPlan: null,
     texts,
   });
 }

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import { fingerprintFile } from "#ladm/core/fingerprint.js";
+import { EXACT } from "#ladm/core/plan.js";
 import type { Run } from "#ladm/formats/run-folder.js";
 
 /** One row of a made-up run. */
@@ -103,6 +104,7 @@ export async function makeRun(
       layers: [0],
       keep: "none",
       numShards,
+      plan: EXACT,
       calibration: calibrated ? { name: "made-up", fingerprint: hash } : null,
     },
     rows: rows.length,

@@ -10,6 +10,7 @@ import {
   columnFlags,
   countFlag,
   dataFlag,
+  planFlags,
   requiredTextFlag,
   switchFlag,
   textFlag,
@@ -34,6 +35,8 @@ interface Flags extends ColumnFlags {
   readonly definition?: "reference" | "paper";
   readonly calibration?: string;
   readonly withCds?: boolean;
+  readonly attention?: string;
+  readonly precision?: "float32" | "int8";
   readonly keep?: "none" | "layers" | "pairs" | "heads";
   readonly threads?: number;
   readonly limit?: number;
@@ -101,6 +104,7 @@ EXIT CODE
       },
       calibration: textFlag("FILE", "Calibration of the score, auto (the default: one that fits) or none"),
       withCds: switchFlag("Keep the published score beside a calibrated one: all layers run"),
+      ...planFlags,
       keep: {
         kind: "enum",
         values: ["none", "layers", "pairs", "heads"],
