@@ -33,6 +33,7 @@ interface Golden {
   readonly attn_chunk_size: number;
   readonly d_afs: number;
   readonly d_cds: number;
+  readonly attention?: string;
   readonly samples: readonly GoldenSample[];
 }
 
@@ -59,6 +60,7 @@ function open(golden: Golden, keepHeads = false): Promise<Scorer> {
     dAfs: golden.d_afs,
     dCds: golden.d_cds,
     definition: golden.definition ?? "reference",
+    attention: golden.attention,
     keepHeads,
     threads: 2,
     maxLength: 1500,
@@ -89,6 +91,7 @@ it("there are golden numbers of every kind", () => {
     "f16",
     "paper",
     "heads",
+    "window",
   ]) {
     expect(names).toContain(part);
   }
@@ -186,6 +189,22 @@ describe("the tolerance catches wrong formulas", () => {
   ])("%s misses", (_name, formula) => {
     expect(worst([score(formula)], [want])).toBeGreaterThan(100 * TOLERANCE);
   });
+
+  it.each(["full", "window:60", "window:60+sink:8", "window:59+sink:7", "window:61+sink:7", "0=full"])(
+    "windows of another size miss: %s",
+    async (attention) => {
+      const windowed = goldens.find(({ file }) => file.startsWith("llama-gqa.window60")) as Golden;
+      const [first] = windowed.samples as [GoldenSample];
+      const scorer = await open({ ...windowed, attention });
+      try {
+        const { values } = await scorer.pairScores(tokensOf(first));
+        const expected = first.pfs.flatMap((layer) => layer.flatMap(({ pfs }) => pfs));
+        expect(worst(values, expected)).toBeGreaterThan(100 * TOLERANCE);
+      } finally {
+        await scorer.close();
+      }
+    },
+  );
 
   it("the own span among the keys misses", async () => {
     // The paper's definition differs in just that: its softmax runs over the query's own span too.

@@ -126,6 +126,8 @@ def golden(checkpoint, cases, st, keep_heads=False):
     head = {"model": checkpoint, "definition": st.definition, "attn_chunk_size": st.chunk, "d_afs": st.d_afs, "d_cds": st.d_cds}
     if st.definition == "paper":
         head |= {"m": st.m, "n": st.n, "n0": st.n0}
+    if st.window is not None:
+        head |= {"attention": f"window:{st.window}+sink:{st.sink}"}
     return {**head, "made_by": MADE_BY, "samples": samples}
 
 
@@ -145,6 +147,9 @@ def planned():
         yield file_name(name, reference), name, [("random-700", 700)], reference, False
     for name in ("llama-mha", "llama-gqa"):
         yield file_name(name, paper, "paper."), name, every, paper, False
+    for name in ("llama-gqa", "llama-mlp-bias"):
+        windowed = Settings(**SMALL_SPANS, window=60, sink=7)
+        yield file_name(name, windowed, "window60-sink7."), name, every, windowed, False
     yield file_name("llama-gqa", reference, "heads."), "llama-gqa", [("random-700", 700)], reference, True
     yield file_name("llama-gqa", paper, "paper.heads."), "llama-gqa", [("random-700", 400)], paper, True
 

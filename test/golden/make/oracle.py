@@ -12,6 +12,8 @@ paper       the equations of LADM (ACL 2025). Spans 0 … N-1, N = floor(L/C): t
             included, causal inside it. Key spans i = m, m+d_afs, … <= j-n-1. CDS of a layer = sum over j of
             sigma(j) * (j/N) * sum over i of ((j-i)/N) * PFS(i, j).
 
+With `window` the model's own attention is in blocks; the pair scores look at all tokens before as ever.
+
 Both: PFS = attention from all C queries of the span to all C keys of the key span, mean over heads; sigma = sample standard
 deviation (n-1) of the PFS of one query span; CDS = mean over layers. `no_std` drops sigma, `no_len_weight` both distance weights.
 
@@ -44,6 +46,9 @@ class Settings:
     m: int = 1
     n: int = 4
     n0: int = 16
+    window: int | None = None
+    """Attention of the model itself, not of the pair scores: its own block of so many tokens, the block before, and the first `sink`."""
+    sink: int = 0
 
 
 def grid(length, st):
@@ -82,6 +87,13 @@ def pair_scores(query, key, scale, st):
     return rows
 
 
+def block_mask(length, window, sink):
+    """[L, L], true where the query of the row sees the key of the column."""
+    query, key = torch.arange(length)[:, None], torch.arange(length)[None]
+    near = (query // window - key // window) <= 1
+    return (key <= query) & (near | (key < sink))
+
+
 def mean(values):
     return sum(values) / len(values)
 
@@ -111,6 +123,8 @@ def observed_layers(model_dir, ids, st):
 
     def attention(module, query, key, value, attention_mask, scaling=None, **rest):
         seen[module.layer_idx] = pair_scores(query[0], key[0], scaling, st)
+        if st.window is not None:
+            attention_mask = block_mask(query.shape[2], st.window, st.sink)[None, None]
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **rest)
 
     ALL_ATTENTION_FUNCTIONS.register("observed", attention)
