@@ -2,6 +2,7 @@ import type { DecoderConfig } from "../checkpoint/config.js";
 import type { AttentionWindow } from "../core/plan.js";
 import { type GraphBuilder, MICROSOFT } from "../onnx/builder.js";
 import { float, int, type Value } from "../onnx/types.js";
+import { type BlockLoop, blockRows, emitBlocks, indexEmitter } from "./blocks.js";
 
 const INT32_CODE = 6;
 /** ONNX Runtime's attention takes heads of a multiple of so many values; others (OpenLLaMA's 100) are padded. */
@@ -70,12 +71,12 @@ export function emitAttention(
     value: layer.padHeads("v_pad", inputs.value, sizes.keyValueHeadCount),
   };
   if (inputs.window !== null) {
-    return { rows: layer.rowsOf(layer.inBlocks(padded, inputs.window)), lengths: inputs.lengths };
+    return { rows: layer.cutHeads(layer.inBlocks(padded, inputs.window)), lengths: inputs.lengths };
   }
   const { lastPosition, total } = inputs.lengths;
   const { output, presentKey, presentValue } = layer.grouped(builder, scope, padded, { lastPosition, total }, "L");
   return {
-    rows: layer.rowsOf(output),
+    rows: layer.cutHeads(layer.squeeze(output)),
     lengths: emitLengths(builder, `${scope}/length`, presentKey, presentValue, 2),
   };
 }
@@ -125,131 +126,65 @@ class AttentionLayer {
    * One attention for each block of queries, whose past is the sink and the block before: the same numbers as a masked attention, and
    * no work for what is masked.
    *
-   *     for each block b of W tokens:                                   (Loop, carrying past keys and values)
-   *       query, key, value -> rows bW … min(bW + W, L)                 [1, r, N*D]
-   *       GroupQueryAttention(rows, past)                               [1, r, H*D], padded to [1, W, H*D]
+   *     for each block of W tokens:                                     (Loop, carrying past keys and values)
+   *       query, key, value -> the block's rows                         [1, r, N*D]
+   *       GroupQueryAttention(rows, past)                               [1, r, H*D]
    *       past := sink and last W of the keys and values seen           [1, KV, S + W, D]; nothing after the last block
    *
-   * @returns `[1, L, H*paddedDim]`
+   * @returns `[L, H*paddedDim]`
    */
   inBlocks({ query, key, value }: AttentionInputs, { window, sink }: AttentionWindow): Value {
-    const { builder, scope, sizes } = this;
-    const { keyValueHeadCount } = sizes;
-    const body = builder.body(`${scope}/blocks/body`);
-    const outside = indexEmitter(builder, `${scope}/blocks`);
-    const length = outside.dimension("length", query, 1);
-    const count = outside.index("count", "Div", [
-      outside.index("up", "Add", [length, outside.one(window - 1)]),
-      outside.one(window),
-    ]);
-    const none = builder.constant("int64", [1, keyValueHeadCount, 0, this.paddedDim]);
-    const empty = (name: string) =>
-      builder.node("ConstantOfShape", `${scope}/blocks/${name}`, [none], {
+    const { builder, paddedDim } = this;
+    const { headCount, keyValueHeadCount } = this.sizes;
+    const scope = `${this.scope}/blocks`;
+    const pastShape = [1, keyValueHeadCount, "P", paddedDim] as const;
+    const none = builder.constant("int64", [1, keyValueHeadCount, 0, paddedDim]);
+    const empty = builder.node("ConstantOfShape", `${scope}/none`, [none], { dtype: "float32", shape: pastShape });
+    const width = headCount * paddedDim;
+    const body: BlockLoop["body"] = (inner, block, [pastKey = empty, pastValue = empty]) => {
+      const path = `${scope}/block`;
+      const emit = indexEmitter(inner, path);
+      const rows = {
+        query: blockRows(inner, `${path}/query`, query, block, 1),
+        key: blockRows(inner, `${path}/key`, key, block, 1),
+        value: blockRows(inner, `${path}/value`, value, block, 1),
+      };
+      const rowCount = emit.dimension("attending", rows.query, 1);
+      const total = emit.index("total", "Add", [emit.dimension("past", pastKey, 2), rowCount]);
+      const attributes = { to: int(INT32_CODE) };
+      const total32 = inner.node("Cast", `${path}/total`, [total], { dtype: "int32", shape: [1] }, { attributes });
+      const last = [total32, inner.constant("int32", [1])];
+      const past = {
+        key: pastKey,
+        value: pastValue,
+        lastPosition: inner.node("Sub", `${path}/last`, last, { dtype: "int32", shape: [1] }),
+        total: inner.node("Squeeze", `${path}/total`, [total32, emit.one(0)], { dtype: "int32", shape: [] }),
+      };
+      const { output, presentKey, presentValue } = this.grouped(inner, path, rows, past, "r");
+
+      // What the last block hands on would be kept until the end of the pass.
+      const goesOn = inner.node("Less", path, [block.end, block.length], { dtype: "bool", shape: [1] });
+      const sinkEnd = emit.index("sink_end", "Where", [goesOn, emit.one(sink), emit.one(0)]);
+      const before = emit.index("before", "Sub", [total, emit.one(window)]);
+      const latest = emit.index("latest", "Max", [emit.one(sink), before]);
+      const keptFrom = emit.index("kept_from", "Where", [goesOn, latest, total]);
+      const next = (name: string, present: Value) => {
+        const part = (which: string, from: Value, to: Value) =>
+          inner.node("Slice", `${path}/${name}/${which}`, [present, from, to, emit.one(2)], {
+            dtype: "float32",
+            shape: pastShape,
+          });
+        const parts = [part("sink", emit.one(0), sinkEnd), part("latest", keptFrom, total)];
+        const output = { dtype: "float32", shape: pastShape } as const;
+        return inner.node("Concat", `${path}/${name}`, parts, output, { attributes: { axis: int(2) } });
+      };
+      const flat = inner.node("Squeeze", `${path}/rows`, [output, emit.one(0)], {
         dtype: "float32",
-        shape: [1, keyValueHeadCount, 0, this.paddedDim],
+        shape: ["r", width],
       });
-
-    const iteration = body.input(`${scope}/block`, "int64", []);
-    const condition = body.input(`${scope}/condition`, "bool", []);
-    const pastShape = [1, keyValueHeadCount, "P", this.paddedDim] as const;
-    const pastKey = body.input(`${scope}/past_key`, "float32", pastShape);
-    const pastValue = body.input(`${scope}/past_value`, "float32", pastShape);
-    const emit = indexEmitter(body, `${scope}/block`);
-    const start = emit.index("start", "Mul", [
-      emit.index("number", "Unsqueeze", [iteration, emit.one(0)]),
-      emit.one(window),
-    ]);
-    const end = emit.index("end", "Add", [start, emit.one(window)]);
-    const rowsOf = (name: string, input: Value) =>
-      body.node("Slice", `${scope}/block/${name}`, [input, start, end, emit.one(1)], {
-        dtype: "float32",
-        shape: [1, "r", input.shape[2] ?? 0],
-      });
-    const rows = { query: rowsOf("query", query), key: rowsOf("key", key), value: rowsOf("value", value) };
-    const rowCount = emit.dimension("rows", rows.query, 1);
-    const total = emit.index("total", "Add", [emit.dimension("past", pastKey, 2), rowCount]);
-    const as32 = (name: string, index: Value) =>
-      body.node(
-        "Cast",
-        `${scope}/block/${name}`,
-        [index],
-        { dtype: "int32", shape: [1] },
-        { attributes: { to: int(INT32_CODE) } },
-      );
-    const total32 = as32("total", total);
-    const past = {
-      key: pastKey,
-      value: pastValue,
-      lastPosition: body.node("Sub", `${scope}/block/last`, [total32, body.constant("int32", [1])], {
-        dtype: "int32",
-        shape: [1],
-      }),
-      total: body.node("Squeeze", `${scope}/block/total`, [total32, emit.one(0)], { dtype: "int32", shape: [] }),
+      return { rows: flat, carried: [next("next_key", presentKey), next("next_value", presentValue)] };
     };
-    const attended = this.grouped(body, `${scope}/block`, rows, past, "r");
-
-    // A loop's outputs are all of one size.
-    const missing = emit.index("missing", "Sub", [emit.one(window), rowCount]);
-    const pads = emit.joined("pads", [body.constant("int64", [0, 0, 0, 0]), missing, emit.one(0)], 6);
-    const whole = body.node("Pad", `${scope}/block`, [attended.output, pads], {
-      dtype: "float32",
-      shape: [1, window, attended.output.shape[2] ?? 0],
-    });
-
-    // What is carried out of the last block would be kept until the end of the pass.
-    const goesOn = body.node("Less", `${scope}/block/goes_on`, [end, length], { dtype: "bool", shape: [1] });
-    const sinkEnd = emit.index("sink_end", "Where", [goesOn, emit.one(sink), emit.one(0)]);
-    const latest = emit.index("latest", "Max", [
-      emit.one(sink),
-      emit.index("before", "Sub", [total, emit.one(window)]),
-    ]);
-    const keptFrom = emit.index("kept_from", "Where", [goesOn, latest, total]);
-    const next = (name: string, present: Value) => {
-      const part = (which: string, from: Value, to: Value) =>
-        body.node("Slice", `${scope}/block/${name}/${which}`, [present, from, to, emit.one(2)], {
-          dtype: "float32",
-          shape: pastShape,
-        });
-      const parts = [part("sink", emit.one(0), sinkEnd), part("latest", keptFrom, total)];
-      return body.node(
-        "Concat",
-        `${scope}/block/${name}`,
-        parts,
-        { dtype: "float32", shape: pastShape },
-        { attributes: { axis: int(2) } },
-      );
-    };
-    body.output(body.node("Identity", `${scope}/block/condition`, [condition], { dtype: "bool", shape: [] }));
-    body.output(next("next_key", attended.presentKey));
-    body.output(next("next_value", attended.presentValue));
-    body.output(whole);
-
-    const width = sizes.headCount * this.paddedDim;
-    const { blocks } = builder.nodeOutputs(
-      "Loop",
-      `${scope}/blocks`,
-      [
-        outside.index("count_scalar", "Squeeze", [count, outside.one(0)], []),
-        undefined,
-        empty("no_key"),
-        empty("no_value"),
-      ],
-      {
-        key: { dtype: "float32", shape: pastShape },
-        value: { dtype: "float32", shape: pastShape },
-        blocks: { dtype: "float32", shape: ["B", 1, window, width] },
-      },
-      { attributes: { body: { kind: "graph", value: body.build() } } },
-    );
-    const joinedShape = builder.constant("int64", [1, -1, width]);
-    const all = builder.node("Reshape", `${scope}/blocks/join`, [blocks, joinedShape], {
-      dtype: "float32",
-      shape: [1, "B*W", width],
-    });
-    return builder.node("Slice", `${scope}/blocks/cut`, [all, outside.one(0), length, outside.one(1)], {
-      dtype: "float32",
-      shape: [1, "L", width],
-    });
+    return emitBlocks(builder, scope, { rows: query, axis: 1, size: window, width, carried: [empty, empty], body });
   }
 
   /** `[1, L, N*D]` -> `[1, L, N*paddedDim]`, zeros behind each head: they change no product of queries and keys. */
@@ -264,13 +199,16 @@ class AttentionLayer {
     return this.emit("Reshape", `${name}/join`, [padded, target], [1, "L", headCount * this.paddedDim]);
   }
 
-  /** What attention gave, `[1, L, H*paddedDim]` -> `[L, H*D]`. */
-  rowsOf(attended: Value): Value {
+  /** `[1, L, N]` -> `[L, N]` */
+  squeeze(attended: Value): Value {
+    return this.emit("Squeeze", "rows", [attended, this.builder.constant("int64", [0])], attended.shape.slice(1));
+  }
+
+  /** What attention gave, `[L, H*paddedDim]` -> `[L, H*D]`. */
+  cutHeads(attended: Value): Value {
     const { headCount, headDim } = this.sizes;
+    if (this.paddedDim === headDim) return attended;
     const constant = (values: readonly number[]) => this.builder.constant("int64", values);
-    if (this.paddedDim === headDim) {
-      return this.emit("Squeeze", "rows", [attended, constant([0])], attended.shape.slice(1));
-    }
     const split = constant([-1, headCount, this.paddedDim]);
     const heads = this.emit("Reshape", "rows/split", [attended, split], ["L", headCount, this.paddedDim]);
     const bounds = [constant([0]), constant([headDim]), constant([2])];
@@ -282,27 +220,4 @@ class AttentionLayer {
   private emit(opType: string, name: string, inputs: readonly Value[], shape: Value["shape"]): Value {
     return this.builder.node(opType, `${this.scope}/${name}`, inputs, { dtype: "float32", shape });
   }
-}
-
-/** Short forms for the int64 `[1]` nodes of one scope. */
-function indexEmitter(builder: GraphBuilder, scope: string) {
-  const index = (name: string, opType: string, inputs: readonly Value[], shape: Value["shape"] = [1]): Value =>
-    builder.node(opType, `${scope}/${name}`, inputs, { dtype: "int64", shape });
-  return {
-    index,
-    one: (value: number): Value => builder.constant("int64", [value]),
-    /** The size of `value` along one axis. */
-    dimension(name: string, value: Value, axis: number): Value {
-      const attributes = { start: int(axis), end: int(axis + 1) };
-      return builder.node("Shape", `${scope}/${name}`, [value], { dtype: "int64", shape: [1] }, { attributes });
-    },
-    joined: (name: string, parts: readonly Value[], size: number): Value =>
-      builder.node(
-        "Concat",
-        `${scope}/${name}`,
-        parts,
-        { dtype: "int64", shape: [size] },
-        { attributes: { axis: int(0) } },
-      ),
-  };
 }

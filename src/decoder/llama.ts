@@ -3,8 +3,9 @@ import { type AttentionWindow, EXACT, type Precision, windowOf } from "../core/p
 import { type GraphBuilder, MICROSOFT } from "../onnx/builder.js";
 import { float, int, type Value } from "../onnx/types.js";
 import { emitAttention, emitLengths, type Lengths } from "./attention.js";
+import { blockRows, emitBlocks } from "./blocks.js";
 import type { DecoderOptions, TapPoint } from "./tap.js";
-import { asFloat32, quantized, storedWeight, weight } from "./weights.js";
+import { asFloat32, type QuantizedWeight, quantizedWeight, storedWeight, weight } from "./weights.js";
 
 /** `MatMulNBits` rounds its input to 8 bits too, and multiplies integers. */
 const INT8_ACTIVATIONS = 4;
@@ -50,12 +51,31 @@ export function buildLlama(
     const attention = block.attention({ query, key, normed, lengths }, windowOf(plan, layer));
     lengths = attention.lengths;
     const attended = block.add("self_attn", hidden, attention.output);
-    hidden = block.add("mlp", attended, block.mlp(block.norm("post_attention_layernorm", attended)));
+    hidden = emitFeedForward(builder, attended, (inner) => new LlamaLayer(inner, checkpoint, layer, plan.precision));
   }
   if (losses) emitLosses(builder, checkpoint, hidden);
   // ONNX Runtime orders nodes depth-first from the last leaf: with the first layer's tap last, each tap runs when its layer's keys
   // are there, and they are freed; the other way round all layers' queries and keys wait for the end.
   for (const point of points.reverse()) tap(builder, point);
+}
+
+/** Rows that go through the feed-forward part at a time: what it holds on the way is several times as wide as its rows. */
+export const FEED_FORWARD_ROWS = 2048;
+
+/** `hidden + mlp(norm(hidden))`, float32 `[L, E]`, some rows at a time. */
+function emitFeedForward(builder: GraphBuilder, hidden: Value, layerIn: (builder: GraphBuilder) => LlamaLayer): Value {
+  const { scope } = layerIn(builder);
+  return emitBlocks(builder, `${scope}/mlp/blocks`, {
+    rows: hidden,
+    axis: 0,
+    size: FEED_FORWARD_ROWS,
+    width: Number(hidden.shape[1]),
+    body(inner, block) {
+      const layer = layerIn(inner);
+      const rows = blockRows(inner, `${scope}/mlp/rows`, hidden, block, 0);
+      return { rows: layer.add("mlp", rows, layer.mlp(layer.norm("post_attention_layernorm", rows))) };
+    },
+  });
 }
 
 function emitEmbedding(builder: GraphBuilder, checkpoint: Checkpoint, tokenIds: Value): Value {
@@ -93,7 +113,7 @@ function emitLosses(builder: GraphBuilder, checkpoint: Checkpoint, hidden: Value
 
 /** The steps of one layer; hidden states are float32 `[L, E]`. */
 class LlamaLayer {
-  private readonly scope: string;
+  readonly scope: string;
 
   constructor(
     private readonly builder: GraphBuilder,
@@ -112,22 +132,23 @@ class LlamaLayer {
 
   /** `[L, in]` -> `[L, out]`, with the bias where the config has one. */
   linear(name: string, input: Value): Value {
-    const matrix = this.weight(`${name}.weight`);
+    const [rows = "L"] = input.shape;
     const { attentionBias, mlpBias } = this.checkpoint.config;
     const hasBias = name.startsWith("mlp.") ? mlpBias : attentionBias;
     const bias = hasBias ? this.weight(`${name}.bias`) : undefined;
-    const [outSize = 0, inSize = 0] = matrix.shape.map(Number);
-    const rounded = this.precision === "int8" ? quantized(this.builder, matrix, `${this.scope}/${name}`) : null;
+    const rounded = this.precision === "int8" ? this.quantized(`${name}.weight`) : null;
     if (rounded === null) {
+      const matrix = this.weight(`${name}.weight`);
       const inputs = bias === undefined ? [input, matrix] : [input, matrix, bias];
-      return this.emit("Gemm", name, inputs, ["L", outSize], { attributes: { transB: int(1) } });
+      return this.emit("Gemm", name, inputs, [rows, matrix.shape[0] ?? 0], { attributes: { transB: int(1) } });
     }
     const { blocks, scales, block } = rounded;
+    const [outSize = 0, blockCount = 0] = blocks.shape.map(Number);
     const inputs = [input, blocks, scales, undefined, undefined, bias];
-    return this.emit("MatMulNBits", name, inputs, ["L", outSize], {
+    return this.emit("MatMulNBits", name, inputs, [rows, outSize], {
       domain: MICROSOFT,
       attributes: {
-        K: int(inSize),
+        K: int(blockCount * block),
         N: int(outSize),
         bits: int(8),
         block_size: int(block),
@@ -186,6 +207,10 @@ class LlamaLayer {
 
   private batch(name: string, value: Value): Value {
     return this.emit("Unsqueeze", name, [value, this.builder.constant("int64", [0])], [1, ...value.shape]);
+  }
+
+  private quantized(name: string): QuantizedWeight | null {
+    return quantizedWeight(this.builder, this.checkpoint, `${this.scope.slice(1)}.${name}`);
   }
 
   private weight(name: string): Value {

@@ -1,11 +1,11 @@
 import { basename } from "node:path";
 import type { Checkpoint } from "../checkpoint/checkpoint.js";
+import type { StoredTensor } from "../checkpoint/safetensors.js";
 import type { GraphBuilder } from "../onnx/builder.js";
 import { type DType, int, type Value } from "../onnx/types.js";
 
 /** Values that share a scale, the largest first; a row must be a whole number of blocks. */
 const QUANTIZED_BLOCKS = [128, 64, 32, 16] as const;
-const UINT8_CODE = 2;
 const UINT8_ZERO = 128;
 const INT8_MAX = 127;
 const SMALLEST_SCALED = 1e-30;
@@ -15,19 +15,26 @@ const FLOAT32_CODE = 1;
 
 /** A checkpoint's tensor as it is stored, left in its file. */
 export function storedWeight(builder: GraphBuilder, checkpoint: Checkpoint, name: string): Value {
+  const stored = storedTensor(checkpoint, name);
+  return fromFile(builder, name, stored, stored.shape);
+}
+
+function storedTensor(checkpoint: Checkpoint, name: string): StoredTensor {
   const tensor = checkpoint.tensors.get(name) ?? checkpoint.headTensors?.get(name);
   if (tensor === undefined) throw new Error(`the checkpoint's table has no ${name}`);
-  const { offset, sizeBytes } = tensor;
-  return builder.weight(`/${name}`, DTYPES[tensor.dtype], tensor.shape, {
-    location: basename(tensor.file),
-    offset,
-    sizeBytes,
-  });
+  return tensor;
+}
+
+/** @param shape of as many values as are stored */
+function fromFile(builder: GraphBuilder, name: string, stored: StoredTensor, shape: readonly number[]): Value {
+  const { file, offset, sizeBytes, dtype } = stored;
+  return builder.weight(`/${name}`, DTYPES[dtype], shape, { location: basename(file), offset, sizeBytes });
 }
 
 /** A checkpoint's tensor as float32; the engine folds the cast of a weight when it loads the graph. */
-export function weight(builder: GraphBuilder, checkpoint: Checkpoint, name: string): Value {
-  return asFloat32(builder, `/${name}`, storedWeight(builder, checkpoint, name));
+export function weight({ root }: GraphBuilder, checkpoint: Checkpoint, name: string): Value {
+  // Outside of loops: folded once.
+  return asFloat32(root, `/${name}`, storedWeight(root, checkpoint, name));
 }
 
 /** An 8-bit weight as `MatMulNBits` takes it. */
@@ -40,30 +47,36 @@ export interface QuantizedWeight {
 }
 
 /**
- * A float32 matrix `[out, in]` of constants, rounded to 8 bits, with the scale of each block its largest value over 127. The engine folds it all when it
- * loads the graph, so that no file is written and the float32 weights are not kept.
+ * A checkpoint's matrix `[out, in]` rounded to 8 bits, with the scale of each block its largest size over 127. The engine folds it all when it loads
+ * the graph, and reads the file as blocks at once: no file is written, and no second copy in float32 is made of float32 weights.
  * @returns null where rows are no whole number of blocks
  */
-export function quantized(builder: GraphBuilder, matrix: Value, name: string): QuantizedWeight | null {
-  const [rows, columns] = matrix.shape.map(Number);
-  const block = QUANTIZED_BLOCKS.find((size) => (columns ?? 0) % size === 0);
-  if (rows === undefined || columns === undefined || block === undefined) return null;
+export function quantizedWeight(
+  { root: builder }: GraphBuilder,
+  checkpoint: Checkpoint,
+  name: string,
+): QuantizedWeight | null {
+  const stored = storedTensor(checkpoint, name);
+  const [rows = 0, columns = 0] = stored.shape;
+  const block = QUANTIZED_BLOCKS.find((size) => columns % size === 0);
+  if (block === undefined) return null;
   const count = columns / block;
   const scope = `/${name}/quantized`;
   const emit = (opType: string, step: string, inputs: readonly Value[], shape: Value["shape"], attributes = {}) =>
     builder.node(opType, `${scope}/${step}`, inputs, { dtype: "float32", shape }, { attributes });
-  const number = (value: number) => builder.constant("float32", value);
-  const split = builder.constant("int64", [rows, count, block]);
-  const values = emit("Reshape", "split", [matrix, split], [rows, count, block]);
+  const values = asFloat32(builder, `/${name}`, fromFile(builder, name, stored, [rows, count, block]));
+  const perBlock = [rows, count, 1];
   const axis = builder.constant("int64", [2]);
-  const largest = emit("ReduceMax", "largest", [emit("Abs", "size", [values], values.shape), axis], [rows, count, 1]);
+  const highest = emit("ReduceMax", "highest", [values, axis], perBlock);
+  const lowest = emit("Neg", "lowest", [emit("ReduceMin", "lowest", [values, axis], perBlock)], perBlock);
   // A block of zeros has any scale but zero.
-  const floor = emit("Max", "floor", [largest, number(SMALLEST_SCALED)], largest.shape);
-  const scale = emit("Div", "scale", [floor, number(INT8_MAX)], largest.shape);
-  const steps = emit("Round", "steps", [emit("Div", "divided", [values, scale], values.shape)], values.shape);
-  const shifted = emit("Add", "shifted", [steps, number(UINT8_ZERO)], values.shape);
+  const largest = emit("Max", "largest", [highest, lowest, builder.constant("float32", SMALLEST_SCALED)], perBlock);
+  const scale = emit("Div", "scale", [largest, builder.constant("float32", INT8_MAX)], perBlock);
+  const zero = [builder.constant("uint8", UINT8_ZERO), builder.constant("int64", perBlock)];
+  const zeros = builder.node("Expand", `${scope}/zero`, zero, { dtype: "uint8", shape: perBlock });
+  const attributes = { axis: int(2), block_size: int(block) };
   const output = { dtype: "uint8", shape: values.shape } as const;
-  const blocks = builder.node("Cast", scope, [shifted], output, { attributes: { to: int(UINT8_CODE) } });
+  const blocks = builder.node("QuantizeLinear", scope, [values, scale, zeros], output, { attributes });
   const flat = builder.constant("int64", [-1]);
   return { blocks, scales: emit("Reshape", "scales", [scale, flat], [rows * count]), block };
 }

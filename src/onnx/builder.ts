@@ -33,6 +33,11 @@ export class GraphBuilder {
     private readonly parent?: GraphBuilder,
   ) {}
 
+  /** The graph that all loop bodies lie in. */
+  get root(): GraphBuilder {
+    return this.parent?.root ?? this;
+  }
+
   input(name: string, dtype: DType, shape: Shape): Value {
     const value = { name, dtype, shape };
     this.inputs.push(value);
@@ -58,7 +63,7 @@ export class GraphBuilder {
 
   /** A weight that stays in its file. */
   weight(name: string, dtype: DType, shape: Shape, external: ExternalData): Value {
-    return this.keep({ name, dtype, shape, external });
+    return this.root.keep({ name, dtype, shape, external });
   }
 
   /** A node with one output. An `undefined` input is an optional one that is left out. */

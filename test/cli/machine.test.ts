@@ -96,6 +96,8 @@ test("memory: float32 weights are mapped, others are cast beside their file", ()
   expect(of("BF16", 2_000_000, 0).weightsBytes).toBe(6_000_000);
   expect(of("F16", 2_000_000, 0).weightsBytes).toBe(6_000_000);
   const { activationsBytes, totalBytes, weightsBytes } = of("F32", 538_000_000, 4096);
-  expect(activationsBytes).toBe(4 * (4 * 576 + 5 * 1536) * 4096);
+  // Short samples are held by the feed-forward part, long ones by attention.
+  expect(activationsBytes).toBe(4 * (3 * 576 * 4096 + 5 * 1536 * 2048));
+  expect(of("F32", 538_000_000, 32_768).activationsBytes).toBe(4 * 7 * 576 * 32_768);
   expect(totalBytes - weightsBytes - activationsBytes).toBe(150_000_000);
 });
