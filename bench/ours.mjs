@@ -1,13 +1,14 @@
 /**
  * Scores samples of ids with our scorer; prints one JSON line each: {id, tokenCount, seconds, cds}.
  *
- *     node bench/ours.mjs MODEL IDS --length N --threads N [--bare]
+ *     node bench/ours.mjs MODEL IDS --length N --threads N [--layers 14-23] [--attention SPEC] [--precision int8] [--bare]
  *
- * --bare: the forward pass up to the last layer's queries and keys, without taps.
+ * --layers: those listened to, where the pass ends at the last; default: all. --bare: the forward pass up to the last layer's queries and keys, without taps.
  */
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { openCheckpoint } from "../dist/checkpoint/checkpoint.js";
+import { parseAttention } from "../dist/core/plan.js";
 import { buildDecoder, decoderInputs } from "../dist/decoder/decoder.js";
 import { Engine } from "../dist/engine/engine.js";
 import { openScorer } from "../dist/index.js";
@@ -19,6 +20,9 @@ const { values, positionals } = parseArgs({
   options: {
     length: { type: "string", default: "4096" },
     threads: { type: "string", default: "2" },
+    layers: { type: "string" },
+    attention: { type: "string", default: "full" },
+    precision: { type: "string", default: "float32" },
     bare: { type: "boolean", default: false },
   },
 });
@@ -27,10 +31,26 @@ const length = Number(values.length);
 const threads = Number(values.threads);
 const documents = /** @type {{ id: string, ids: number[] }[]} */ (JSON.parse(readFileSync(ids, "utf8")));
 
+const [firstLayer, lastLayer = firstLayer] = values.layers?.split("-").map(Number) ?? [];
+const layers =
+  firstLayer === undefined || lastLayer === undefined
+    ? undefined
+    : Array.from({ length: lastLayer - firstLayer + 1 }, (_, at) => firstLayer + at);
+const { attention } = values;
+const precision = values.precision === "int8" ? "int8" : "float32";
+
 /** @returns {Promise<{ run: (tokenIds: Int32Array) => Promise<number | null>, close: () => Promise<void> }>} */
 async function openContender() {
   if (!values.bare) {
-    const scorer = await openScorer({ model, threads, maxLength: length });
+    const scorer = await openScorer({
+      model,
+      threads,
+      maxLength: length,
+      allowLonger: true,
+      layers,
+      attention,
+      precision,
+    });
     return {
       run: async (tokenIds) => (await scorer.scoreTokens(null, tokenIds)).score,
       close: () => scorer.close(),
@@ -40,7 +60,11 @@ async function openContender() {
   const builder = new GraphBuilder("bare");
   buildDecoder(builder, {
     checkpoint,
-    layers: [checkpoint.config.layerCount - 1],
+    layers: [layers?.at(-1) ?? checkpoint.config.layerCount - 1],
+    plan: {
+      attention: parseAttention(attention, { layerCount: checkpoint.config.layerCount, maxLength: length }),
+      precision,
+    },
     tap: (graph, { query, key }) => {
       for (const [name, value] of Object.entries({ query, key })) {
         const bounds = [graph.constant("int64", [0]), graph.constant("int64", [1])];
@@ -51,6 +75,7 @@ async function openContender() {
   const engine = new Engine({
     model: encodeModel(builder.build(), "bench"),
     weightsDirectory: checkpoint.weightsDirectory,
+    packWeights: precision === "int8",
     threads,
   });
   await engine.start();

@@ -2,9 +2,10 @@
  * Seconds a sample and peak memory: ours against the same measure in PyTorch, and against our own bare forward pass.
  *
  *     node bench/run.mjs --model DIR --ids FILE [--lengths 4096,8192] [--python python3] [--repeat 2] [--threads 2] [--bfloat16-model DIR]
- *                        [--contenders peer-float32,peer-bfloat16,ours,ours-bare] [--name NAME]
+ *                        [--contenders peer-float32,peer-bfloat16,ours,ours-bare] [--plan-layers 14-23] [--plan-attention window:1024] [--name NAME]
  *
  * The contenders take turns (A B C D A B C D), each time in a fresh process, so that a slow hour of the machine meets all of them.
+ * ours-plan, ours-plan-int8 and ours-plan-bare make their passes as --plan-layers and --plan-attention say.
  * --bfloat16-model: the same weights stored in BF16, for peer-bfloat16, which otherwise converts them and so peaks while it loads.
  * Where a process scores several samples its first is a warm-up and left out. Writes bench/results/{date}-{name}.json and prints a table.
  */
@@ -45,6 +46,8 @@ const { values } = parseArgs({
     repeat: { type: "string", default: "2" },
     threads: { type: "string", default: "2" },
     "bfloat16-model": { type: "string" },
+    "plan-layers": { type: "string" },
+    "plan-attention": { type: "string", default: "full" },
     contenders: { type: "string", default: "peer-float32,peer-bfloat16,ours,ours-bare" },
     name: { type: "string" },
   },
@@ -57,6 +60,8 @@ const { model, ids, python, threads } = values;
 
 const peer = join(bench, "peer.py");
 const ours = join(bench, "ours.mjs");
+const planLayers = values["plan-layers"] === undefined ? [] : ["--layers", values["plan-layers"]];
+const plan = [...planLayers, "--attention", values["plan-attention"]];
 /** @type {Record<string, readonly string[]>} */
 const commands = {
   "peer-float32": [python, peer, "--dtype", "float32"],
@@ -64,6 +69,9 @@ const commands = {
   "peer-float32-bare": [python, peer, "--dtype", "float32", "--bare"],
   ours: [process.execPath, ours],
   "ours-bare": [process.execPath, ours, "--bare"],
+  "ours-plan": [process.execPath, ours, ...plan],
+  "ours-plan-int8": [process.execPath, ours, ...plan, "--precision", "int8"],
+  "ours-plan-bare": [process.execPath, ours, ...plan, "--bare"],
 };
 const contenders = values.contenders.split(",");
 const unknown = contenders.filter((name) => !(name in commands));
@@ -194,6 +202,7 @@ const result = {
   model: basename(resolve(model)),
   ids: basename(ids),
   threads: Number(threads),
+  plan: { layers: values["plan-layers"] ?? null, attention: values["plan-attention"] },
   machine,
   summaries,
   runs,

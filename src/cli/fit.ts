@@ -44,9 +44,16 @@ export async function inspectFit(
 
 function longestLength(checkpoint: Checkpoint, availableBytes: number): number {
   const { windowTokens } = checkpoint.config;
-  const left = availableBytes - estimateMemory(checkpoint, 0).totalBytes;
-  const length = Math.floor(left / estimateMemory(checkpoint, 1).activationsBytes);
-  return length >= windowTokens ? windowTokens : Math.max(0, length - (length % SPAN_TOKENS));
+  const fits = (length: number) => estimateMemory(checkpoint, length).totalBytes <= availableBytes;
+  if (fits(windowTokens)) return windowTokens;
+  // In spans; the estimate only grows.
+  let [fitting, tooLong] = [0, Math.ceil(windowTokens / SPAN_TOKENS)];
+  while (tooLong - fitting > 1) {
+    const middle = Math.floor((fitting + tooLong) / 2);
+    if (fits(middle * SPAN_TOKENS)) fitting = middle;
+    else tooLong = middle;
+  }
+  return fitting * SPAN_TOKENS;
 }
 
 export function factsOfFit(fit: Fit): readonly Fact[] {
