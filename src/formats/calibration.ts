@@ -119,6 +119,10 @@ export const calibrationSchema = z
     "weights of layers or heads that the model has not",
   )
   .refine(
+    ({ model, plan }) => plan?.attention.every(({ last }) => last < model.layerCount) ?? true,
+    "windows of layers that the model has not",
+  )
+  .refine(
     ({ by, weights }) => weights.every(({ head }) => (head === null) === (by === "layer")),
     "weights have heads where heads are weighted, and only there",
   );

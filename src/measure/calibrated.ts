@@ -25,6 +25,13 @@ export function weightedLayers({ weights }: Pick<CalibratedWeights, "weights">):
   return [...new Set(weights.map(({ layer }) => layer))].sort((a, b) => a - b);
 }
 
+/** The heads that the weights speak of, ascending, by layer. */
+export function weightedHeads(calibration: Pick<CalibratedWeights, "weights">): ReadonlyMap<number, readonly number[]> {
+  const headsOf = (layer: number) =>
+    calibration.weights.flatMap((weight) => (weight.layer === layer && weight.head !== null ? [weight.head] : []));
+  return new Map(weightedLayers(calibration).map((layer) => [layer, headsOf(layer).sort((a, b) => a - b)]));
+}
+
 /**
  * The calibrated score, in float64:
  *

@@ -22,6 +22,8 @@ export interface PairScoreTapOptions {
   readonly headDim: number;
   /** One score per head instead of their mean. */
   readonly keepHeads: boolean;
+  /** With `keepHeads`: query heads to listen to, ascending, by layer; default: all. The others score 0, which means nothing. */
+  readonly heads?: ReadonlyMap<number, readonly number[]>;
 }
 
 const FLOAT32_CODE = 1;
@@ -49,6 +51,8 @@ export class PairScoreTap {
   private readonly queryCount: Value;
   private readonly membershipStarts: Value;
   private readonly membership: Value;
+  /** By how many key heads it is repeated for. */
+  private readonly repeated = new Map<number, Value>();
 
   constructor(
     private readonly builder: GraphBuilder,
@@ -67,10 +71,13 @@ export class PairScoreTap {
 
   /** Adds the pair scores of one layer to the graph's outputs. */
   readonly tap = (builder: GraphBuilder, { layer, query, key }: AttentionPoint): void => {
-    const { headCount, keyValueHeadCount: kvHeads, headDim, keepHeads, settings, definition } = this.options;
+    const { headDim, keepHeads, settings, definition } = this.options;
+    const scope = `/measure/layers.${layer}`;
+    const chosen = this.chooseHeads({ layer, query, key }, scope);
+    const { headCount, kvHeads } = chosen;
     const groups = headCount / kvHeads;
     const rows = groups * settings.attnChunkSize;
-    const scope = `/measure/layers.${layer}`;
+    const membership = this.membershipOf(kvHeads);
     const body = builder.body(`${scope}/body`);
     const iteration = body.input(`${scope}/iteration`, "int64", []);
     const condition = body.input(`${scope}/condition`, "bool", []);
@@ -84,7 +91,7 @@ export class PairScoreTap {
     const span = emit.float(
       "query/span",
       "Slice",
-      [query, start, end, emit.one(0)],
+      [chosen.query, start, end, emit.one(0)],
       [settings.attnChunkSize, headCount, headDim],
     );
     const queryRows = emit.layout("query", span, {
@@ -92,14 +99,19 @@ export class PairScoreTap {
       order: [2, 0, 1, 3],
       join: [1, rows, kvHeads * headDim],
     });
-    const keys = emit.float("key/span", "Slice", [key, emit.one(0), keyEnd, emit.one(0)], ["e", kvHeads, headDim]);
+    const keys = emit.float(
+      "key/span",
+      "Slice",
+      [chosen.key, emit.one(0), keyEnd, emit.one(0)],
+      ["e", kvHeads, headDim],
+    );
     const keyRows = emit.reshape("key", keys, [1, -1, kvHeads * headDim], [1, "e", kvHeads * headDim]);
 
     const first = emit.index("membership/start", "Gather", [this.membershipStarts, step]);
     const last = emit.index("membership/end", "Add", [first, keyEnd]);
-    const member = emit.float("membership", "Slice", [this.membership, first, last, emit.one(1)], [1, "e", "KV*K"]);
+    const member = emit.float("membership", "Slice", [membership, first, last, emit.one(1)], [1, "e", "KV*K"]);
 
-    const mask = definition.ownSpan ? this.emitCausalMask(body, scope, start, keyEnd) : undefined;
+    const mask = definition.ownSpan ? this.emitCausalMask(body, scope, rows, start, keyEnd) : undefined;
     const mass = emit.float(
       "attention",
       "MultiHeadAttention",
@@ -134,6 +146,37 @@ export class PairScoreTap {
     builder.output(scores);
   };
 
+  /** The heads that are listened to: all as they come, or the query heads asked for, each with its key head beside it. */
+  private chooseHeads({ layer, query, key }: AttentionPoint, scope: string) {
+    const { headCount, keyValueHeadCount: kvHeads, headDim } = this.options;
+    const heads = this.options.heads?.get(layer);
+    if (heads === undefined) return { query, key, headCount, kvHeads };
+    const emit = emitter(this.builder, `${scope}/heads`);
+    const gather = (name: string, from: Value, chosen: readonly number[]) =>
+      emit.float(name, "Gather", [from, this.builder.constant("int64", chosen)], ["L", chosen.length, headDim], {
+        attributes: { axis: int(1) },
+      });
+    const keyHeads = heads.map((head) => Math.floor((head * kvHeads) / headCount));
+    const count = heads.length;
+    return {
+      query: gather("query", query, heads),
+      key: gather("key", key, keyHeads),
+      headCount: count,
+      kvHeads: count,
+    };
+  }
+
+  /** float32 `[1, L, kvHeads*K]` */
+  private membershipOf(kvHeads: number): Value {
+    const known = this.repeated.get(kvHeads);
+    if (known !== undefined) return known;
+    const emit = emitter(this.builder, `/measure/membership/heads.${kvHeads}`);
+    const times = this.builder.constant("int64", [1, 1, kvHeads]);
+    const repeated = emit.float("values", "Tile", [this.membership, times], [1, "L", "KV*K"]);
+    this.repeated.set(kvHeads, repeated);
+    return repeated;
+  }
+
   /** The tap's own graph inputs for a sample with this grid. */
   inputs(grid: SpanGrid): NamedTensors {
     const { queries, length } = grid;
@@ -165,13 +208,14 @@ export class PairScoreTap {
     const values = new Float32Array(layers.length * heads * pairs);
     for (const [position, layer] of layers.entries()) {
       const tensor = outputs[outputName(layer)];
-      if (tensor?.dtype !== "float32" || tensor.data.length !== grid.queries.length * heads * width) {
+      const listened = this.options.heads?.get(layer) ?? Array.from({ length: heads }, (_, head) => head);
+      if (tensor?.dtype !== "float32" || tensor.data.length !== grid.queries.length * listened.length * width) {
         throw new Error(`the engine gave no pair scores of the expected shape for layer ${layer}`);
       }
-      for (let head = 0; head < heads; head++) {
+      for (const [at, head] of listened.entries()) {
         let offset = (position * heads + head) * pairs;
         for (const [q, query] of grid.queries.entries()) {
-          const from = (q * heads + head) * width;
+          const from = (q * listened.length + at) * width;
           values.set(tensor.data.subarray(from, from + query.keys.length), offset);
           offset += query.keys.length;
         }
@@ -181,11 +225,11 @@ export class PairScoreTap {
   }
 
   /**
-   * Which key span each token lies in, once for all layers and query spans: float32 `[1, L, KV*K]`. Where key spans lie at fixed distances
+   * Which key span each token lies in, once for all layers and query spans: float32 `[1, L, K]`. Where key spans lie at fixed distances
    * before their query span, the rows of query span s are the last s of them, so one table serves all.
    */
   private emitMembership(anchors: Value, length: Value): Value {
-    const { settings, keyValueHeadCount } = this.options;
+    const { settings } = this.options;
     const { builder } = this;
     const scope = "/measure/membership";
     const zero = builder.constant("int64", 0);
@@ -201,14 +245,12 @@ export class PairScoreTap {
     const before = builder.node("Less", scope, [offset, builder.constant("int64", settings.attnChunkSize)], bool);
     const within = builder.node("And", scope, [after, before], bool);
     const member = emit.float("float", "Cast", [within], ["L", "K"], { attributes: { to: int(FLOAT32_CODE) } });
-    const batch = emit.float("batch", "Unsqueeze", [member, emit.one(0)], [1, "L", "K"]);
-    return emit.float("heads", "Tile", [batch, builder.constant("int64", [1, 1, keyValueHeadCount])], [1, "L", "KV*K"]);
+    return emit.float("batch", "Unsqueeze", [member, emit.one(0)], [1, "L", "K"]);
   }
 
   /** 0 where query row r may see key t <= s + r, else the lowest float32: `[1, 1, G*C, e]`. */
-  private emitCausalMask(body: GraphBuilder, scope: string, start: Value, keyEnd: Value): Value {
-    const { settings, headCount, keyValueHeadCount } = this.options;
-    const rows = (headCount / keyValueHeadCount) * settings.attnChunkSize;
+  private emitCausalMask(body: GraphBuilder, scope: string, rows: number, start: Value, keyEnd: Value): Value {
+    const { settings } = this.options;
     const emit = emitter(body, `${scope}/mask`);
     const rowInSpan = Array.from({ length: rows }, (_, row) => row % settings.attnChunkSize);
     const limit = emit.index("limit", "Add", [body.constant("int64", rowInSpan), start], [rows]);

@@ -4,7 +4,7 @@ import type { PairScores } from "../core/records.js";
 import { formatCount } from "../core/units.js";
 import { type Calibration, documentFrequenciesOf } from "../formats/calibration.js";
 import { runFolder } from "../formats/run-folder.js";
-import { calibratedScore, weightedLayers } from "../measure/calibrated.js";
+import { calibratedScore, weightedHeads, weightedLayers } from "../measure/calibrated.js";
 import { type DocumentFrequencies, lexicalPairScores } from "../measure/lexical.js";
 
 /** The code of samples that a calibration says nothing about; no fault of the data. */
@@ -16,12 +16,15 @@ export class CalibratedScorer {
   readonly layers: readonly number[];
   /** Are pair scores needed head by head? */
   readonly needsHeads: boolean;
+  /** The heads of each layer that have a weight, ascending; null where layers are weighed. */
+  readonly heads: ReadonlyMap<number, readonly number[]> | null;
   private readonly frequencies: DocumentFrequencies | null;
 
   constructor(private readonly calibration: Calibration) {
     const { lexical } = calibration;
     this.layers = weightedLayers(calibration);
     this.needsHeads = calibration.by === "head";
+    this.heads = this.needsHeads ? weightedHeads(calibration) : null;
     this.frequencies = lexical === null ? null : documentFrequenciesOf(lexical);
   }
 

@@ -25,5 +25,5 @@ export async function prepareCalculator(options: ResolvedRunOptions): Promise<Ca
     strict,
     ...scorerOptions
   } = options;
-  return await prepareScorer({ ...scorerOptions, keepHeads: keep === "heads" });
+  return await prepareScorer({ ...scorerOptions, keepHeads: keep === "heads", weighedHeadsOnly: keep === "none" });
 }

@@ -5,7 +5,7 @@ import { scorerSchema } from "./scorer.js";
 const positive = z.number().int().positive();
 
 export const scoreRunSchema = scorerSchema
-  .omit({ keepHeads: true, losses: true })
+  .omit({ keepHeads: true, losses: true, weighedHeadsOnly: true })
   .extend({
     /** Data files, folders and patterns; rows count over all of them in this order. */
     data: z.array(z.string().min(1)).min(1).readonly(),

@@ -63,6 +63,8 @@ const scorerShape = {
   attention: z.string().min(1).optional(),
   /** Of the linear layers; `int8` gives no published score. */
   precision: z.enum(PRECISIONS).optional(),
+  /** With a calibration of heads: listen to those only. There are then neither pair scores nor scores of layers beside the score. */
+  weighedHeadsOnly: z.boolean().default(false),
   /** Cores; default: all of this machine. */
   threads: positive.default(() => availableParallelism()),
 };
@@ -81,9 +83,10 @@ export type Outcome<Input> =
       readonly score: number;
       /** The published score beside a calibrated one; null when not all layers were listened to. */
       readonly cds?: number | null;
-      /** Published score of each layer of `pairs.layers`. */
+      /** Published score of each of the scorer's layers; empty where only some heads were listened to. */
       readonly layers: readonly number[];
-      readonly pairs: PairScores;
+      /** Null where only some heads were listened to. */
+      readonly pairs: PairScores | null;
     }
   | { readonly sample: Input; readonly score: null; readonly problem: Problem };
 
@@ -129,6 +132,17 @@ export interface Reading {
   readonly losses: Float32Array;
 }
 
+/** The outcome of a score that may be none. */
+function scored<Input>(
+  sample: Input,
+  score: number | null,
+  beside: Omit<Extract<Outcome<Input>, { readonly pairs: unknown }>, "sample" | "score">,
+): Outcome<Input> {
+  if (score === null) return { sample, score, problem: NO_DEVIATION };
+  if (!Number.isFinite(score)) return { sample, score: null, problem: notFinite(score) };
+  return { sample, score, ...beside };
+}
+
 /** The row before a token predicts it. */
 function lossInputs(tokenIds: Int32Array, positions: readonly number[]): NamedTensors {
   const shape = [positions.length];
@@ -160,6 +174,8 @@ export class Scorer {
   /** How the pass is made. */
   readonly plan: PassPlan;
   private readonly calibrated: CalibratedScorer | null;
+  /** Those listened to, where it is not all. */
+  private readonly heads: ReadonlyMap<number, readonly number[]> | null;
   private readonly tap: PairScoreTap;
   private readonly engine: Engine;
   private tokenizer: Promise<Tokenizer> | undefined;
@@ -183,6 +199,8 @@ export class Scorer {
     this.plan = calibration.calibration?.plan ?? askedPlan(options, { ...config, maxLength: this.maxLength });
     if (calibrated !== null && options.withCds && !isExact(this.plan)) throw cdsOfPlan(this.plan);
     if (options.losses && checkpoint.headTensors === null) throw headMissing(checkpoint.directory);
+    const needsAll = options.withCds || options.keepHeads || !options.weighedHeadsOnly;
+    this.heads = needsAll ? null : (calibrated?.heads ?? null);
     const builder = new GraphBuilder("ladm");
     this.tap = new PairScoreTap(builder, {
       definition: this.definition,
@@ -191,6 +209,7 @@ export class Scorer {
       keyValueHeadCount: config.keyValueHeadCount,
       headDim: config.headDim,
       keepHeads: options.keepHeads || calibrated?.needsHeads === true,
+      ...(this.heads === null ? {} : { heads: this.heads }),
     });
     buildDecoder(builder, {
       checkpoint,
@@ -282,6 +301,9 @@ export class Scorer {
     await this.start();
     try {
       const read = await this.pairScores(tokenIds);
+      if (calibrated !== null && this.heads !== null) {
+        return scored(sample, calibrated.score(read, tokenIds), { cds: null, layers: [], pairs: null });
+      }
       const pairs = this.options.keepHeads ? read : meanOverHeads(read);
       const { score: published, layers } = aggregate(pairs, {
         definition: this.definition.name,
@@ -289,9 +311,7 @@ export class Scorer {
       });
       const cds = this.layers.length === this.layerCount && isExact(this.plan) ? published : null;
       const score = calibrated === null ? published : calibrated.score(read, tokenIds);
-      if (score === null) return { sample, score, problem: NO_DEVIATION };
-      if (!Number.isFinite(score)) return { sample, score: null, problem: notFinite(score) };
-      return { sample, score, ...(calibrated === null ? {} : { cds }), layers, pairs };
+      return scored(sample, score, { ...(calibrated === null ? {} : { cds }), layers, pairs });
     } catch (error) {
       if (error instanceof EngineError) return { sample, score: null, problem: error.problem };
       throw error;

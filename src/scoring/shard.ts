@@ -24,7 +24,8 @@ export interface ScoredSample {
   /** Published, beside a calibrated one. */
   readonly cds?: number | null;
   readonly layers: readonly number[];
-  readonly pairs: PairScores;
+  /** Null only where no run keeps them. */
+  readonly pairs: PairScores | null;
 }
 
 export interface ShardCounts {
@@ -93,7 +94,7 @@ export class Shard {
   /** Pair scores first, so that no row refers to what is not there. */
   async writeScore({ sample, score, cds, layers, pairs }: ScoredSample): Promise<void> {
     const { keep } = this.configuration;
-    const kept = await this.pairsFile?.append(sample.row, sample.index, pairs);
+    const kept = pairs === null ? undefined : await this.pairsFile?.append(sample.row, sample.index, pairs);
     const line: ScoreLine = {
       index: sample.index,
       chunked_index: sample.chunkedIndex,

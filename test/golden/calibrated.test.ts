@@ -35,11 +35,16 @@ function tokensOf({ id, length }: GoldenSample): number[] {
 }
 
 /** What the scorer gives with this calibration. */
-async function calibrated(sample: GoldenSample, calibration: Calibration, { withCds = false } = {}) {
+async function calibrated(
+  sample: GoldenSample,
+  calibration: Calibration,
+  listening: { readonly withCds?: boolean; readonly weighedHeadsOnly?: boolean } = {},
+) {
   const path = join(await temporaryFolder("ladm-golden-"), "calibration.json");
   writeFileSync(path, JSON.stringify(calibration));
   const maxLength = sample.length;
-  const scorer = await openScorer({ model: join(DATA, "llama-gqa"), ...SPANS, maxLength, calibration: path, withCds });
+  const model = join(DATA, "llama-gqa");
+  const scorer = await openScorer({ model, ...SPANS, maxLength, calibration: path, ...listening });
   try {
     const outcome = await scorer.scoreTokens(sample, Int32Array.from(tokensOf(sample)));
     if (outcome.score === null) throw new Error(outcome.problem.what);
@@ -71,7 +76,7 @@ describe("weights on layers", () => {
   it("the plain loops are met, and the pass ends where they do", async () => {
     const { score, cds, pairs } = await calibrated(sample, await made(sample, { weights }));
     expect(apart(score, want)).toBeLessThan(TOLERANCE);
-    expect(pairs.layers).toEqual([1, 2]);
+    expect(pairs?.layers).toEqual([1, 2]);
     expect(cds).toBeNull();
   });
 
@@ -140,7 +145,21 @@ describe("weights on heads, with a lexical part", () => {
     expect(apart(score, want)).toBeLessThan(TOLERANCE);
     expect(pairs).toMatchObject({ headCount: null, layers: [0, 3] });
     const first = (sample.heads?.[3]?.[0]?.heads ?? []).map((head) => head[0] ?? NaN);
-    expect(apart(pairs.values[pairs.values.length / 2] ?? NaN, mean(first))).toBeLessThan(TOLERANCE);
+    const values = pairs?.values ?? [];
+    expect(apart(values[values.length / 2] ?? NaN, mean(first))).toBeLessThan(TOLERANCE);
+  });
+
+  it("the same score when those heads alone are listened to", async () => {
+    const calibration = await made(sample, {
+      by: "head",
+      weights,
+      lexical: { ...lexical, documentFrequencies: encodeDocumentFrequencies(counts) },
+    });
+    const few = await calibrated(sample, calibration, { weighedHeadsOnly: true });
+    expect(apart(few.score, want)).toBeLessThan(TOLERANCE);
+    expect(few).toMatchObject({ cds: null, layers: [], pairs: null });
+    const all = await calibrated(sample, calibration, { weighedHeadsOnly: true, withCds: true });
+    expect(all.pairs?.layers).toHaveLength(4);
   });
 
   it.each<[string, number]>([

@@ -108,7 +108,8 @@ EXIT CODE
       keep: {
         kind: "enum",
         values: ["none", "layers", "pairs", "heads"],
-        brief: "What to keep beside the score; default: layers",
+        brief:
+          "What to keep beside the score; default: layers. none: a calibration of heads then listens to those alone",
         optional: true,
       },
       ...columnFlags,
