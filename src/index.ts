@@ -7,7 +7,7 @@
  * - `prepare` tokenises a corpus into the datasets that are scored and selected from.
  * - `evaluate` says whether a score means what it should on the user's own text; `calibrate` makes one that does.
  * - `aggregateRun` makes new scores of kept pair scores.
- * - `rank` and `select` read run folders, `compareRuns` holds two against each other.
+ * - `rank` and `select` read run folders, `compareRuns` holds two against each other; `refineSelection` scores again what lies near the cuts.
  */
 import type { PrepareOptions } from "./prepare/options.js";
 import type { PrepareHooks, PrepareSummary } from "./prepare/prepare.js";
@@ -25,6 +25,8 @@ export { type Ablation, type AggregateOptions, aggregate, type ContextualDepende
 export type { PrepareOptions } from "./prepare/options.js";
 export type { Preparation } from "./prepare/preparation.js";
 export type { PrepareEvent, PrepareHooks, PrepareSummary } from "./prepare/prepare.js";
+export type { RefineOptions } from "./refine/options.js";
+export { type RefineEvent, type RefineHooks, refineSelection } from "./refine/refine.js";
 export { type AggregateRunOptions, aggregateRun } from "./scoring/aggregate-run.js";
 export {
   type RunEvent,
@@ -38,6 +40,7 @@ export { type CheckReport, checkRun } from "./selection/check.js";
 export { type Agreement, type CompareOptions, type Comparison, compareRuns, type Move } from "./selection/compare.js";
 export type { RankOptions, SelectOptions } from "./selection/options.js";
 export { type RankedRow, rank } from "./selection/ranking.js";
+export type { RefinedSelection } from "./selection/refined.js";
 export { type SelectionSummary, select } from "./selection/select.js";
 
 /** As the command does it; loaded at the first call, since it brings the library of tables with it. @throws UserError */

@@ -80,6 +80,14 @@ export function parseDecimal(text: string): number {
   throw new SyntaxError("allowed: a number such as 0.25");
 }
 
+/** `0.99` or `99%`. */
+export function parseAgreement(text: string): number {
+  const [, digits = "", unit = ""] = /^(\d*\.?\d+)(%?)$/.exec(text) ?? [];
+  const value = unit === "%" ? Number(digits) / 100 : Number(digits);
+  if (digits !== "" && value >= 0.5 && value < 1) return value;
+  throw new SyntaxError("allowed: a share from 0.5 to below 1, such as 0.99 or 99%");
+}
+
 /** `0.4` or `none`. */
 export function parseRedundancy(text: string): number | "none" {
   if (text === "none") return text;

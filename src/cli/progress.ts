@@ -17,7 +17,11 @@ export class Progress {
   private badRows = 0;
   private estimated = false;
 
-  constructor(options: ProgressOptions) {
+  /** @param isLater of several runs of one calculator, this is not the first: what it is has been told */
+  constructor(
+    options: ProgressOptions,
+    private readonly isLater = false,
+  ) {
     this.output = new ProgressLine(options);
   }
 
@@ -34,7 +38,7 @@ export class Progress {
         this.plan = event.plan;
         // Many samples are in the making at once: the first says little.
         this.estimated = event.plan.family === LEXICAL;
-        for (const line of describePlan(event.plan)) this.output.line(line);
+        for (const line of this.isLater ? [describeRows(event.plan)] : describePlan(event.plan)) this.output.line(line);
         return;
       case "started":
         this.startMs = this.output.now();
@@ -109,19 +113,21 @@ function describeLayers({ family, listenedLayers, layerCount }: RunPlan): string
   return listenedLayers === layerCount ? `${layerCount} layers` : `${listenedLayers} of ${layerCount} layers`;
 }
 
+function describeRows({ rows, shardRows, doneRows, meanTokenCount: mean }: RunPlan): string {
+  const shard = shardRows === rows ? "" : ` of ${formatCount(rows)}`;
+  const done = doneRows === 0 ? "" : `, ${formatCount(doneRows)} done before`;
+  const tokens = mean === null ? "" : `, about ${formatCount(mean.scored * (shardRows - doneRows))} tokens to score`;
+  return `${plural(shardRows, "row")}${shard}${done}${tokens}`;
+}
+
 function describePlan(plan: RunPlan): string[] {
-  const todo = plan.shardRows - plan.doneRows;
-  const shard = plan.shardRows === plan.rows ? "" : ` of ${formatCount(plan.rows)}`;
-  const done = plan.doneRows === 0 ? "" : `, ${formatCount(plan.doneRows)} done before`;
-  const { meanTokenCount: mean } = plan;
-  const tokens = mean === null ? "" : `, about ${formatCount(mean.scored * todo)} tokens to score`;
   const layers = describeLayers(plan);
   const memory =
     plan.memoryBytes === null ? "" : `, about ${formatBytes(plan.memoryBytes)} of memory for a whole window`;
   return [
     ...plan.warnings.map((warning) => `note: ${warning}`),
     ...describeScore(plan),
-    `${plural(plan.shardRows, "row")}${shard}${done}${tokens}`,
+    describeRows(plan),
     `window ${formatCount(plan.maxLength)} tokens, ${layers}, ${plural(plan.threads, "thread")}${memory}`,
   ];
 }

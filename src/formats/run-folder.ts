@@ -117,6 +117,8 @@ const runConfigurationSchema = z.strictObject({
   calibration: z.strictObject({ name: z.string(), fingerprint: sha256 }).nullable().default(null),
   /** How the passes are made. Runs before plans lack it and are exact. */
   plan: planSchema.default({ attention: [], precision: "float32" }),
+  /** The run holds rows that a caller chose, and may be given more; the others lack on purpose. Runs before it lack it and hold all. */
+  subset: z.boolean().default(false),
 });
 export type RunConfiguration = z.infer<typeof runConfigurationSchema>;
 

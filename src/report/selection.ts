@@ -13,6 +13,8 @@ export interface ShownSelection {
   readonly selectedTokens: number | null;
   /** Where documents have several windows. */
   readonly windows?: { readonly selected: number; readonly rows: number };
+  /** Where a dearer calculator scored a part of the documents again. */
+  readonly refined?: ShownRefinement;
   readonly notes: readonly string[];
   readonly groups: readonly {
     readonly name: string;
@@ -23,6 +25,32 @@ export interface ShownSelection {
     readonly target: number | null;
     readonly distance: number;
   }[];
+}
+
+interface ShownRefinement {
+  readonly with: string;
+  readonly model: string;
+  readonly run: string;
+  readonly audit: {
+    readonly documents: number;
+    readonly rankCorrelation: number | null;
+    readonly outsideBands: number;
+    readonly wrongSide: number;
+  };
+  readonly rescored: number;
+  readonly rescoredShare: number;
+  readonly unscored: {
+    readonly count: number;
+    readonly first: readonly { readonly index: number; readonly reason: string }[];
+  };
+  readonly agreement: {
+    readonly asked: number;
+    readonly expected: number;
+    readonly low: number;
+    readonly high: number;
+  };
+  readonly cameIn: number;
+  readonly wentOut: number;
 }
 
 /** A selection in plain text: what was taken, of each group against its share, and what is to be said. */
@@ -59,11 +87,35 @@ export function describeSelection(selection: ShownSelection): string {
   const tokens = selection.selectedTokens === null ? "" : `, ${plural(selection.selectedTokens, "token")}`;
   return [
     `Selected ${formatCount(selectedRows)} of ${plural(selection.rankedRows, noun)}${tokens}${ofWindows}${written} (policy ${policy}${how}${of})`,
+    ...(selection.refined === undefined ? [] : describeRefinement(selection.refined)),
     ...selection.notes.map(printable),
     "",
     table,
     "",
   ].join("\n");
+}
+
+/** An interval as wide as this says little. */
+const MUCH = 0.05;
+
+function describeRefinement(refined: ShownRefinement): string[] {
+  const { audit, unscored, agreement, cameIn, wentOut } = refined;
+  const percent = (share: number) => `${(100 * share).toFixed(1)}%`;
+  const { expected, low, high, asked } = agreement;
+  const correlation =
+    audit.rankCorrelation === null ? "" : ` (Spearman of both scores ${audit.rankCorrelation.toFixed(2)})`;
+  const named = unscored.first.map(({ index, reason }) => `index ${index} (${reason})`).join(", ");
+  return [
+    `Refined with ${printable(refined.with)} of ${printable(refined.model)}: ${plural(refined.rescored, "document")} scored again, ${percent(refined.rescoredShare)} of all, kept in ${printable(refined.run)}`,
+    `${plural(cameIn, "document")} came in and ${formatCount(wentOut)} went out against the run's own scores`,
+    `Expected agreement with scoring all again: ${percent(expected)} of the selection${expected < asked ? `, less than the ${percent(asked)} asked for` : ""}`,
+    `Audit: ${plural(audit.documents, "document")} drawn at random${correlation}; of ${formatCount(audit.outsideBands)} outside the scored bands ${formatCount(audit.wrongSide)} on the other side of the cut, which alone allows an agreement of ${percent(low)} to ${percent(high)}${high - low > MUCH ? ": a larger --audit says more" : ""}`,
+    ...(unscored.count === 0
+      ? []
+      : [
+          `${plural(unscored.count, "document")} without a dearer score kept their place: ${named}${unscored.count > unscored.first.length ? ", …" : ""}`,
+        ]),
+  ];
 }
 
 function orDash(value: number | null): string {

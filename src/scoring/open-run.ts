@@ -94,8 +94,11 @@ async function openOrResume(
   return { run, warnings: [] };
 }
 
-/** @param notYetLearned fingerprint of a calculator that has yet to learn from the data */
-async function configurationOf(
+/**
+ * What `run.json` says of a run.
+ * @param notYetLearned fingerprint of a calculator that has yet to learn from the data
+ */
+export async function configurationOf(
   options: ResolvedRunOptions,
   { family, fingerprint, maxLength, layers, calibration, plan }: Calculator,
   tokenizer: Tokenizer | null,
@@ -123,6 +126,7 @@ async function configurationOf(
     numShards,
     calibration: calibration?.calibration == null ? null : describeCalibration(calibration.calibration),
     plan,
+    subset: options.rows !== undefined,
   };
 }
 

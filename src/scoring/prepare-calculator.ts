@@ -20,6 +20,7 @@ export async function prepareCalculator(options: ResolvedRunOptions): Promise<Ca
     idColumn,
     metaColumns,
     limit,
+    rows,
     numShards,
     shardIndex,
     strict,

@@ -48,7 +48,12 @@ export async function orNotWritable<T>(folder: string, action: () => Promise<T>)
 }
 
 /** @throws UserError naming the keys that differ */
-export function refuseAnotherRun(folder: string, there: RunConfiguration, here: RunConfiguration): void {
+export function refuseAnotherRun(
+  folder: string,
+  there: RunConfiguration,
+  here: RunConfiguration,
+  fix = "Give another --out, or the same options as that run.",
+): void {
   const differences = Object.entries(here).flatMap(([key, value]) => {
     const other: unknown = Object.entries(there).find(([name]) => name === key)?.[1];
     return canonicalJson(value) === canonicalJson(other) ? [] : [{ key, there: brief(other), here: brief(value) }];
@@ -60,7 +65,7 @@ export function refuseAnotherRun(folder: string, there: RunConfiguration, here: 
     where: folder,
     got: differences.map(({ key, here: value }) => `${key} ${value}`).join(", "),
     allowed: differences.map(({ key, there: value }) => `${key} ${value}`).join(", "),
-    fix: "Give another --out, or the same options as that run.",
+    fix,
   });
 }
 

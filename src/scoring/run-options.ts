@@ -28,10 +28,16 @@ export const scoreRunSchema = scorerSchema
     limit: positive.optional(),
     numShards: positive.default(1),
     shardIndex: z.number().int().nonnegative().default(0),
+    /**
+     * Score these rows of the data only, from 0, in any order. Such a run is never complete (`configuration.subset`), and may be given other
+     * rows later: it then holds those too. By default all.
+     */
+    rows: z.array(z.number().int().nonnegative()).min(1).readonly().optional(),
     /** Stop at the first bad row. */
     strict: z.boolean().default(false),
   })
-  .refine(({ shardIndex, numShards }) => shardIndex < numShards, "shardIndex must be less than numShards");
+  .refine(({ shardIndex, numShards }) => shardIndex < numShards, "shardIndex must be less than numShards")
+  .refine(({ limit, rows }) => limit === undefined || rows === undefined, "limit and rows cannot be given together");
 export type ScoreRunOptions = Readonly<z.input<typeof scoreRunSchema>>;
 export type ResolvedRunOptions = z.output<typeof scoreRunSchema> & Required<Columns>;
 

@@ -1,29 +1,26 @@
 import { type Problem, UserError } from "../core/errors.js";
 import { inOrder } from "../core/in-order.js";
-import { parseOptions } from "../core/invalid.js";
 import { holdLock } from "../core/lock.js";
 import { describePlan, isExact } from "../core/plan.js";
 import type { Sample, SampleWindow, UnscoredRow } from "../core/records.js";
 import { formatBytes } from "../core/units.js";
 import { readDocuments } from "../corpus/documents.js";
-import { chooseLayout } from "../corpus/layout.js";
 import { badRow } from "../corpus/rows.js";
 import { tokenizeSamples } from "../corpus/samples.js";
 import type { DataSurvey } from "../corpus/survey.js";
 import type { Tokenizer } from "../corpus/tokenizer.js";
 import { countWindows, type Windows } from "../corpus/windows.js";
-import { checkData, expandData } from "../formats/data.js";
 import { type Run, runFolder } from "../formats/run-folder.js";
 import { weightedLayers } from "../measure/calibrated.js";
 import type { Calculator } from "./calculator.js";
 import { SHORTER_THAN_CALIBRATION } from "./calibrated-scorer.js";
-import { askedCalibration } from "./calibrations.js";
-import { refuseLexicalOptions } from "./lexical-scorer.js";
 import { openRun } from "./open-run.js";
 import { prepareCalculator } from "./prepare-calculator.js";
-import { columnsOf, type ResolvedRunOptions, type ScoreRunOptions, scoreRunSchema } from "./run-options.js";
+import { resolveRun } from "./resolve-run.js";
+import { columnsOf, type ResolvedRunOptions, type ScoreRunOptions } from "./run-options.js";
 import { TOO_SHORT } from "./scorer.js";
 import { readShardEnd, Shard, type ShardCounts } from "./shard.js";
+import { type WantedRows, wantedRows } from "./wanted-rows.js";
 import { chooseWindows } from "./window.js";
 
 /** What is known before the first sample is scored. */
@@ -89,14 +86,9 @@ export interface RunHooks {
  * @throws UserError before anything is scored, for a mistake of the user; with `strict`, at the first bad row
  */
 export async function scoreRun(options: ScoreRunOptions, hooks: RunHooks = {}): Promise<RunSummary> {
-  const parsed = parseOptions(scoreRunSchema, options);
   const emit = hooks.onEvent ?? (() => undefined);
-  const data = await expandData(parsed.data);
-  const costs = await checkData(data);
-  const { sentence, ...columns } = await chooseLayout(data, parsed);
-  const resolved = { ...parsed, data, ...columns, calibration: askedCalibration(options) };
-  refuseLexicalOptions(options);
-  const { out, limit, numShards, shardIndex } = resolved;
+  const { resolved, notes } = await resolveRun(options);
+  const { out, limit, shardIndex } = resolved;
   const scorer = await prepareCalculator(resolved);
   try {
     const windows = chooseWindows(resolved, scorer.maxLength);
@@ -105,21 +97,22 @@ export async function scoreRun(options: ScoreRunOptions, hooks: RunHooks = {}): 
     const opened = await openRun(resolved, scorer, tokenizer, { onSurvey, signal: hooks.signal });
     if (opened === null) return NOTHING_BEGUN;
     const { run } = opened;
-    const warnings = [...(sentence === null ? [] : [sentence]), ...costs, ...opened.warnings];
+    const warnings = [...notes, ...opened.warnings];
+    const wanted = wantedRows(resolved, run.rows);
     const unlock = await holdLock(runFolder.lock(out, shardIndex));
     const shard = await Shard.open(out, shardIndex, run.configuration).catch(async (error: unknown) => {
       await unlock();
       throw error;
     });
     try {
-      const shardRows = rowsOfShard(Math.min(run.rows, limit ?? Infinity), numShards, shardIndex);
-      const job = { options: resolved, scorer, windows, tokenizer, shard, shardRows, hooks };
+      const job = { options: resolved, scorer, windows, tokenizer, shard, wanted, hooks };
       const plan = await planShard(job, run, warnings);
       emit({ kind: "plan", plan });
+      const shardRows = wanted.count;
       const leftRows = shardRows - plan.doneRows;
       const finished = leftRows <= 0 || (await scoreShard(job, leftRows));
       if (finished) await endShard(job, limit !== undefined && limit < run.rows ? limit : null);
-      const doneRows = windows.mode === "truncate" ? {} : { doneRows: shard.rowsBelow(limit) };
+      const doneRows = windows.mode === "truncate" ? {} : { doneRows: wanted.doneIn(shard) };
       return { ...shard.counts, finished, shardRows, ...doneRows };
     } finally {
       await shard.close();
@@ -131,8 +124,9 @@ export async function scoreRun(options: ScoreRunOptions, hooks: RunHooks = {}): 
 }
 
 /** Writes the end record, unless the shard holds more than is asked for now: a smaller `--limit` than before changes nothing. */
-async function endShard({ shard, shardRows, options }: ShardJob, limit: number | null): Promise<void> {
-  const rows = shard.rowsBelow(options.limit);
+async function endShard({ shard, wanted, options }: ShardJob, limit: number | null): Promise<void> {
+  const shardRows = wanted.count;
+  const rows = wanted.doneIn(shard);
   if (rows !== shardRows) {
     throw new UserError({
       code: "data-changed",
@@ -143,6 +137,8 @@ async function endShard({ shard, shardRows, options }: ShardJob, limit: number |
       fix: "Score the changed data into another --out.",
     });
   }
+  // Rows that were chosen before belong to the run as well.
+  if (options.rows !== undefined) return await shard.end(shard.rowsBelow(), null);
   const end = await readShardEnd(options.out, options.shardIndex);
   const reachesFurther = end !== null && (end.limit ?? Infinity) > (limit ?? Infinity);
   if (!reachesFurther && shard.rowsBelow() === shardRows) await shard.end(shardRows, limit);
@@ -154,13 +150,8 @@ interface ShardJob {
   readonly windows: Windows;
   readonly tokenizer: Tokenizer | null;
   readonly shard: Shard;
-  readonly shardRows: number;
+  readonly wanted: WantedRows;
   readonly hooks: RunHooks;
-}
-
-/** Rows r of `rows` with r mod `numShards` = `shardIndex`. */
-export function rowsOfShard(rows: number, numShards: number, shardIndex: number): number {
-  return Math.max(0, Math.ceil((rows - shardIndex) / numShards));
 }
 
 /** What an interrupt leaves while the data is counted. */
@@ -169,10 +160,10 @@ const NOTHING_BEGUN: RunSummary = { scored: 0, unscored: 0, bad: 0, finished: fa
 const PREVIEW_ROWS = 4;
 
 async function planShard(job: ShardJob, run: Run, warnings: readonly string[]): Promise<RunPlan> {
-  const { options, scorer, windows, shard, shardRows } = job;
-  const doneRows = shard.rowsBelow(options.limit);
-  const end = await readShardEnd(options.out, options.shardIndex);
-  if (end !== null && end.rows < shardRows) await shard.reopen();
+  const { options, scorer, windows, shard, wanted } = job;
+  const shardRows = wanted.count;
+  const doneRows = wanted.doneIn(shard);
+  if (doneRows < shardRows) await shard.reopen();
   const lengths: { scored: number; document: number }[] = [];
   if (doneRows < shardRows) {
     // The first windows alone: the others are as long.
@@ -228,11 +219,9 @@ function machineWarnings(options: ResolvedRunOptions, { threads, memoryBytes }: 
 }
 
 /** What this shard still has to write, in the order of the data. */
-function samplesOf({ options, scorer, windows, tokenizer, shard }: ShardJob, batchTexts?: number) {
-  const { numShards, shardIndex } = options;
-  const limit = options.limit ?? Infinity;
-  const wanted = (row: number) => row % numShards === shardIndex && row < limit && !shard.has(row);
-  const documents = readDocuments(options.data, { ...columnsOf(options), wanted });
+function samplesOf({ options, scorer, windows, tokenizer, shard, wanted }: ShardJob, batchTexts?: number) {
+  const isLeft = (row: number) => wanted.has(row) && !shard.has(row);
+  const documents = readDocuments(options.data, { ...columnsOf(options), wanted: isLeft });
   return tokenizeSamples(documents, {
     tokenizer,
     maxLength: scorer.maxLength,

@@ -41,7 +41,7 @@ export interface CheckReport {
 }
 
 /**
- * Proves a run complete: every row of the data once, in its own shard, every shard ended with the counts it recorded.
+ * Proves a run complete: every row of the data once, in its own shard, every shard ended with the counts it recorded. A run of chosen rows never is.
  * Of a bare folder of the original only repeated indexes are a problem, since nothing says what should be there.
  * @throws UserError when there is no such folder or `run.json` cannot be read.
  */
@@ -171,7 +171,15 @@ async function checkShards(table: ScoreTable, run: Run): Promise<CheckReport> {
       fix: "Start the same `ladm score` command again: it goes on where it stopped.",
     });
   }
-  if (missing > 0) {
+  if (run.configuration.subset) {
+    problems.push({
+      code: "rows-chosen",
+      what: "The run holds rows that were chosen, not all of the data",
+      got: `${formatCount(distinct)} of ${plural(run.rows, "row")}`,
+      allowed: "each row once",
+      fix: "It is a part of `ladm select --refine-with`: score the data into a run of its own.",
+    });
+  } else if (missing > 0) {
     problems.push({
       code: "rows-missing",
       what: "Rows are missing",

@@ -20,8 +20,8 @@ export interface Database {
   rows<S extends Shape>(sql: string, shape: S): Promise<readonly RowOf<S>[]>;
   /** The only row of a query. */
   row<S extends Shape>(sql: string, shape: S): Promise<RowOf<S>>;
-  /** Adds rows of integers to a table whose columns are all BIGINT. */
-  append(table: string, rows: AsyncIterable<readonly number[]>): Promise<void>;
+  /** Adds rows of numbers to a table whose columns are BIGINT, of integers, or DOUBLE. */
+  append(table: string, rows: AsyncIterable<readonly number[]> | Iterable<readonly number[]>): Promise<void>;
   close(): void;
 }
 
@@ -93,9 +93,16 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
       // A connection of its own: the source may be reading pages on the other.
       const writing = await instance.connect();
       const appender = await writing.createAppender(table);
+      const isDouble = Array.from(
+        { length: appender.columnCount },
+        (_, at) => String(appender.columnType(at)) === "DOUBLE",
+      );
       try {
         for await (const row of source) {
-          for (const value of row) appender.appendBigInt(BigInt(value));
+          for (const [at, value] of row.entries()) {
+            if (isDouble[at] === true) appender.appendDouble(value);
+            else appender.appendBigInt(BigInt(value));
+          }
           appender.endRow();
         }
         appender.flushSync();

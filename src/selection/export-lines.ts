@@ -55,12 +55,20 @@ async function writeLines(path: string, fill: (writer: LineWriter) => Promise<vo
   }
 }
 
-/** `sorted_by_score.jsonl`: every ranked score row as it stands in its file, with `rank` added. */
-export async function writeSorted(database: Database, path: string): Promise<void> {
+/**
+ * `sorted_by_score.jsonl`: every ranked score row as it stands in its file, with `rank` added, and where table `ranked` is refined
+ * `refined` and `cheapRank`.
+ */
+export async function writeSorted(database: Database, path: string, isRefined: boolean): Promise<void> {
+  const more = isRefined ? "refined, cheap_rank" : "null::DOUBLE, null::BIGINT";
   await writeLines(path, async (writer) => {
-    const rows = database.pages("select rowid, line from ranked", { rank: "number", line: "text" });
-    for await (const page of rows) {
-      for (const { rank, line } of page) await writer.write(`${line.trimEnd().slice(0, -1).trimEnd()},"rank":${rank}}`);
+    const shape = { rank: "number", line: "text", refined: "number?", cheapRank: "number?" } as const;
+    for await (const page of database.pages(`select rowid, line, ${more} from ranked`, shape)) {
+      for (const { line, ...places } of page) {
+        const { rank, refined, cheapRank } = places;
+        const added = isRefined ? { rank, refined, cheapRank } : { rank };
+        await writer.write(`${line.trimEnd().slice(0, -1).trimEnd()},${JSON.stringify(added).slice(1)}`);
+      }
     }
   });
 }

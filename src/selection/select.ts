@@ -8,6 +8,7 @@ import { groupLabel } from "./groups.js";
 import { type ResolvedSelectOptions, type SelectOptions, selectOptionsSchema } from "./options.js";
 import { type Plan, planSelection, type Unit } from "./plan.js";
 import { openRanking, type Ranking } from "./ranking.js";
+import { countChanges, planRefined, type RefinedSelection, type Refinement } from "./refined.js";
 import { writeSelectionTable } from "./selection-table.js";
 import { chooseWindowsOfDocuments, type WindowRule } from "./windows.js";
 
@@ -50,6 +51,8 @@ export interface SelectionSummary {
   readonly groups: readonly SelectedGroup[];
   /** Where lines of the run are windows of documents; rows are then documents. */
   readonly windows?: SelectedWindows;
+  /** Where a dearer calculator scored a part of the documents again. */
+  readonly refined?: RefinedSelection;
   /** To be said aloud. */
   readonly notes: readonly string[];
 }
@@ -68,7 +71,17 @@ export interface SelectedWindows extends WindowRule {
  * @throws UserError for wrong options, a run that is not complete, data that is gone or has changed, or an `out` in use.
  */
 export async function select(options: SelectOptions): Promise<SelectionSummary> {
-  const resolved = parseOptions(selectOptionsSchema, options);
+  return await selectBy(parseOptions(selectOptionsSchema, options), null);
+}
+
+/**
+ * `select`, in the order that a second stage makes of the ranks.
+ * @param refinement null: by the run's scores alone
+ */
+export async function selectBy(
+  resolved: ResolvedSelectOptions,
+  refinement: Refinement | null,
+): Promise<SelectionSummary> {
   await checkOut(resolved.out);
   const out = resolve(resolved.out);
   await mkdir(dirname(out), { recursive: true });
@@ -78,7 +91,9 @@ export async function select(options: SelectOptions): Promise<SelectionSummary> 
   try {
     const needsTokens = resolved.tokens !== undefined;
     const ranking = await openRanking({ ...resolved, work, needsTokens, needsData: true });
-    const summary = await writeSelection(ranking, resolved, stage).finally(() => ranking.table.database.close());
+    const summary = await writeSelection(ranking, resolved, refinement, stage).finally(() =>
+      ranking.table.database.close(),
+    );
     await publish({ stage, work, out });
     return summary;
   } finally {
@@ -89,12 +104,15 @@ export async function select(options: SelectOptions): Promise<SelectionSummary> 
 async function writeSelection(
   ranking: Ranking,
   options: ResolvedSelectOptions,
+  refinement: Refinement | null,
   stage: string,
 ): Promise<SelectionSummary> {
   const { database } = ranking.table;
-  const plan = await planSelection(ranking, options);
-  const counted = await summariseWindows(ranking, await summarise(ranking, plan, options));
-  await writeSorted(database, join(stage, "sorted_by_score.jsonl"));
+  const isRefined = refinement !== null;
+  const plan = isRefined ? await planRefined(ranking, options, refinement) : await planSelection(ranking, options);
+  const refined = isRefined ? { refined: { ...refinement.summary, ...(await countChanges(ranking)) } } : {};
+  const counted = await summariseWindows(ranking, { ...(await summarise(ranking, plan, options)), ...refined });
+  await writeSorted(database, join(stage, "sorted_by_score.jsonl"), isRefined);
   const { asText } = await writeSelected({
     database,
     data: ranking.data?.paths ?? [],
@@ -103,10 +121,11 @@ async function writeSelection(
     work: join(stage, "work"),
     inputOrder: plan.inputOrder,
   });
-  await writeSelectionTable(ranking, join(stage, "selection.parquet"));
+  await writeSelectionTable(ranking, join(stage, "selection.parquet"), isRefined);
   const summary = asText.length === 0 ? counted : { ...counted, notes: [...counted.notes, textNote(asText)] };
   const { memoryLimit: _memory, threads: _threads, ...kept } = options;
-  const record = { format: 1, options: { ...kept, data: ranking.data?.paths ?? [] }, summary };
+  const asked = { ...kept, ...refinement?.options, data: ranking.data?.paths ?? [] };
+  const record = { format: 1, options: asked, summary };
   await writeFile(join(stage, "selection.json"), `${JSON.stringify(record, null, 2)}\n`);
   return summary;
 }
@@ -189,7 +208,8 @@ function total(values: readonly (number | null)[]): number | null {
   return values.reduce<number | null>((sum, value) => (sum === null || value === null ? null : sum + value), 0);
 }
 
-async function checkOut(out: string): Promise<void> {
+/** @throws UserError `out-in-use` */
+export async function checkOut(out: string): Promise<void> {
   let got: string;
   try {
     const inside = await readdir(out);

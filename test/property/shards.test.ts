@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { rowsOfShard } from "#ladm/scoring/score-run.js";
+import { rowsOfShard } from "#ladm/scoring/wanted-rows.js";
 
 test("a shard holds the rows r with r mod N = its index", () => {
   fc.assert(

@@ -29,6 +29,7 @@ const TABLE: ImportTable = {
   scoring: ["core", "formats", "corpus", "checkpoint", "onnx", "decoder", "measure", "engine"],
   evaluation: ["core", "formats", "corpus", "checkpoint", "measure", "scoring"],
   selection: ["core", "formats"],
+  refine: ["core", "formats", "corpus", "measure", "scoring", "selection"],
   report: ["core", "formats", "measure"],
   demo: ["core", "formats", "corpus", "checkpoint", "measure", "scoring", "evaluation", "selection"],
   cli: [
@@ -43,11 +44,12 @@ const TABLE: ImportTable = {
     "scoring",
     "evaluation",
     "selection",
+    "refine",
     "report",
     "demo",
     "prepare",
   ],
-  "index.ts": ["core", "formats", "prepare", "measure", "scoring", "evaluation", "selection"],
+  "index.ts": ["core", "formats", "prepare", "measure", "scoring", "evaluation", "selection", "refine"],
 };
 
 const NATIVE_PACKAGES = {

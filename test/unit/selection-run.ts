@@ -106,6 +106,7 @@ export async function makeRun(
       numShards,
       plan: EXACT,
       calibration: calibrated ? { name: "made-up", fingerprint: hash } : null,
+      subset: false,
     },
     rows: rows.length,
     paths: { model: "model", data: [data] },

@@ -1,10 +1,13 @@
 import { buildCommand } from "@stricli/core";
-import { UserError } from "../../core/errors.js";
+import { EXIT, UserError } from "../../core/errors.js";
+import type { SelectionSummary } from "../../selection/select.js";
+import { inKebabCase } from "../arguments.js";
 import type { LadmContext } from "../context.js";
 import { chooseData } from "../data.js";
 import {
   countFlag,
   filesFlag,
+  parseAgreement,
   parseDecimal,
   parsePercent,
   parseRedundancy,
@@ -13,6 +16,8 @@ import {
   switchFlag,
   textFlag,
 } from "../flags.js";
+import { usableCores } from "../machine.js";
+import { localModel } from "../model.js";
 
 interface SelectFlags {
   readonly tokens?: number;
@@ -31,6 +36,14 @@ interface SelectFlags {
   readonly partial?: boolean;
   readonly memoryLimit?: string;
   readonly threads?: number;
+  readonly refineWith?: string;
+  readonly model?: string;
+  readonly maxLength?: number;
+  readonly refineRun?: string;
+  readonly agreement?: number;
+  readonly audit?: number;
+  readonly seed?: number;
+  readonly quiet?: boolean;
   readonly json?: boolean;
 }
 
@@ -42,9 +55,17 @@ data), sorted_by_score.jsonl (every ranked row with its rank) and selection.json
 Exactly one of --tokens, --top, --count and --min-score says how much. A row of which more than --max-redundancy is said again is left out,
 since text that repeats itself scores high whatever it says. A document of several scored windows is one row: --windows says how they make
 its score. Where the rows of the scored data are the windows, all windows of a selected document are written.
+With --refine-with a dearer calculator then scores the documents near each group's cut, and those alone: a calibration FILE, auto (as score
+does), or exact (the published score of all layers). A random audit says how far the run's scores can be trusted there, how many documents that
+takes, and how far the selection is expected to agree with scoring all of them. Stopped, the same command goes on.
 
 EXAMPLE
-  ladm select run --tokens 1G --group-by meta.domain --out selected`,
+  ladm select run --tokens 1G --group-by meta.domain --out selected
+  ladm select run --top 30% --refine-with exact --out selected
+  ladm select run --top 30% --refine-with auto --model ./larger --agreement 0.95 --out selected
+
+EXIT CODE
+  0 done; 3 done, but rows are bad for the dearer calculator and keep their place; 2 your mistake; 130 Ctrl-C, dearer scores so far are kept`,
   },
   parameters: {
     positional: {
@@ -113,23 +134,81 @@ EXAMPLE
       },
       partial: switchFlag("Go on although rows are missing or repeated"),
       memoryLimit: textFlag("SIZE", "Memory for ranking, such as 2GB; more lies on disk"),
-      threads: countFlag("Threads for ranking"),
+      threads: countFlag("Cores for ranking, and for the dearer calculator; default: all"),
+      refineWith: textFlag(
+        "FILE|auto|exact",
+        "Score again what lies near the cuts: with a calibration, one that fits, or the published score of all layers",
+      ),
+      model: textFlag("DIR", "With --refine-with: the dearer checkpoint, folder or hub name; default: that of the run"),
+      maxLength: countFlag("With --refine-with: window of the dearer calculator in tokens; default: that of the run"),
+      refineRun: textFlag("DIR", "With --refine-with: run folder of the dearer scores; default: OUT-refine"),
+      agreement: {
+        kind: "parsed",
+        parse: parseAgreement,
+        placeholder: "X",
+        brief: "With --refine-with: share of the selection that scoring all again would select too; default: 0.99",
+        optional: true,
+      },
+      audit: countFlag(
+        "With --refine-with: documents drawn at random; default: 5% of the ranked ones, from 30 to 1,000",
+        {
+          minimum: 10,
+        },
+      ),
+      seed: countFlag("With --refine-with: draws others; default: 0", { minimum: 0 }),
+      quiet: switchFlag("No progress"),
       json: switchFlag("Print the summary as JSON"),
     },
   },
-  async func({ json, ...flags }, run) {
+  async func({ json = false, quiet = false, ...flags }, run) {
     checkAmount(flags);
-    const data = flags.data && (await chooseData(flags.data, false, this));
-    const { select } = await import("../../selection/select.js");
-    const summary = await select({ ...flags, data, run });
-    if (json === true) {
-      this.stdout.write(`${JSON.stringify(summary)}\n`);
+    const data = flags.data && (await chooseData(flags.data, quiet, this));
+    const summary = await selectOrRefine({ ...flags, data, run }, quiet, this);
+    if (summary === null) {
+      if (!json) this.stdout.write("Interrupted, the dearer scores so far are kept: the same command goes on\n");
+      this.process.exitCode = EXIT.interrupted;
       return;
     }
     const { describeSelection } = await import("../../report/selection.js");
-    this.stdout.write(describeSelection(summary));
+    this.stdout.write(json ? `${JSON.stringify(summary)}\n` : describeSelection(summary));
+    if ((summary.refined?.unscored.bad ?? 0) > 0) this.process.exitCode = EXIT.badRows;
   },
 });
+
+interface Asked extends Omit<SelectFlags, "json" | "quiet" | "data"> {
+  readonly run: string;
+  readonly data: string[] | undefined;
+}
+
+/** Null where it was interrupted. */
+async function selectOrRefine(asked: Asked, quiet: boolean, context: LadmContext): Promise<SelectionSummary | null> {
+  const { refineWith, model, maxLength, refineRun, agreement, audit, seed, ...options } = asked;
+  if (refineWith === undefined) {
+    refuseWithoutRefining({ model, maxLength, refineRun, agreement, audit, seed });
+    const { select } = await import("../../selection/select.js");
+    return await select(options);
+  }
+  const threads = options.threads ?? (await usableCores());
+  const dearer = model && (await localModel(model, quiet, context));
+  const { refineSelection } = await import("../../refine/refine.js");
+  const { withRefineProgress } = await import("../refine-progress.js");
+  const refining = { ...options, threads, refineWith, model: dearer, maxLength, refineRun, agreement, audit, seed };
+  return await withRefineProgress(context, quiet, (hooks) => refineSelection(refining, hooks));
+}
+
+function refuseWithoutRefining(flags: Readonly<Record<string, unknown>>): void {
+  const given = Object.entries(flags).flatMap(([name, value]) =>
+    value === undefined ? [] : [`--${inKebabCase(name)}`],
+  );
+  if (given.length === 0) return;
+  throw new UserError({
+    code: "refine-options",
+    what: "Nothing says what to refine with",
+    got: given.join(" and "),
+    allowed: "these flags beside --refine-with",
+    fix: "Give --refine-with FILE, auto or exact, or leave them out.",
+  });
+}
 
 function checkAmount({ tokens, top, count, minScore }: Omit<SelectFlags, "json">): void {
   const amounts = { "--tokens": tokens, "--top": top, "--count": count, "--min-score": minScore };

@@ -1,0 +1,165 @@
+import { UserError } from "../core/errors.js";
+import { canonicalJson } from "../core/fingerprint.js";
+import { firstDocument } from "../corpus/documents.js";
+import { readCalibration } from "../formats/calibration.js";
+import type { Run, RunConfiguration } from "../formats/run-folder.js";
+import { readRun } from "../formats/run-json.js";
+import { LEXICAL } from "../measure/lexical.js";
+import { describeRun } from "../scoring/resolve-run.js";
+import { refuseAnotherRun } from "../scoring/run-folder.js";
+import type { ScoreRunOptions } from "../scoring/run-options.js";
+import type { ResolvedRefineOptions } from "./options.js";
+
+/** Strides of the published code. */
+const PUBLISHED_STRIDE = 4;
+
+export interface DearRunOptions extends ResolvedRefineOptions {
+  readonly refineRun: string;
+  /** The files that the cheap run scored. */
+  readonly data: readonly string[];
+  readonly threads: number | undefined;
+}
+
+/**
+ * Options of `scoreRun` for the dearer run: the data, columns and windows of the cheap one, another calculator. With a calibration its spans; else
+ * those of the cheap run, whose strides are made no coarser than the published ones.
+ * @throws UserError where the calculator is none, cannot be used, or is the same; where the token ids of the data are not its own; where `refineRun`
+ * holds another run
+ */
+export async function prepareDearRun(cheap: Run, options: DearRunOptions): Promise<ScoreRunOptions> {
+  const { refineRun } = options;
+  const { dear, here } = await inOwnFlags(async () => {
+    const asked = await scoringOptions(cheap, options);
+    return { dear: asked, here: { ...(await describeRun(asked)), subset: true } };
+  });
+  refuseSame(cheap, here, dear.model);
+  await refuseForeignIds(cheap, here, dear);
+  const there = await readRun(refineRun);
+  if (there !== null) {
+    const fix = "Give another --refine-run, or the options that it was made with.";
+    refuseAnotherRun(refineRun, there.configuration, here, fix);
+  }
+  return dear;
+}
+
+async function scoringOptions({ configuration, paths }: Run, options: DearRunOptions): Promise<ScoreRunOptions> {
+  const { refineWith, threads } = options;
+  const model = options.model ?? paths.model;
+  if (model === LEXICAL) throw needsModel(options.model);
+  const { attnChunkSize, window, stride, textColumn, idColumn, metaColumns } = configuration;
+  const dAfs = Math.min(configuration.dAfs, PUBLISHED_STRIDE);
+  const dCds = Math.min(configuration.dCds, PUBLISHED_STRIDE);
+  const isFile = refineWith !== "exact" && refineWith !== "auto";
+  return {
+    model,
+    data: [...options.data],
+    out: options.refineRun,
+    maxLength: options.maxLength ?? configuration.maxLength,
+    // Whoever made the cheap run has said so already.
+    allowLonger: options.model === undefined && options.maxLength === undefined,
+    ...(isFile ? await spansOfCalibration(refineWith) : { attnChunkSize, dAfs, dCds }),
+    calibration: refineWith === "exact" ? "none" : refineWith,
+    window,
+    ...(stride === null ? {} : { stride }),
+    textColumn,
+    idColumn,
+    metaColumns,
+    ...(threads === undefined ? {} : { threads }),
+  };
+}
+
+/** What to do, where the advice for `score` names flags that `select` has not. */
+const ADVICE: Readonly<Record<string, string>> = {
+  "calibration-broken": "Make it again, or give --refine-with exact.",
+  "calibration-mismatch":
+    "Give its window (--max-length) or its checkpoint (--model), another calibration, or --refine-with exact.",
+  "window-too-long": "Give a smaller --max-length.",
+  "window-too-short": "Give a larger --max-length.",
+};
+
+async function inOwnFlags<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (thrown) {
+    const fix = thrown instanceof UserError ? ADVICE[thrown.code] : undefined;
+    throw thrown instanceof UserError && fix !== undefined
+      ? new UserError({ ...thrown.problem, fix }, { cause: thrown })
+      : thrown;
+  }
+}
+
+async function spansOfCalibration(path: string) {
+  const calibration = await readCalibration(path);
+  if (calibration === null) {
+    throw new UserError({
+      code: "calibration-missing",
+      what: "There is no such calibration to refine with",
+      where: path,
+      got: "nothing there",
+      allowed: "a file that `ladm calibrate` wrote, auto, or exact",
+      fix: "Check the path.",
+    });
+  }
+  const { attnChunkSize, dAfs, dCds } = calibration;
+  return { attnChunkSize, dAfs, dCds };
+}
+
+/** What two runs have apart from the score, which is compared. */
+function scoreOf({
+  model,
+  maxLength,
+  definition,
+  attnChunkSize,
+  dAfs,
+  dCds,
+  ablation,
+  layers,
+  calibration,
+}: RunConfiguration) {
+  const spans = { maxLength, definition, attnChunkSize, dAfs, dCds, ablation };
+  // A calibration weighs the same layers whichever are listened to.
+  return calibration === null ? { model, spans, layers } : { model, spans, calibration: calibration.fingerprint };
+}
+
+function refuseSame({ configuration }: Run, here: RunConfiguration, model: string): void {
+  if (canonicalJson(scoreOf(configuration)) !== canonicalJson(scoreOf(here))) return;
+  throw new UserError({
+    code: "refine-same",
+    what: "The run was scored by this very calculator, which has nothing to add",
+    where: model,
+    got: here.calibration === null ? "the published score of all layers" : `the calibration ${here.calibration.name}`,
+    allowed: "a dearer one: another --refine-with, or a larger --model",
+    fix: "Select without --refine-with, or say which calculator is better.",
+  });
+}
+
+/** @throws UserError where rows bring token ids of another tokenizer */
+async function refuseForeignIds(
+  { configuration }: Run,
+  here: RunConfiguration,
+  { model, data, ...columns }: ScoreRunOptions,
+): Promise<void> {
+  const { model: cheapModel, tokenizer } = configuration;
+  const areKnown = cheapModel.family !== LEXICAL && tokenizer !== null && here.tokenizer !== null;
+  if (!areKnown || tokenizer === here.tokenizer) return;
+  const { textColumn = "text", idColumn = "id", metaColumns = [] } = columns;
+  const first = await firstDocument(data, { textColumn, idColumn, metaColumns });
+  if (first === null || "text" in first.content) return;
+  throw new UserError({
+    code: "refine-tokenizer",
+    what: "The data holds token ids, and the dearer checkpoint has another tokenizer",
+    where: `${first.file}:${first.line}, ${model}`,
+    got: "input_ids of the cheap run's tokenizer",
+    allowed: "a checkpoint with the same tokenizer.json, or data with text alone",
+    fix: "Give another --model, or score the texts.",
+  });
+}
+
+const needsModel = (asked: string | undefined): UserError =>
+  new UserError({
+    code: "refine-model",
+    what: "The dearer scores need a checkpoint",
+    got: asked === undefined ? `a run of --model ${LEXICAL}, which counts words` : `--model ${LEXICAL}`,
+    allowed: "the folder or hub name of a checkpoint",
+    fix: "Give --model DIR.",
+  });
