@@ -1,5 +1,5 @@
 /** Flags that take several values after one flag, as a shell writes them for a glob. */
-const LIST_FLAGS: ReadonlySet<string> = new Set(["--data"]);
+const LIST_FLAGS: ReadonlySet<string> = new Set(["--data", "--try"]);
 
 /**
  * The command line as the parser reads it: `--data a b` becomes `--data a --data b`, and flags are in camel case, in

@@ -12,10 +12,11 @@ export async function interruptible<T>(
   const { stderr, isTerminal } = context;
   const progress = new ReadProgress({ write: (text) => stderr.write(text), isTerminal, quiet });
   try {
-    return await abortable(context, (signal, release) => {
+    return await abortable(context, (signal, { release, hold }) => {
       const onEvent = (event: CalibrateEvent) => {
         // The search is arithmetic without a pause, in which no handler would run; all that was read is kept by then.
-        if (event.kind === "search") release();
+        if (event.kind === "search" && event.done < event.of) release();
+        else hold();
         progress.onEvent(event);
       };
       return work({ signal, onEvent });

@@ -36,8 +36,13 @@ export class ReadProgress {
           `the ${event.text} text of row ${event.row} (${printable(event.group)}) is left out: ${event.message}`,
         );
         return;
-      case "search":
-        this.output.show(`choosing: ${event.done} of ${event.of}`);
+      case "search": {
+        const under = event.plan === undefined ? "" : ` under ${event.plan}`;
+        this.output.show(`choosing${under}: ${event.done} of ${event.of}`);
+        return;
+      }
+      case "measure":
+        this.output.show(`timing: ${event.done} of ${plural(event.of, "pass").replace(/passs$/, "passes")}`);
     }
   };
 
@@ -52,9 +57,12 @@ function describePool({ rows, tokenised, of }: Extract<CalibrateEvent, { kind: "
   return `drawing documents: ${formatCount(tokenised)} of ${formatCount(of)} tokenised`;
 }
 
-function describePlan(plan: Extract<CalibrateEvent, { kind: "plan" }>): string[] {
-  const { wholes, texts, passes, cached, maxLength, estimatedSeconds, cacheDirectory, leftOut } = plan;
-  const what = `${plural(wholes, "whole document")} and ${plural(texts - wholes, "control")} of ${formatCount(maxLength)} tokens`;
+type PlanEvent = Extract<CalibrateEvent, { kind: "plan" }>;
+
+function describePlan(plan: PlanEvent): string[] {
+  const { wholes, texts, passes, cached, maxLength, estimatedSeconds, cacheDirectory, leftOut, search } = plan;
+  const under = search === undefined ? "" : ` under ${plural(search.plans.length, "plan")}`;
+  const what = `${plural(wholes, "whole document")} and ${plural(texts - wholes, "control")} of ${formatCount(maxLength)} tokens${under}`;
   const before = cached === 0 ? "" : `, ${formatCount(cached)} known from before`;
   const cost =
     passes === 0
@@ -62,9 +70,15 @@ function describePlan(plan: Extract<CalibrateEvent, { kind: "plan" }>): string[]
       : `${formatCount(passes)} to read, about ${formatDuration(estimatedSeconds * 1000)}`;
   return [
     `${what}: ${cost}${before}`,
+    ...(search === undefined ? [] : describeSearch(search)),
     ...(leftOut.length === 0 ? [] : [`groups without documents enough: ${printable(leftOut.join(", "))}`]),
     ...(cacheDirectory === null || passes === 0
       ? []
       : [`what is read is kept in ${cacheDirectory}; started again, it goes on`]),
   ];
+}
+
+function describeSearch({ plans, laterPasses, laterSeconds }: NonNullable<PlanEvent["search"]>): string[] {
+  const later = `then at most ${formatCount(laterPasses)} more, for what turns out best and to time scoring: about ${formatDuration(laterSeconds * 1000)}`;
+  return [`plans: ${plans.join("; ")}`, ...(laterPasses === 0 ? [] : [later])];
 }

@@ -53,12 +53,37 @@ export function describePlan(plan: PassPlan): string {
   return `attention ${writeAttention(plan)}, ${plan.precision}`;
 }
 
+/** In one word, as `parsePlan` reads it: `full`, `window:1024+sink:128/int8`. Every plan has one. */
+export function writePlan(plan: PassPlan): string {
+  return `${writeAttention(plan)}${plan.precision === EXACT.precision ? "" : `/${plan.precision}`}`;
+}
+
 const DEFAULT_SINK = 128;
 
 export interface PlanTarget {
   readonly layerCount: number;
   /** Tokens of the longest sample. */
   readonly maxLength: number;
+}
+
+/**
+ * An attention as `parseAttention` has it, and `/int8` after it where the linear layers are to be in 8 bits.
+ * @throws UserError `attention`
+ */
+export function parsePlan(text: string, target: PlanTarget): PassPlan {
+  const [attention = "", ...suffix] = text.split("/");
+  const named = suffix.join("/").trim();
+  const precision = suffix.length === 0 ? EXACT.precision : PRECISIONS.find((one) => one === named);
+  if (precision === undefined) {
+    throw new UserError({
+      code: "attention",
+      what: `${text} is no plan of a pass`,
+      got: `/${named}`,
+      allowed: "an attention, and /int8 or nothing after it, such as window:1024 or full/int8",
+      fix: "Give what --attention takes, and /int8 after it for linear layers in 8 bits.",
+    });
+  }
+  return { attention: parseAttention(attention, target), precision };
 }
 
 /**
@@ -113,7 +138,7 @@ const span = (first: number, last: number): readonly number[] =>
 function wrongAttention(text: string, got: string, layerCount?: number): UserError {
   return new UserError({
     code: "attention",
-    what: `--attention ${text} does not say what layers attend to`,
+    what: `The attention ${text} does not say what layers attend to`,
     got,
     allowed:
       layerCount === undefined

@@ -2,6 +2,7 @@
  * The engine's process: one ONNX Runtime session for its life, since sessions made and released in turn leak, and `run` blocks the event loop.
  * The only file that imports `onnxruntime-node`.
  */
+import { readFileSync } from "node:fs";
 import { Worker } from "node:worker_threads";
 import { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node";
 import { messageOf } from "../core/errors.js";
@@ -20,7 +21,24 @@ async function answer(request: Request): Promise<Reply> {
       const feeds = Object.entries(request.inputs).map(([name, tensor]) => [name, toEngine(tensor)] as const);
       return { kind: "outputs", outputs: fromEngine(await session.run(Object.fromEntries(feeds))) };
     }
+    case "usage":
+      return { kind: "usage", peakBytes: peakBytes() };
   }
+}
+
+/**
+ * Resident memory at its highest, mapped weights included. Linux counts into `maxRSS` what the process had that this one was forked from, but
+ * keeps a mark of its own for each program.
+ */
+function peakBytes(): number {
+  let status = "";
+  try {
+    status = readFileSync("/proc/self/status", "utf8");
+  } catch {
+    // Other systems have no such file.
+  }
+  const [, mark] = /^VmHWM:\s+(\d+) kB$/m.exec(status) ?? [];
+  return 1024 * (mark === undefined ? process.resourceUsage().maxRSS : Number(mark));
 }
 
 function load({

@@ -52,6 +52,14 @@ export class Engine {
     return reply.outputs;
   }
 
+  /** Resident memory of the process at its highest, bytes; one is started where none is alive. @throws EngineError as `run` */
+  async peakBytes(): Promise<number> {
+    const child = await this.process();
+    const reply = await child.ask({ kind: "usage" });
+    if (reply.kind !== "usage") throw new Error(`the engine answered about its memory with ${reply.kind}`);
+    return reply.peakBytes;
+  }
+
   /** Ends the process, whatever it is busy with: that request fails. */
   async close(): Promise<void> {
     this.closed = true;

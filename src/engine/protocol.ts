@@ -11,9 +11,11 @@ export type Request =
       readonly threads: number;
       readonly packWeights: boolean;
     }
-  | { readonly kind: "run"; readonly inputs: NamedTensors };
+  | { readonly kind: "run"; readonly inputs: NamedTensors }
+  | { readonly kind: "usage" };
 
 export type Reply =
   | { readonly kind: "loaded" }
   | { readonly kind: "outputs"; readonly outputs: NamedTensors }
+  | { readonly kind: "usage"; readonly peakBytes: number }
   | { readonly kind: "failed"; readonly message: string };

@@ -75,6 +75,11 @@ export interface Material {
   readonly cacheDirectory: string | null;
 }
 
+/** Of a checkpoint. */
+export interface ModelMaterial extends Material {
+  readonly scorer: Scorer;
+}
+
 /** As the published code has it; `evaluate` and `calibrate` know no other. */
 const definition = DEFINITIONS.reference;
 
@@ -88,10 +93,13 @@ export async function openMaterial(
     controls,
     losses,
     onProgress,
+    accept,
   }: {
     readonly controls: readonly Control[];
     readonly losses: boolean;
     readonly onProgress: (progress: PoolProgress) => void;
+    /** Throws where the model does not suit, before a document is read. */
+    readonly accept?: (scorer: Scorer) => void;
   },
 ): Promise<Material> {
   const { seed, segment, part, documents, attnChunkSize, dAfs, dCds } = options;
@@ -101,6 +109,7 @@ export async function openMaterial(
   const settings = { attnChunkSize, dAfs, dCds };
   const scorer = options.model === LEXICAL ? null : await openModel(options, losses);
   try {
+    if (scorer !== null) accept?.(scorer);
     const minimumLength = definition.minimumLength(settings);
     const window = { maxLength: options.maxLength, allowLonger: true };
     const maxLength = scorer?.maxLength ?? chooseWindow(window, LEXICAL_WINDOW, minimumLength);
@@ -156,7 +165,7 @@ function openModel(options: MaterialOptions, losses: boolean): Promise<Scorer> {
  * The same texts, to be read with another plan by a scorer of its own.
  * @throws UserError as `openMaterial`
  */
-export async function withPlan(material: Material, options: MaterialOptions, plan: PassPlan): Promise<Material> {
+export async function withPlan(material: Material, options: MaterialOptions, plan: PassPlan): Promise<ModelMaterial> {
   const { precision } = plan;
   const scorer = await openModel({ ...options, attention: writeAttention(plan), precision }, false);
   return { ...material, scorer, reader: modelReader(scorer, openCache(options, scorer)) };

@@ -7,7 +7,7 @@ import {
   type HeldOutText,
   learnWeights,
 } from "./cross-validation.js";
-import { type Recipe, type SearchOptions, type SearchResult, search, truncated } from "./search.js";
+import { type Candidate, type SearchOptions, type SearchResult, search, truncated } from "./search.js";
 
 export interface NestedSearch {
   /** What all texts choose. */
@@ -16,6 +16,8 @@ export interface NestedSearch {
   readonly heldOut: readonly HeldOutText[];
   /** Folds that hold texts, and in how many of them the others chose the recipe that all texts choose. */
   readonly agreement: { readonly folds: number; readonly sameRecipe: number };
+  /** By fold: what the texts outside of it chose, with their scores in folds of their own. */
+  readonly choices: ReadonlyMap<number, Candidate>;
 }
 
 /**
@@ -34,16 +36,17 @@ export function searchNested(options: SearchOptions): NestedSearch {
     return search({ ...options, ...changes, onProgress: tell });
   };
   const found = searchNext({});
-  const recipes: Recipe[] = [];
+  const choices: Candidate[] = [];
   const heldOut = crossValidate(texts, foldOf, (trainingOf) => {
     const inner = innerFolds(folds, countGroups(texts), countGroups(trainingOf(texts)));
     const choice = searchNext({ folds: inner, textsOf: (recipe) => trainingOf(textsOf(recipe)) });
     const { recipe, lastLayer } = choice.chosen;
-    recipes.push(recipe);
+    choices.push(choice.chosen);
     return learnWeights(truncated(textsOf(recipe), recipe, lastLayer, options), fit)(trainingOf);
   });
-  const sameRecipe = recipes.filter((recipe) => recipe === found.chosen.recipe).length;
-  return { found, heldOut, agreement: { folds: foldCount, sameRecipe } };
+  const sameRecipe = choices.filter(({ recipe }) => recipe === found.chosen.recipe).length;
+  const byFold = new Map([...new Set(foldOf)].map((fold, at) => [fold, choices[at] ?? found.chosen]));
+  return { found, heldOut, agreement: { folds: foldCount, sameRecipe }, choices: byFold };
 }
 
 /** Where folds are whole groups those of the choice are too, fewer where fewer groups are left; one group alone is divided by its units. */

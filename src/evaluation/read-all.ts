@@ -1,5 +1,6 @@
 import { EngineError, type Problem } from "../core/errors.js";
 import type { Material } from "./material.js";
+import { estimatePassSeconds } from "./pass-cost.js";
 import type { PoolProgress } from "./pool.js";
 import type { Reading, Wanted } from "./reader.js";
 import type { EvaluationText } from "./texts.js";
@@ -22,6 +23,14 @@ export type ReadEvent =
       readonly cacheDirectory: string | null;
       /** Groups without documents enough. */
       readonly leftOut: readonly string[];
+      /** Where the texts are read under several plans: all their passes are in the figures above. */
+      readonly search?: {
+        /** As `writePlan` has them, in the order of reading. */
+        readonly plans: readonly string[];
+        /** The most that may follow: plans that are tried for what these gave, and what is timed. */
+        readonly laterPasses: number;
+        readonly laterSeconds: number;
+      };
     }
   | {
       readonly kind: "text";
@@ -76,21 +85,16 @@ export async function readAll(
   wantedOf: (text: EvaluationText) => Wanted,
   { onEvent = () => undefined, signal }: ReadHooks,
 ): Promise<ReadResult | null> {
-  const { texts, reader, groups, scorer } = material;
+  const { texts, reader, scorer } = material;
   const isAborted = () => signal?.aborted === true;
-  const known = new Set<EvaluationText>();
-  for (const text of texts) if (await reader.isKnown(text, wantedOf(text))) known.add(text);
+  const known = await knownTexts(material, wantedOf);
   const passes = texts.length - known.size;
   onEvent({
     kind: "plan",
-    wholes: texts.filter(({ kind }) => kind === "whole").length,
-    texts: texts.length,
+    ...extentOf(material),
     passes,
     cached: scorer === null ? 0 : known.size,
-    maxLength: material.maxLength,
-    estimatedSeconds: passes * estimatePassSeconds(material),
-    cacheDirectory: material.cacheDirectory,
-    leftOut: groups.filter((group) => group.texts.length === 0).map(({ name }) => name),
+    estimatedSeconds: scorer === null ? 0 : passes * estimatePassSeconds(scorer, material.maxLength),
   });
   const stop = () => void reader.close();
   signal?.addEventListener("abort", stop);
@@ -131,6 +135,27 @@ export async function readAll(
   }
 }
 
+/** The texts of which all that is wanted was read before. */
+export async function knownTexts(
+  { texts, reader }: Pick<Material, "texts" | "reader">,
+  wantedOf: (text: EvaluationText) => Wanted,
+): Promise<ReadonlySet<EvaluationText>> {
+  const known = new Set<EvaluationText>();
+  for (const text of texts) if (await reader.isKnown(text, wantedOf(text))) known.add(text);
+  return known;
+}
+
+/** What there is to read, whatever the passes. */
+export function extentOf({ texts, groups, maxLength, cacheDirectory }: Material) {
+  return {
+    wholes: texts.filter(({ kind }) => kind === "whole").length,
+    texts: texts.length,
+    maxLength,
+    cacheDirectory,
+    leftOut: groups.filter((group) => group.texts.length === 0).map(({ name }) => name),
+  };
+}
+
 async function readOrFailure(
   text: EvaluationText,
   { reader }: Material,
@@ -151,16 +176,3 @@ const NOT_FINITE: Problem = {
   what: "a pair score or a loss is not a finite number",
   fix: "The checkpoint's weights overflow in this text; try another checkpoint.",
 };
-
-/** Measured on two cores of a server; other machines differ by a factor of two or so. */
-const OPERATIONS_PER_CORE_SECOND = 55e9;
-
-/** Products of weights and of attention, two operations each. */
-function estimatePassSeconds({ scorer, maxLength }: Material): number {
-  if (scorer === null) return 0;
-  const { checkpoint, threads } = scorer;
-  const { layerCount, headCount, headDim, vocabSize, hiddenSize } = checkpoint.config;
-  const linear = 2 * (checkpoint.parameterCount - vocabSize * hiddenSize) * maxLength;
-  const attention = 2 * maxLength * maxLength * headCount * headDim * layerCount;
-  return (linear + attention) / (OPERATIONS_PER_CORE_SECOND * threads);
-}

@@ -2,14 +2,19 @@ import { formatCount, formatRanges, plural } from "../core/units.js";
 import type { Calibration } from "../formats/calibration.js";
 import type { CalibrationReport, TriedRecipe } from "../formats/calibration-report.js";
 import { formatDecimal, formatEstimate } from "./numbers.js";
+import { describePlans } from "./plans.js";
 import { formatTable } from "./tables.js";
 import { printable } from "./text.js";
 
 const RECIPES_SHOWN = 5;
 
 /** What a calibration found, in plain text: what was chosen, how well the choosing does on texts it did not see, and what a shorter pass would lose. */
-export function describeCalibrationReport(report: CalibrationReport, out: string): string {
-  const { calibration, chosen, measured, gained, agreement, halves } = report;
+export function describeCalibrationReport(
+  report: CalibrationReport,
+  out: string,
+  figures: readonly string[] = [],
+): string {
+  const { calibration, chosen, measured, gained, agreement, halves, plans } = report;
   const beats = calibration !== null;
   return [
     beats ? chosenLines(calibration, chosen) : nothingBetter(report),
@@ -27,6 +32,7 @@ export function describeCalibrationReport(report: CalibrationReport, out: string
       ? ""
       : `Two fits on half of the texts each rank the whole documents alike: Spearman ${formatDecimal(halves)}.`,
     "",
+    ...(plans === undefined ? [] : [describePlans(plans), ""]),
     "Recipe and last layer were chosen by the figures below, which therefore flatter them; those above do not.",
     "",
     "What a shorter pass would lose:",
@@ -37,9 +43,14 @@ export function describeCalibrationReport(report: CalibrationReport, out: string
     "",
     recipeTable(report.recipes.slice(0, RECIPES_SHOWN)),
     "",
-    beats ? `Written: ${out}` : "Nothing is written: score with the published definition, or with --model lexical.",
+    ...(beats ? [] : [nothingWritten(figures.length > 0 ? "No calibration" : "Nothing")]),
+    ...(beats || figures.length > 0 ? [`Written: ${[...(beats ? [out] : []), ...figures].join(", ")}`] : []),
     "",
   ].join("\n");
+}
+
+function nothingWritten(what: string): string {
+  return `${what} is written: score with the published definition, or with --model lexical.`;
 }
 
 function chosenLines(calibration: Calibration, chosen: TriedRecipe): string {

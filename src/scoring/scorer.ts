@@ -259,6 +259,11 @@ export class Scorer {
     return this.engine.start();
   }
 
+  /** Resident memory of the engine's process at its highest, bytes. @throws EngineError when it cannot be asked */
+  peakBytes(): Promise<number> {
+    return this.engine.peakBytes();
+  }
+
   /**
    * Pair scores of one sample of token ids `[L]`, `minimumLength <= L <= maxLength`.
    * @throws EngineError when the engine fails on this sample; the next one can be asked for

@@ -1,6 +1,6 @@
 /** `evaluate` and `calibrate`, as a user has them: on made-up documents, each with words of its own. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { cpSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 import { Random } from "#ladm/core/random.js";
@@ -9,6 +9,15 @@ import type { CalibrationReport } from "#ladm/formats/calibration-report.js";
 import { type Evaluation, evaluationSchema } from "#ladm/formats/evaluation.js";
 import { temporaryFolder } from "../unit/selection-run.js";
 import { ladm, MAIN, parsed } from "./command-line.js";
+import {
+  DOCUMENTS,
+  filesUnder,
+  listeningModel,
+  type MadeOptions,
+  SMALL,
+  VOCABULARY,
+  writeMade,
+} from "./made-documents.js";
 import { MODEL, rowsOf } from "./score-data.js";
 
 let folder: string;
@@ -16,34 +25,8 @@ beforeEach(async () => {
   folder = await temporaryFolder("ladm-evaluate-");
 });
 
-const DOCUMENTS = 40;
-/** Ids from here on are in every document. */
-const COMMON = 200;
-const VOCABULARY = 256;
+const writeData = (length: number, options: MadeOptions = {}) => writeMade(folder, length, options);
 
-/** Token ids of a document: two of three from the few that are its own. */
-function idsOf(row: number, length: number): number[] {
-  const random = new Random("made-up", row);
-  const own = Array.from({ length: 12 }, () => random.integer(COMMON));
-  return Array.from({ length }, () =>
-    random.integer(3) > 0 ? (own[random.integer(12)] ?? 0) : COMMON + random.integer(VOCABULARY - COMMON),
-  );
-}
-
-/** Two groups, one with a slash in its name, of three sources each. */
-function writeData(length: number, { asText = false, rows = DOCUMENTS } = {}): string {
-  const path = join(folder, "data.jsonl");
-  const lines = Array.from({ length: rows }, (_, row) => {
-    const ids = idsOf(row, length);
-    const content = asText ? { text: ids.map((id) => `w${id}x${id % 7}`).join(" ") } : { input_ids: ids };
-    const meta = { domain: row % 2 === 0 ? "books/old" : "code", source: `source ${row % 3}`, licence: "CC0-1.0" };
-    return JSON.stringify({ id: row, ...content, meta });
-  });
-  writeFileSync(path, `${lines.join("\n")}\n`);
-  return path;
-}
-
-const SMALL = ["--segment", "128", "--attn-chunk-size", "16", "--max-length", "1024"];
 const LEXICAL = ["--segment", "100", "--attn-chunk-size", "20", "--max-length", "600"];
 
 const run = (command: string, ...flags: readonly string[]) =>
@@ -58,13 +41,6 @@ function chance({ measures }: Evaluation, name: string, control: string, guarded
   const against = measure?.against.find((one) => one.control === control);
   return (guarded ? against?.guarded : against?.within)?.value ?? NaN;
 }
-
-/** A temporary file may be gone before it is looked at. */
-const isFile = (path: string) => statSync(path, { throwIfNoEntry: false })?.isFile() === true;
-const filesUnder = (path: string) =>
-  existsSync(path)
-    ? readdirSync(path, { recursive: true, encoding: "utf8" }).filter((name) => isFile(join(path, name)))
-    : [];
 
 /** What can differ between a run that made its passes and one that found them. */
 const withoutTime = (evaluation: Evaluation) => ({ ...evaluation, secondsPerPass: null });
@@ -242,40 +218,8 @@ describe("calibrate", () => {
     return run("calibrate", "--model", model, "--data", data, "--out", out, ...SMALL, "--documents", "16", ...flags);
   };
 
-  /** The tiny checkpoint, its first layer such that a token attends to its like, and its last ones to noise. */
-  function listeningModel(): string {
-    const model = join(folder, "listening");
-    cpSync(MODEL, model, { recursive: true });
-    const path = join(model, "model.safetensors");
-    const bytes = readFileSync(path);
-    const headerSize = Number(bytes.readBigUInt64LE(0));
-    const header = JSON.parse(bytes.subarray(8, 8 + headerSize).toString()) as Record<
-      string,
-      { readonly data_offsets: readonly [number, number] }
-    >;
-    const change = (name: string, numberOf: (value: number, at: number) => number) => {
-      const [start = 0, end = 0] = header[`model.layers.${name}_proj.weight`]?.data_offsets ?? [];
-      const values = Array.from({ length: (end - start) / 4 }, (_, at) => {
-        return bytes.readFloatLE(8 + headerSize + start + 4 * at);
-      });
-      for (const [at, value] of values.entries()) {
-        bytes.writeFloatLE(numberOf(value, at), 8 + headerSize + start + 4 * at);
-      }
-      return values;
-    };
-    const headSize = 8 * 32;
-    const keys = change("0.self_attn.k", (value) => 2 * value);
-    // Two query heads share a key head.
-    change("0.self_attn.q", (_, at) => 2 * (keys[Math.floor(at / (2 * headSize)) * headSize + (at % headSize)] ?? 0));
-    for (const name of ["2.self_attn.q", "2.self_attn.k", "3.self_attn.q", "3.self_attn.k"]) {
-      change(name, (value) => 3 * value);
-    }
-    writeFileSync(path, bytes);
-    return model;
-  }
-
   test("finds the layer that tells, and score listens to it", async () => {
-    const model = listeningModel();
+    const model = listeningModel(folder);
     const data = writeData(1100);
     const made = await calibrate(model, data, "--name", "by test");
     expect(made).toMatchObject({ code: 0 });

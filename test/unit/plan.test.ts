@@ -46,7 +46,7 @@ describe("--attention", () => {
     "full=0",
     "window:99999999999",
   ])("refuses %j, with all that is allowed", (text) => {
-    expect(() => parseAttention(text, target)).toThrow(/--attention .*allowed: .*Layers count from 0/s);
+    expect(() => parseAttention(text, target)).toThrow(/The attention .*allowed: .*Layers count from 0/s);
   });
 
   const range = fc.record({ window: fc.integer({ min: 1, max: 5000 }), sink: fc.nat({ max: 200 }) });
