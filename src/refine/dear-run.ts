@@ -104,21 +104,13 @@ async function spansOfCalibration(path: string) {
   return { attnChunkSize, dAfs, dCds };
 }
 
-/** What two runs have apart from the score, which is compared. */
-function scoreOf({
-  model,
-  maxLength,
-  definition,
-  attnChunkSize,
-  dAfs,
-  dCds,
-  ablation,
-  layers,
-  calibration,
-}: RunConfiguration) {
-  const spans = { maxLength, definition, attnChunkSize, dAfs, dCds, ablation };
-  // A calibration weighs the same layers whichever are listened to.
-  return calibration === null ? { model, spans, layers } : { model, spans, calibration: calibration.fingerprint };
+/** All of a configuration that a score hangs on; what is new in it counts too. */
+function scoreOf(configuration: RunConfiguration): object {
+  const { data, tokenizer, textColumn, idColumn, metaColumns, window, stride, keep, numShards, subset, ...score } =
+    configuration;
+  const { layers, calibration, ...rest } = score;
+  // A calibration weighs the same layers whichever are listened to, and whatever it is called.
+  return calibration === null ? { ...rest, layers } : { ...rest, calibration: calibration.fingerprint };
 }
 
 function refuseSame({ configuration }: Run, here: RunConfiguration, model: string): void {

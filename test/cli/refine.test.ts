@@ -258,6 +258,10 @@ describe("the dearer run", () => {
     expect(await prepare({}, { maxLength: 200 })).toMatchObject({ maxLength: 200 });
     await expect(prepare({ layers: [0, 1, 2, 3] })).rejects.toThrow("this very calculator");
     await expect(prepare({ layers: [0, 1, 2, 3], dCds: 8 })).resolves.toMatchObject({ dCds: 4 });
+    // Windows are what made it cheap; the exact pass has none.
+    const attention = [{ first: 0, last: 3, window: 64, sink: 8 }];
+    const windowed = prepare({ layers: [0, 1, 2, 3], plan: { attention, precision: "float32" } });
+    await expect(windowed).resolves.not.toHaveProperty("attention");
   });
 });
 
