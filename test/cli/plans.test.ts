@@ -104,8 +104,10 @@ describe("score --attention", () => {
 
 describe("score --precision int8", () => {
   test("is near the float32 scores, and says what it is", async () => {
-    await score("float32");
-    const { code, stderr } = await score("int8", "--precision", "int8");
+    const all = (run: string, ...flags: readonly string[]) =>
+      ladm(["score", ...FLAGS, "--data", DOCUMENTS, "--out", at(run), ...flags]);
+    await all("float32");
+    const { code, stderr } = await all("int8", "--precision", "int8");
     expect(code).toBe(0);
     expect(stderr).toContain("attention full, int8");
     expect(planOf("int8")).toEqual({ attention: [], precision: "int8" });
