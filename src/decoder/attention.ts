@@ -43,18 +43,20 @@ export function emitLengths(
   forTotal: Value,
   axis: number,
 ): Lengths {
-  const lengthOf = (name: string, value: Value): Value => {
-    const attributes = { start: int(axis), end: int(axis + 1) };
-    const path = `${scope}/${name}`;
-    const shape = builder.node("Shape", path, [value], { dtype: "int64", shape: [1] }, { attributes });
-    return builder.node("Cast", path, [shape], { dtype: "int32", shape: [1] }, { attributes: { to: int(INT32_CODE) } });
-  };
+  const emit = indexEmitter(builder, scope);
+  const lengthOf = (name: string, value: Value): Value =>
+    asInt32(builder, `${scope}/${name}`, emit.dimension(name, value, axis));
   const last = [lengthOf("last_position", forLast), builder.constant("int32", [1])];
   const total = [lengthOf("total", forTotal), builder.constant("int64", [0])];
   return {
     lastPosition: builder.node("Sub", scope, last, { dtype: "int32", shape: [1] }),
     total: builder.node("Squeeze", scope, total, { dtype: "int32", shape: [] }),
   };
+}
+
+function asInt32(builder: GraphBuilder, path: string, index: Value): Value {
+  const output = { dtype: "int32", shape: index.shape } as const;
+  return builder.node("Cast", path, [index], output, { attributes: { to: int(INT32_CODE) } });
 }
 
 /** Causal attention of one layer over all tokens before, or in blocks where `window` is given. */
@@ -151,8 +153,7 @@ class AttentionLayer {
       };
       const rowCount = emit.dimension("attending", rows.query, 1);
       const total = emit.index("total", "Add", [emit.dimension("past", pastKey, 2), rowCount]);
-      const attributes = { to: int(INT32_CODE) };
-      const total32 = inner.node("Cast", `${path}/total`, [total], { dtype: "int32", shape: [1] }, { attributes });
+      const total32 = asInt32(inner, `${path}/total`, total);
       const last = [total32, inner.constant("int32", [1])];
       const past = {
         key: pastKey,

@@ -69,7 +69,7 @@ export function quantizedWeight(
   const axis = builder.constant("int64", [2]);
   const highest = emit("ReduceMax", "highest", [values, axis], perBlock);
   const lowest = emit("Neg", "lowest", [emit("ReduceMin", "lowest", [values, axis], perBlock)], perBlock);
-  // A block of zeros has any scale but zero.
+  // The scale divides, so that of a block of zeros must not be zero.
   const largest = emit("Max", "largest", [highest, lowest, builder.constant("float32", SMALLEST_SCALED)], perBlock);
   const scale = emit("Div", "scale", [largest, builder.constant("float32", INT8_MAX)], perBlock);
   const zero = [builder.constant("uint8", UINT8_ZERO), builder.constant("int64", perBlock)];

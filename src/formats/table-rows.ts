@@ -24,7 +24,7 @@ function tokensOr(read: () => Int32Array | null): Int32Array | null | undefined 
   try {
     return read();
   } catch (error) {
-    // The cell is then read as any other, and the reader of rows says which value is wrong, and where.
+    // The cell is then read as cells of other columns are, and the reader of rows says which value is wrong, and where.
     if (error instanceof RangeError) return undefined;
     throw error;
   }

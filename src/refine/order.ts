@@ -11,7 +11,7 @@ export function auditSize(documents: number, asked: number | undefined): number 
   return Math.min(documents, asked ?? Math.max(LEAST, Math.min(MOST, Math.ceil(SHARE * documents))));
 }
 
-/** A random sample of ranks, each as likely as any other, of each group in proportion (systematic, in random order within groups); ascending. */
+/** A random sample of ranks, all equally likely, of each group in proportion (systematic, in random order within groups); ascending. */
 export function drawAudit({ members }: PreparedPool, size: number, seed: number): readonly number[] {
   const random = new Random(seed, "audit");
   const queue = members.flatMap((ranks) => random.shuffle([...ranks]));
