@@ -35,7 +35,9 @@ export {
   type RunSummary,
   scoreRun,
 } from "./scoring/score-run.js";
-export { type Outcome, openScorer, type Scorer, type ScorerInput, type ScorerOptions } from "./scoring/scorer.js";
+export type { Outcome } from "./scoring/outcome.js";
+export { openScorer, type Scorer, type ScorerInput } from "./scoring/scorer.js";
+export type { ScorerOptions } from "./scoring/scorer-options.js";
 export { type CheckReport, checkRun } from "./selection/check.js";
 export { type Agreement, type CompareOptions, type Comparison, compareRuns, type Move } from "./selection/compare.js";
 export type { RankOptions, SelectOptions } from "./selection/options.js";

@@ -26,7 +26,7 @@ import {
   refuseMismatch,
   settingsDifferences,
 } from "./calibrations.js";
-import { NO_DEVIATION, notFinite } from "./scorer.js";
+import { NO_DEVIATION, notFinite } from "./outcome.js";
 import { readShardEnd } from "./shard.js";
 
 const aggregateSchema = z.strictObject({

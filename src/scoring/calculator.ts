@@ -1,7 +1,7 @@
 import type { PassPlan } from "../core/plan.js";
 import type { Tokenizer } from "../corpus/tokenizer.js";
 import type { CalibrationChoice } from "./calibrations.js";
-import type { Outcome } from "./scorer.js";
+import type { Outcome } from "./outcome.js";
 
 /** The data of a run, for a calculator that learns from it. */
 export interface LearningSource {

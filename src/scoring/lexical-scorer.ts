@@ -15,7 +15,7 @@ import type { Calculator, LearningSource } from "./calculator.js";
 import { countFrequencies } from "./lexical-frequencies.js";
 import { orNotWritable } from "./run-folder.js";
 import type { ResolvedRunOptions, ScoreRunOptions } from "./run-options.js";
-import { type Outcome, tooShort } from "./scorer.js";
+import { type Outcome, tooShort } from "./outcome.js";
 import { chooseWindow } from "./window.js";
 import { WorkerPool } from "./worker-pool.js";
 

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { Columns } from "../corpus/rows.js";
-import { scorerSchema } from "./scorer.js";
+import { scorerSchema } from "./scorer-options.js";
 
 const positive = z.number().int().positive();
 

@@ -18,7 +18,7 @@ import { openRun } from "./open-run.js";
 import { prepareCalculator } from "./prepare-calculator.js";
 import { resolveRun } from "./resolve-run.js";
 import { columnsOf, type ResolvedRunOptions, type ScoreRunOptions } from "./run-options.js";
-import { TOO_SHORT } from "./scorer.js";
+import { TOO_SHORT } from "./outcome.js";
 import { readShardEnd, Shard, type ShardCounts } from "./shard.js";
 import { type WantedRows, wantedRows } from "./wanted-rows.js";
 import { chooseWindows } from "./window.js";

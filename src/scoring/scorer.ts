@@ -1,17 +1,8 @@
 import { availableParallelism } from "node:os";
-import { z } from "zod";
 import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.js";
-import { EngineError, type Problem, UserError } from "../core/errors.js";
+import { EngineError, UserError } from "../core/errors.js";
 import { parseOptions } from "../core/invalid.js";
-import {
-  describePlan,
-  EXACT,
-  isExact,
-  type PassPlan,
-  type PlanTarget,
-  PRECISIONS,
-  parseAttention,
-} from "../core/plan.js";
+import { describePlan, EXACT, isExact, type PassPlan, type PlanTarget, parseAttention } from "../core/plan.js";
 import type { PairScores, SpanGrid } from "../core/records.js";
 import { int64Tensor, type NamedTensors } from "../core/tensor.js";
 import { VERSION } from "../core/version.js";
@@ -29,66 +20,12 @@ import { encodeModel } from "../onnx/encode.js";
 import { CalibratedScorer } from "./calibrated-scorer.js";
 import { askedCalibration, type CalibrationChoice, findCalibration } from "./calibrations.js";
 import { estimateMemory } from "./memory.js";
+import { type Outcome, scored, tooShort } from "./outcome.js";
+import { type ResolvedScorerOptions, type ScorerOptions, scorerSchema } from "./scorer-options.js";
 import { chooseWindow } from "./window.js";
-
-const positive = z.number().int().positive();
-
-/** What is measured, and with how much of the machine; names as in the published code and the command line. */
-const scorerShape = {
-  /** Folder of a Hugging Face checkpoint. */
-  model: z.string().min(1),
-  /** Tokens of the window; default: 32,768 or what the model is made to read, whichever is less. */
-  maxLength: positive.optional(),
-  /** Accept a window longer than the model is made to read. */
-  allowLonger: z.boolean().default(false),
-  /** Tokens of a span. */
-  attnChunkSize: positive.default(128),
-  /** Every so many spans is a key span. */
-  dAfs: positive.default(4),
-  /** Every so many spans is a query span. */
-  dCds: positive.default(4),
-  /** Layers to listen to, counted from 0; default: all. The pass ends at the last one. */
-  layers: z.array(z.number().int().nonnegative()).min(1).readonly().optional(),
-  definition: z.enum(["reference", "paper"]).default("reference"),
-  ablation: z.enum(["no_std", "no_len_weight"]).nullable().default(null),
-  /** Keep pair scores apart by head. */
-  keepHeads: z.boolean().default(false),
-  /** Losses can be asked for too (`read`): the pass then goes to the end, whatever the layers. */
-  losses: z.boolean().default(false),
-  /** What the score is made with: a file that `ladm calibrate` wrote, `auto` (one that fits, where there is one) or `none`. */
-  calibration: z.string().min(1).default("none"),
-  /** With a calibration: listen to all layers, so that the published score is there too. */
-  withCds: z.boolean().default(false),
-  /** What layers attend to: `full`, `window:W[+sink:S]`, or by layers (`parseAttention`). Anything but `full` gives no published score. */
-  attention: z.string().min(1).optional(),
-  /** Of the linear layers; `int8` gives no published score. */
-  precision: z.enum(PRECISIONS).optional(),
-  /** With a calibration of heads: listen to those only. There are then neither pair scores nor scores of layers beside the score. */
-  weighedHeadsOnly: z.boolean().default(false),
-  /** Cores; default: all of this machine. */
-  threads: positive.default(() => availableParallelism()),
-};
-/** What `openScorer` accepts; a run adds its own to it. */
-export const scorerSchema = z.strictObject(scorerShape);
-export type ScorerOptions = Readonly<z.input<typeof scorerSchema>>;
-type ResolvedOptions = z.output<typeof scorerSchema>;
 
 /** What the scorer can read: a text, or its token ids. */
 export type ScorerInput = { readonly text: string } | { readonly tokenIds: ArrayLike<number> };
-
-/** One sample's outcome: a score, or the problem that kept it from having one. */
-export type Outcome<Input> =
-  | {
-      readonly sample: Input;
-      readonly score: number;
-      /** The published score beside a calibrated one; null when not all layers were listened to. */
-      readonly cds?: number | null;
-      /** Published score of each of the scorer's layers; empty where only some heads were listened to. */
-      readonly layers: readonly number[];
-      /** Null where only some heads were listened to. */
-      readonly pairs: PairScores | null;
-    }
-  | { readonly sample: Input; readonly score: null; readonly problem: Problem };
 
 /**
  * A checkpoint, ready to score samples one after another in a process of its own.
@@ -132,17 +69,6 @@ export interface Reading {
   readonly losses: Float32Array;
 }
 
-/** The outcome of a score that may be none. */
-function scored<Input>(
-  sample: Input,
-  score: number | null,
-  beside: Omit<Extract<Outcome<Input>, { readonly pairs: unknown }>, "sample" | "score">,
-): Outcome<Input> {
-  if (score === null) return { sample, score, problem: NO_DEVIATION };
-  if (!Number.isFinite(score)) return { sample, score: null, problem: notFinite(score) };
-  return { sample, score, ...beside };
-}
-
 /** The row before a token predicts it. */
 function lossInputs(tokenIds: Int32Array, positions: readonly number[]): NamedTensors {
   const shape = [positions.length];
@@ -183,7 +109,7 @@ export class Scorer {
   /** @throws UserError when layers or window do not fit the checkpoint */
   constructor(
     readonly checkpoint: Checkpoint,
-    private readonly options: ResolvedOptions,
+    private readonly options: ResolvedScorerOptions,
     readonly calibration: CalibrationChoice = { calibration: null, reason: null },
   ) {
     const { config } = checkpoint;
@@ -357,7 +283,7 @@ export class Scorer {
   }
 }
 
-function askedPlan({ attention = "full", precision }: ResolvedOptions, target: PlanTarget): PassPlan {
+function askedPlan({ attention = "full", precision }: ResolvedScorerOptions, target: PlanTarget): PassPlan {
   return { attention: parseAttention(attention, target), precision: precision ?? EXACT.precision };
 }
 
@@ -385,30 +311,6 @@ function chooseLayers(layers: readonly number[] | undefined, layerCount: number)
   }
   return chosen;
 }
-
-/** The outcome of a sample without a query span. */
-export const tooShort = (length: number, minimumLength: number): Problem => ({
-  code: TOO_SHORT,
-  what: "The sample is too short for a query span",
-  got: `${length} tokens`,
-  allowed: `${minimumLength} or more with these spans`,
-});
-
-/** The code of the one reason that is no fault of the data. */
-export const TOO_SHORT = "too-short";
-
-export const NO_DEVIATION: Problem = {
-  code: "no-deviation",
-  what: "A query span has one key span only, so that the deviation of its pair scores does not exist",
-  fix: "Give a smaller --d-afs, or --ablation no_std.",
-};
-
-export const notFinite = (score: number): Problem => ({
-  code: "not-finite",
-  what: "The score is not a finite number",
-  got: String(score),
-  fix: "The checkpoint's weights overflow in this sample; try another checkpoint.",
-});
 
 const lexicalNeedsRun = (): UserError =>
   new UserError({
