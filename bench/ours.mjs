@@ -1,7 +1,7 @@
 /**
  * Scores samples of ids with our scorer; prints one JSON line each: {id, tokenCount, seconds, cds}.
  *
- *     node bench/ours.mjs MODEL IDS --length N --threads N [--layers 14-23] [--attention SPEC] [--precision int8] [--bare]
+ *     node bench/ours.mjs MODEL IDS --length N --threads N [--layers 1,14-23] [--attention SPEC] [--precision int8] [--bare]
  *
  * --layers: those listened to, where the pass ends at the last; default: all. --bare: the forward pass up to the last layer's queries and keys, without taps.
  */
@@ -31,11 +31,10 @@ const length = Number(values.length);
 const threads = Number(values.threads);
 const documents = /** @type {{ id: string, ids: number[] }[]} */ (JSON.parse(readFileSync(ids, "utf8")));
 
-const [firstLayer, lastLayer = firstLayer] = values.layers?.split("-").map(Number) ?? [];
-const layers =
-  firstLayer === undefined || lastLayer === undefined
-    ? undefined
-    : Array.from({ length: lastLayer - firstLayer + 1 }, (_, at) => firstLayer + at);
+const layers = values.layers?.split(",").flatMap((range) => {
+  const [first = 0, last = first] = range.split("-").map(Number);
+  return Array.from({ length: last - first + 1 }, (_, at) => first + at);
+});
 const { attention } = values;
 const precision = values.precision === "int8" ? "int8" : "float32";
 

@@ -2,7 +2,7 @@
  * Seconds a sample and peak memory: ours against the same measure in PyTorch, and against our own bare forward pass.
  *
  *     node bench/run.mjs --model DIR --ids FILE [--lengths 4096,8192] [--python python3] [--repeat 2] [--threads 2] [--bfloat16-model DIR]
- *                        [--contenders peer-float32,peer-bfloat16,ours,ours-bare] [--plan-layers 14-23] [--plan-attention window:1024] [--name NAME]
+ *                        [--contenders peer-float32,peer-bfloat16,ours,ours-bare] [--plan-layers 1,14-23] [--plan-attention window:1024] [--name NAME]
  *
  * The contenders take turns (A B C D A B C D), each time in a fresh process, so that a slow hour of the machine meets all of them.
  * ours-plan, ours-plan-int8 and ours-plan-bare make their passes as --plan-layers and --plan-attention say.
