@@ -28,6 +28,7 @@ export type { PrepareEvent, PrepareHooks, PrepareSummary } from "./prepare/prepa
 export type { RefineOptions } from "./refine/options.js";
 export { type RefineEvent, type RefineHooks, refineSelection } from "./refine/refine.js";
 export { type AggregateRunOptions, aggregateRun } from "./scoring/aggregate-run.js";
+export type { Outcome } from "./scoring/outcome.js";
 export {
   type RunEvent,
   type RunHooks,
@@ -35,7 +36,6 @@ export {
   type RunSummary,
   scoreRun,
 } from "./scoring/score-run.js";
-export type { Outcome } from "./scoring/outcome.js";
 export { openScorer, type Scorer, type ScorerInput } from "./scoring/scorer.js";
 export type { ScorerOptions } from "./scoring/scorer-options.js";
 export { type CheckReport, checkRun } from "./selection/check.js";

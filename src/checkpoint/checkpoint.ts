@@ -1,14 +1,13 @@
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { systemCodeOf, UserError } from "../core/errors.js";
-import { fingerprintFile, hashJson } from "../core/fingerprint.js";
-import { orUnreadable, readJsonFile, shown, sizeOf } from "./border.js";
+import { readJsonFile, shown, sizeOf } from "./border.js";
 import type { DecoderConfig } from "./config.js";
 import { parseConfig } from "./config.js";
 import { llamaTensors } from "./llama-tensors.js";
 import type { HeaderTensor, StoredTensor, TensorDtype } from "./safetensors.js";
 import { isTensorDtype, TENSOR_DTYPES } from "./safetensors.js";
-import type { PlacedTensors, Placement } from "./weights.js";
+import type { Placement } from "./weights.js";
 import { locateWeights, readPlaced } from "./weights.js";
 
 /** A model's configuration and where its weights lie; no weight is read. */
@@ -25,8 +24,6 @@ export interface Checkpoint {
   readonly headTensors: ReadonlyMap<string, StoredTensor> | null;
   /** The one real folder of all weight files: a hub snapshot's files are symbolic links out of it. */
   readonly weightsDirectory: string;
-  /** SHA-256, hexadecimal, of the config's meaning, the needed tensors and sampled blocks of their files. */
-  readonly fingerprint: string;
   /** `tokenizer.json`; null when there is none. */
   readonly tokenizerFile: string | null;
   /** Of the needed tensors: no LM head. */
@@ -71,7 +68,6 @@ export async function openCheckpoint(directory: string): Promise<Checkpoint> {
     tensors,
     headTensors: await readHead(head, prefix, placement, placed.weightsDirectory),
     weightsDirectory: placed.weightsDirectory,
-    fingerprint: await fingerprintOf(config, tensors, placed),
     tokenizerFile: (await sizeOf(tokenizerFile)) === null ? null : tokenizerFile,
     ...totals(tensors),
   };
@@ -134,26 +130,6 @@ function checkTensor(tensor: HeaderTensor, shape: readonly number[]): StoredTens
     });
   }
   return { ...tensor, dtype };
-}
-
-async function fingerprintOf(
-  config: DecoderConfig,
-  tensors: ReadonlyMap<string, StoredTensor>,
-  { files }: PlacedTensors,
-): Promise<string> {
-  const prints = await Promise.all(files.map((file) => orUnreadable(file, fingerprintFile(file))));
-  return hashJson({
-    config,
-    files: prints,
-    // A file by its place in the list above, which follows the model and not the names.
-    tensors: [...tensors].map(([name, { dtype, shape, file, offset }]) => [
-      name,
-      dtype,
-      shape,
-      files.indexOf(file),
-      offset,
-    ]),
-  });
 }
 
 function totals(

@@ -65,7 +65,7 @@ export async function evaluate(options: EvaluateOptions, hooks: ReadHooks = {}):
     if (result === null) return null;
     const planned = await readPlanned(material, rest, calibration, hooks);
     if (planned === null) return null;
-    const evaluation = judgeAll(resolved, material, calibration, { ...result, ...planned });
+    const evaluation = await judgeAll(resolved, material, calibration, { ...result, ...planned });
     await writeFileAtomic(join(out, "evaluation.json"), `${JSON.stringify(evaluation)}\n`);
     return evaluation;
   } finally {
@@ -133,12 +133,12 @@ interface Row {
   readonly values: readonly (number | null)[];
 }
 
-function judgeAll(
+async function judgeAll(
   options: ResolvedOptions,
   material: Material,
   calibration: Calibration | null,
   { readings, secondsPerPass, planned }: Readings,
-): Evaluation {
+): Promise<Evaluation> {
   const { scorer, reader, pool, groups, frequencies } = material;
   const { seed, dCds, maxRedundancy } = options;
   const list = scorer === null ? lexicalOnlyMeasures : modelMeasures;
@@ -161,7 +161,7 @@ function judgeAll(
     model: {
       name: scorer === null ? LEXICAL : modelName(options.model),
       family: scorer?.checkpoint.config.family ?? LEXICAL,
-      fingerprint: scorer?.checkpoint.fingerprint ?? null,
+      fingerprint: (await scorer?.fingerprint()) ?? null,
       layerCount: reader.layerCount,
     },
     calibration: calibration?.name ?? null,

@@ -65,7 +65,7 @@ export async function makeCalibration({
 }: Finding): Promise<Calibration | null> {
   const { by, part, seed, segment } = options;
   const { scorer, frequencies } = material;
-  const { config, fingerprint } = scorer.checkpoint;
+  const { config } = scorer.checkpoint;
   const { recipe } = assessment;
   const { weights, lexical } = weightsOf(assessment, by, config.headCount);
   if (weights.length === 0) return null;
@@ -74,7 +74,7 @@ export async function makeCalibration({
     name: options.name ?? modelName(options.model),
     model: {
       family: config.family,
-      fingerprint,
+      fingerprint: await scorer.fingerprint(),
       layerCount: config.layerCount,
       headCount: config.headCount,
       ...(await identityOf(scorer)),

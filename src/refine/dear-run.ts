@@ -1,10 +1,10 @@
-import { UserError } from "../core/errors.js";
+import { type Problem, UserError } from "../core/errors.js";
 import { canonicalJson } from "../core/fingerprint.js";
 import { firstDocument } from "../corpus/documents.js";
-import { readCalibration } from "../formats/calibration.js";
 import type { Run, RunConfiguration } from "../formats/run-folder.js";
 import { readRun } from "../formats/run-json.js";
 import { LEXICAL } from "../measure/lexical.js";
+import { readNamedCalibration } from "../scoring/calibrations.js";
 import { describeRun } from "../scoring/resolve-run.js";
 import { refuseAnotherRun } from "../scoring/run-folder.js";
 import type { ScoreRunOptions } from "../scoring/run-options.js";
@@ -68,39 +68,30 @@ async function scoringOptions({ configuration, paths }: Run, options: DearRunOpt
   };
 }
 
-/** What to do, where the advice for `score` names flags that `select` has not. */
-const ADVICE: Readonly<Record<string, string>> = {
-  "calibration-broken": "Make it again, or give --refine-with exact.",
-  "calibration-mismatch":
-    "Give its window (--max-length) or its checkpoint (--model), another calibration, or --refine-with exact.",
-  "window-too-long": "Give a smaller --max-length.",
-  "window-too-short": "Give a larger --max-length.",
+/** What is allowed and what to do, where the advice for `score` names flags that `select` has not. */
+const ADVICE: Readonly<Record<string, Partial<Problem>>> = {
+  "calibration-broken": { fix: "Make it again, or give --refine-with exact." },
+  "calibration-missing": { allowed: "a file that `ladm calibrate` wrote, auto, or exact" },
+  "calibration-mismatch": {
+    fix: "Give its window (--max-length) or its checkpoint (--model), another calibration, or --refine-with exact.",
+  },
+  "window-too-long": { fix: "Give a smaller --max-length." },
+  "window-too-short": { fix: "Give a larger --max-length." },
 };
 
 async function inOwnFlags<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (thrown) {
-    const fix = thrown instanceof UserError ? ADVICE[thrown.code] : undefined;
-    throw thrown instanceof UserError && fix !== undefined
-      ? new UserError({ ...thrown.problem, fix }, { cause: thrown })
+    const advice = thrown instanceof UserError ? ADVICE[thrown.code] : undefined;
+    throw thrown instanceof UserError && advice !== undefined
+      ? new UserError({ ...thrown.problem, ...advice }, { cause: thrown })
       : thrown;
   }
 }
 
 async function spansOfCalibration(path: string) {
-  const calibration = await readCalibration(path);
-  if (calibration === null) {
-    throw new UserError({
-      code: "calibration-missing",
-      what: "There is no such calibration to refine with",
-      where: path,
-      got: "nothing there",
-      allowed: "a file that `ladm calibrate` wrote, auto, or exact",
-      fix: "Check the path.",
-    });
-  }
-  const { attnChunkSize, dAfs, dCds } = calibration;
+  const { attnChunkSize, dAfs, dCds } = await readNamedCalibration(path);
   return { attnChunkSize, dAfs, dCds };
 }
 

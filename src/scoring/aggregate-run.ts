@@ -3,6 +3,7 @@ import { mkdir, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { basename } from "node:path";
 import { z } from "zod";
 import { openCheckpoint } from "../checkpoint/checkpoint.js";
+import { fingerprintCheckpoint } from "../checkpoint/fingerprint.js";
 import { identifyModel, isSameModel } from "../checkpoint/samples.js";
 import { describeProblem, messageOf, type Problem, systemCodeOf, UserError } from "../core/errors.js";
 import { parseOptions } from "../core/invalid.js";
@@ -265,7 +266,7 @@ function planDifference({ plan = EXACT }: Calibration, configuration: RunConfigu
 async function isModelOf({ paths, configuration }: Run, { model }: Calibration): Promise<boolean> {
   try {
     const checkpoint = await openCheckpoint(paths.model);
-    const isRuns = checkpoint.fingerprint === configuration.model.fingerprint;
+    const isRuns = (await fingerprintCheckpoint(checkpoint)) === configuration.model.fingerprint;
     return isRuns && isSameModel(model, await identifyModel(checkpoint));
   } catch (error) {
     if (error instanceof UserError) return false;

@@ -20,8 +20,6 @@ export interface LearningSource {
 export interface Calculator {
   /** `model_type` of a checkpoint, or `lexical`. */
   readonly family: string;
-  /** Of all that scores come from, SHA-256; null until `learn` where the data has a part in it. */
-  readonly fingerprint: string | null;
   /** The pass runs in ONNX Runtime, whose version then matters. */
   readonly usesEngine: boolean;
   /** Token ids are below it. */
@@ -40,6 +38,8 @@ export interface Calculator {
   readonly samplesAtOnce: number;
   /** Bytes that scoring one whole window takes; null where the window hardly matters. */
   readonly memoryBytes: number | null;
+  /** Of all that scores come from, SHA-256; null until `learn` where the data has a part in it. */
+  fingerprint(): Promise<string | null>;
   /** Null where there is none: rows then bring their ids. */
   openTokenizer(): Promise<Tokenizer | null>;
   /**

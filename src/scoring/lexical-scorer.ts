@@ -13,9 +13,9 @@ import { reference } from "../measure/definitions/reference.js";
 import { LEXICAL, LEXICAL_WINDOW } from "../measure/lexical.js";
 import type { Calculator, LearningSource } from "./calculator.js";
 import { countFrequencies } from "./lexical-frequencies.js";
+import { type Outcome, tooShort } from "./outcome.js";
 import { orNotWritable } from "./run-folder.js";
 import type { ResolvedRunOptions, ScoreRunOptions } from "./run-options.js";
-import { type Outcome, tooShort } from "./outcome.js";
 import { chooseWindow } from "./window.js";
 import { WorkerPool } from "./worker-pool.js";
 
@@ -53,8 +53,8 @@ export class LexicalScorer implements Calculator {
     this.pool = new WorkerPool(new URL("./lexical-worker.js", import.meta.url), this.threads);
   }
 
-  get fingerprint(): string | null {
-    return this.learned === null ? null : sha256(this.learned.text);
+  fingerprint(): Promise<string | null> {
+    return Promise.resolve(this.learned === null ? null : sha256(this.learned.text));
   }
 
   openTokenizer(): Promise<Tokenizer> {

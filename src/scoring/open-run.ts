@@ -100,14 +100,15 @@ async function openOrResume(
  */
 export async function configurationOf(
   options: ResolvedRunOptions,
-  { family, fingerprint, maxLength, layers, calibration, plan }: Calculator,
+  calculator: Calculator,
   tokenizer: Tokenizer | null,
   notYetLearned: string,
 ): Promise<RunConfiguration> {
+  const { family, maxLength, layers, calibration, plan } = calculator;
   const { definition, attnChunkSize, dAfs, dCds, ablation, keep, numShards } = options;
   const { textColumn, idColumn, metaColumns, window } = options;
   return {
-    model: { family, fingerprint: fingerprint ?? notYetLearned },
+    model: { family, fingerprint: (await calculator.fingerprint()) ?? notYetLearned },
     tokenizer: tokenizer?.fingerprint ?? null,
     data: await Promise.all(options.data.map(fingerprintData)),
     textColumn,

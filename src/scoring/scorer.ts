@@ -1,5 +1,6 @@
 import { availableParallelism } from "node:os";
 import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.js";
+import { fingerprintCheckpoint } from "../checkpoint/fingerprint.js";
 import { EngineError, UserError } from "../core/errors.js";
 import { parseOptions } from "../core/invalid.js";
 import { describePlan, EXACT, isExact, type PassPlan, type PlanTarget, parseAttention } from "../core/plan.js";
@@ -105,6 +106,7 @@ export class Scorer {
   private readonly tap: PairScoreTap;
   private readonly engine: Engine;
   private tokenizer: Promise<Tokenizer> | undefined;
+  private print: Promise<string> | undefined;
 
   /** @throws UserError when layers or window do not fit the checkpoint */
   constructor(
@@ -156,8 +158,10 @@ export class Scorer {
     return this.checkpoint.config.family;
   }
 
-  get fingerprint(): string {
-    return this.checkpoint.fingerprint;
+  /** All weights are read the first time. @throws UserError `checkpoint-unreadable` */
+  fingerprint(): Promise<string> {
+    this.print ??= fingerprintCheckpoint(this.checkpoint);
+    return this.print;
   }
 
   get vocabSize(): number {

@@ -1,7 +1,8 @@
-import { mkdirSync, realpathSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, realpathSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { openCheckpoint } from "#ladm/checkpoint/checkpoint.js";
+import { fingerprintCheckpoint } from "#ladm/checkpoint/fingerprint.js";
 import { UserError } from "#ladm/core/errors.js";
 import {
   safetensors,
@@ -110,7 +111,8 @@ describe("openCheckpoint", () => {
     expect(checkpoint.tokenizerFile).toBe(join(snapshot, "tokenizer.json"));
     for (const { file } of checkpoint.tensors.values()) expect(dirname(file)).toBe(checkpoint.weightsDirectory);
     expect(basename(checkpoint.tensors.get("embed_tokens.weight")?.file ?? "")).toBe("hash2");
-    expect(checkpoint.fingerprint).toBe((await openCheckpoint(writeFolder(shardedTiny()))).fingerprint);
+    const elsewhere = await openCheckpoint(writeFolder(shardedTiny()));
+    expect(await fingerprintCheckpoint(checkpoint)).toBe(await fingerprintCheckpoint(elsewhere));
   });
 
   it("refuses shards whose real files lie in different folders, and a link that leads nowhere", async () => {
@@ -130,7 +132,7 @@ describe("openCheckpoint", () => {
 
   it("has a fingerprint of config and weights, not of names and places", async () => {
     const print = async (files: Parameters<typeof writeFolder>[0]) =>
-      (await openCheckpoint(writeFolder(files))).fingerprint;
+      await fingerprintCheckpoint(await openCheckpoint(writeFolder(files)));
     const base = await print(whole());
     expect(base).toMatch(/^[0-9a-f]{64}$/);
     expect(await print(whole())).toBe(base);
@@ -140,6 +142,34 @@ describe("openCheckpoint", () => {
     const changed = Buffer.from(whole()["model.safetensors"]);
     changed[changed.length - 1] = 255;
     expect(await print({ ...whole(), "model.safetensors": changed })).not.toBe(base);
+  });
+
+  it("has another fingerprint wherever one byte of a large file differs", async () => {
+    const embedding = { dtype: "F32", shape: [100_000, 8] };
+    const tensors = tinyTensors().set("model.embed_tokens.weight", embedding).set("lm_head.weight", embedding);
+    const weights = safetensorsOf(tensors);
+    const print = async (at: number) => {
+      const changed = Buffer.from(weights);
+      changed[at] = 255;
+      const files = { "config.json": { ...TINY, vocab_size: 100_000 }, "model.safetensors": changed };
+      return fingerprintCheckpoint(await openCheckpoint(writeFolder(files)));
+    };
+    // Of the embedding, of a projection, of the head.
+    const places = [100_000, 3_203_000, weights.length - 100_000];
+    const prints = await Promise.all([...places, weights.length - 1].map(print));
+    expect(new Set(prints).size).toBe(places.length + 1);
+  });
+
+  it.each([
+    ["gone", rmSync],
+    ["cut short", (file: string) => truncateSync(file, 2000)],
+  ])("has no fingerprint where a file is %s since it was opened", async (_, spoil) => {
+    const folder = writeFolder(whole());
+    const checkpoint = await openCheckpoint(folder);
+    spoil(join(folder, "model.safetensors"));
+    await expect(fingerprintCheckpoint(checkpoint)).rejects.toMatchObject({
+      problem: { code: "checkpoint-unreadable" },
+    });
   });
 });
 

@@ -1,4 +1,5 @@
 import { openCheckpoint } from "#ladm/checkpoint/checkpoint.js";
+import { fingerprintCheckpoint } from "#ladm/checkpoint/fingerprint.js";
 import { identifyModel } from "#ladm/checkpoint/samples.js";
 import type { Calibration } from "#ladm/formats/calibration.js";
 
@@ -12,7 +13,7 @@ export async function madeCalibration(model: string, changes: Partial<Calibratio
     name: "made by hand",
     model: {
       family,
-      fingerprint: checkpoint.fingerprint,
+      fingerprint: await fingerprintCheckpoint(checkpoint),
       configuration,
       layerCount,
       headCount,
