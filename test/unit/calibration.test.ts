@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { openCheckpoint } from "#ladm/checkpoint/checkpoint.js";
+import { fingerprintCheckpoint } from "#ladm/checkpoint/fingerprint.js";
 import { identifyModel, isSameModel, type ModelIdentity } from "#ladm/checkpoint/samples.js";
 import { formatRanges } from "#ladm/core/units.js";
 import {
@@ -17,6 +18,7 @@ import { madeCalibration } from "./made-calibration.js";
 import { temporaryFolder } from "./selection-run.js";
 
 const DATA = fileURLToPath(new URL("../golden/data/", import.meta.url));
+const EMBEDDED = fileURLToPath(new URL("../../models/lac-tiny/", import.meta.url));
 const identify = async (model: string) => identifyModel(await openCheckpoint(join(DATA, model)));
 
 describe("one source in several precisions", () => {
@@ -30,6 +32,17 @@ describe("one source in several precisions", () => {
 
   it("and so in one file or sharded", async () => {
     expect(isSameModel(await identify("llama-yarn"), await identify("llama-yarn-sharded"))).toBe(true);
+  });
+
+  it("has one fingerprint in one file or sharded, another in each precision", async () => {
+    const print = async (model: string) => fingerprintCheckpoint(await openCheckpoint(join(DATA, model)));
+    expect(await print("llama-yarn-sharded")).toBe(await print("llama-yarn"));
+    expect(new Set(await Promise.all(names.map(print))).size).toBe(names.length);
+  });
+
+  it("the embedded calculator's calibration is of its weights", async () => {
+    const calibration = await readCalibration(join(EMBEDDED, "calibration.json"));
+    expect(calibration?.model.fingerprint).toBe(await fingerprintCheckpoint(await openCheckpoint(EMBEDDED)));
   });
 
   it("samples are the values of the file", async () => {
