@@ -98,6 +98,9 @@ export function describeSelection(selection: ShownSelection): string {
 /** An interval as wide as this says little. */
 const MUCH = 0.05;
 
+/** To a tenth of a percent, so that what falls short of a whole one looks so. */
+const roundedDown = (share: number): number => Math.floor(1000 * share + 1e-9) / 1000;
+
 function describeRefinement(refined: ShownRefinement): string[] {
   const { audit, unscored, agreement, cameIn, wentOut } = refined;
   const percent = (share: number) => `${(100 * share).toFixed(1)}%`;
@@ -108,7 +111,11 @@ function describeRefinement(refined: ShownRefinement): string[] {
   return [
     `Refined with ${printable(refined.with)} of ${printable(refined.model)}: ${plural(refined.rescored, "document")} scored again, ${percent(refined.rescoredShare)} of all, kept in ${printable(refined.run)}`,
     `${plural(cameIn, "document")} came in and ${formatCount(wentOut)} went out against the run's own scores`,
-    `Expected agreement with scoring all again: ${percent(expected)} of the selection${expected < asked ? `, less than the ${percent(asked)} asked for` : ""}`,
+    `Expected agreement with scoring all again: ${
+      expected < asked
+        ? `${percent(roundedDown(expected))} of the selection, less than the ${percent(asked)} asked for`
+        : `${percent(expected)} of the selection`
+    }`,
     `Audit: ${plural(audit.documents, "document")} drawn at random${correlation}; of ${formatCount(audit.outsideBands)} outside the scored bands ${formatCount(audit.wrongSide)} on the other side of the cut, which alone allows an agreement of ${percent(low)} to ${percent(high)}${high - low > MUCH ? ": a larger --audit says more" : ""}`,
     ...(unscored.count === 0
       ? []

@@ -140,6 +140,10 @@ test("the text says what was scored, what changed and what is expected", async (
   expect(text).toContain("Refined with exact of model: 4 documents scored again, 50.0% of all, kept in refine");
   expect(text).toContain("2 documents came in and 2 went out");
   expect(text).toMatch(/98\.0% of the selection, less than the 99\.0% asked for/);
+  const agreement = { ...summary.agreement, expected: 0.98996 };
+  expect(describeSelection({ ...result, refined: { ...summary, cameIn: 2, wentOut: 2, agreement } })).toMatch(
+    /98\.9% of the selection, less than the 99\.0% asked for/,
+  );
   expect(text).toMatch(/50\.0% to 100\.0%/);
   expect(text).toContain("1 document without a dearer score kept their place: index 7 (short)");
 });
