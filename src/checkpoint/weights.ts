@@ -50,8 +50,6 @@ export async function locateWeights(directory: string): Promise<Placement> {
 export interface PlacedTensors {
   /** Real path of the one folder that holds all the files. */
   readonly weightsDirectory: string;
-  /** Real paths, each once. */
-  readonly files: readonly string[];
   /** `file` is the real path. */
   readonly tensors: ReadonlyMap<string, HeaderTensor>;
 }
@@ -86,8 +84,7 @@ export async function readPlaced(names: readonly string[], placement: Placement)
     }
     tensors.set(name, tensor);
   }
-  const files = [...realFiles];
-  return { weightsDirectory: oneDirectory(files), files, tensors };
+  return { weightsDirectory: oneDirectory([...realFiles]), tensors };
 }
 
 /** The engine opens weights by base name in one folder, and follows no link out of it. */

@@ -123,7 +123,7 @@ export async function openMaterial(
     const groups = makeTexts(pool, { documents, controls, segment, maxLength, seed, part, frequencies });
     const texts = inTurn(groups);
     if (texts.length === 0) throw nothingToRead(pool, maxLength, segment);
-    const cache = scorer === null ? null : await openCache(options, scorer);
+    const cache = scorer === null ? null : openCache(options, await scorer.fingerprint(), scorer.plan);
     const reader =
       scorer === null || cache === null ? lexicalReader(definition, settings, frequencies) : modelReader(scorer, cache);
     const files = await Promise.all(data.map(fingerprintData));
@@ -168,7 +168,9 @@ function openModel(options: MaterialOptions, losses: boolean): Promise<Scorer> {
 export async function withPlan(material: Material, options: MaterialOptions, plan: PassPlan): Promise<ModelMaterial> {
   const { precision } = plan;
   const scorer = await openModel({ ...options, attention: writeAttention(plan), precision }, false);
-  return { ...material, scorer, reader: modelReader(scorer, await openCache(options, scorer)) };
+  // The same weights, which need not be read again to be known.
+  const fingerprint = await (material.scorer ?? scorer).fingerprint();
+  return { ...material, scorer, reader: modelReader(scorer, openCache(options, fingerprint, scorer.plan)) };
 }
 
 /** Of a checkpoint without one: refuses the first text. */
@@ -180,8 +182,8 @@ async function tokenizerOf({ tokenizerFile, directory }: Checkpoint): Promise<Pi
 }
 
 /** Passes that are remembered, of each plan apart. */
-async function openCache({ cache }: MaterialOptions, scorer: Scorer): Promise<ReadingCache> {
-  return new ReadingCache(cache ?? defaultCache(process.env), await scorer.fingerprint(), scorer.plan);
+function openCache({ cache }: MaterialOptions, fingerprint: string, plan: PassPlan): ReadingCache {
+  return new ReadingCache(cache ?? defaultCache(process.env), fingerprint, plan);
 }
 
 function* documentsOf(pool: Pool): Generator<Int32Array> {

@@ -68,10 +68,13 @@ async function scoringOptions({ configuration, paths }: Run, options: DearRunOpt
   };
 }
 
-/** What is allowed and what to do, where the advice for `score` names flags that `select` has not. */
+/** What is said otherwise where the advice for `score` names flags that `select` has not. */
 const ADVICE: Readonly<Record<string, Partial<Problem>>> = {
   "calibration-broken": { fix: "Make it again, or give --refine-with exact." },
-  "calibration-missing": { allowed: "a file that `ladm calibrate` wrote, auto, or exact" },
+  "calibration-missing": {
+    what: "There is no such calibration to refine with",
+    allowed: "a file that `ladm calibrate` wrote, auto, or exact",
+  },
   "calibration-mismatch": {
     fix: "Give its window (--max-length) or its checkpoint (--model), another calibration, or --refine-with exact.",
   },

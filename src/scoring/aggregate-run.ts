@@ -266,8 +266,9 @@ function planDifference({ plan = EXACT }: Calibration, configuration: RunConfigu
 async function isModelOf({ paths, configuration }: Run, { model }: Calibration): Promise<boolean> {
   try {
     const checkpoint = await openCheckpoint(paths.model);
-    const isRuns = (await fingerprintCheckpoint(checkpoint)) === configuration.model.fingerprint;
-    return isRuns && isSameModel(model, await identifyModel(checkpoint));
+    // A few numbers first: the fingerprint reads all weights.
+    if (!isSameModel(model, await identifyModel(checkpoint))) return false;
+    return (await fingerprintCheckpoint(checkpoint)) === configuration.model.fingerprint;
   } catch (error) {
     if (error instanceof UserError) return false;
     throw error;

@@ -374,7 +374,7 @@ describe("mistakes are told before anything is scored", () => {
     [
       "no such calibration",
       () => ["--refine-with", pool.at("nothing.json")],
-      /no such calibration .*nothing\.json.*auto, or exact/,
+      /no such calibration to refine with .*nothing\.json.*auto, or exact/,
     ],
     [
       "a file that is none",
