@@ -12,7 +12,7 @@ from accelerate import Accelerator
 from accelerate.utils import DistributedType
 
 from lac.checkpointing import StepLog, claim, latest_checkpoint, locked, write_atomically
-from lac.data import SequenceStream, Tokens, open_rows
+from lac.data import SequenceStream, Tokens
 from lac.decoder import choose_attention, document_encoder, load_decoder, long_config, save_decoder
 from lac.errors import UserError
 from lac.loss import CHUNK_POSITIONS, IGNORED, DecoderLoss, check_head
@@ -21,6 +21,7 @@ from lac.rope import describe_rope
 from lac.run_state import Progress, load_run, save_run
 from lac.schedule import learning_rate
 from lac.settings import Settings, configuration, model_files, parse, plan
+from lac.sources import open_data
 from lac.stop_signal import StopSignal
 
 BAD_ROWS = 3
@@ -77,12 +78,13 @@ class Training:
         self.settings = settings
         self.accelerator = accelerator
         self.plan = plan(settings, accelerator.num_processes)
-        files = [open_rows(path) for path in settings.data]
         model_files(settings.model)
+        tokenizer = settings.model / "tokenizer.json"
+        files = [file for path in settings.data for file in open_data(path, tokenizer, settings.text_column)]
         config = long_config(settings)
         attention = choose_attention(settings.attention)
         if accelerator.is_main_process:
-            described = configuration(settings, self.plan, attention, describe_rope(config))
+            described = configuration(settings, self.plan, attention, describe_rope(config), files)
             claim(settings.out, described)
         accelerator.wait_for_everyone()
         self.stream = SequenceStream(

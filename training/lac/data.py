@@ -1,87 +1,17 @@
-"""JSON lines, read as a stream, to sequences of tokens in a seeded order whose place can be saved."""
+"""Documents to sequences of tokens in a seeded order whose place can be saved."""
 
-import gzip
-import io
-import json
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any
 
 import numpy as np
-import zstandard
 from numpy.typing import NDArray
 
-from lac.errors import UserError
+from lac.errors import BadDocument, UserError
+from lac.rows import READ, Ids, Row, Rows
 
 Tokens = NDArray[np.int32]
-Encode = Callable[[str], Tokens]
-"""Text to token ids [T], the marks at its start and end included."""
-
-READ_TODAY = "JSON lines with `text`, plain, .gz or .zst"
-GZIP, ZSTD, PARQUET = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PAR1"
-
-
-class Rows(Protocol):
-    """A file of documents. A new kind of file is a class like this and a case in `open_rows`."""
-
-    name: str
-
-    def texts(self, start: int) -> Iterator[tuple[int, str | None, str]]:
-        """(row, text, why there is none) from the row `start`, which counts from 0."""
-        ...
-
-
-class JsonLines:
-    """JSON objects with `text`, one a line. Kind of compression by the first bytes."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.name = path.name
-
-    def texts(self, start: int) -> Iterator[tuple[int, str | None, str]]:
-        row = -1
-        try:
-            with self.path.open("rb") as file:
-                for row, line in enumerate(unpacked(file)):
-                    if row >= start and line.strip():
-                        yield row, *text_of(line)
-        except (EOFError, OSError, zstandard.ZstdError) as error:
-            yield row + 1, None, f"the rest of the file cannot be unpacked: {error}"
-
-
-def unpacked(file: BinaryIO) -> BinaryIO:
-    """The bytes of a file that may be gzip or zstd, by its first bytes."""
-    head = file.read(4)
-    file.seek(0)
-    if head.startswith(GZIP):
-        return io.BufferedReader(gzip.GzipFile(fileobj=file))
-    if head == ZSTD:
-        unpacker = zstandard.ZstdDecompressor(max_window_size=2**31)
-        return io.BufferedReader(unpacker.stream_reader(file, read_across_frames=True), 1 << 20)
-    return file
-
-
-def text_of(line: bytes) -> tuple[str | None, str]:
-    """The text of a line, or None and why."""
-    try:
-        row = json.loads(line)
-    except ValueError:
-        return None, "not JSON"
-    text = row.get("text") if isinstance(row, dict) else None
-    return (text, "") if isinstance(text, str) and text else (None, "no `text`")
-
-
-def open_rows(path: Path) -> Rows:
-    """Raises UserError for what is missing or not read."""
-    if path.is_dir():
-        raise UserError("A prepared folder is not read yet", where=str(path), allowed=READ_TODAY)
-    if not path.is_file():
-        raise UserError("The data file does not exist", where=str(path), fix="Check the path.")
-    with path.open("rb") as file:
-        head = file.read(4)
-    if head == PARQUET or path.suffix == ".parquet":
-        raise UserError("Parquet is not read yet", where=str(path), allowed=READ_TODAY, fix="Convert it to JSON lines.")
-    return JsonLines(path)
+Encode = Callable[[str | Ids], Tokens]
+"""Text to token ids [T], the marks at its start and end included; ids as they are. Raises BadDocument."""
 
 
 class SequenceStream:
@@ -130,7 +60,7 @@ class SequenceStream:
                 self._buffer[at], self._buffer[-1] = self._buffer[-1], self._buffer[at]
                 return self._buffer.pop()
             if self._taken == 0:
-                raise UserError("The data files hold no sequence of two tokens", where="--data", allowed=READ_TODAY)
+                raise UserError("The data files hold no sequence of two tokens", where="--data", allowed=READ)
             self._start_epoch(self.epoch + 1)
 
     def _start_epoch(self, epoch: int) -> None:
@@ -141,7 +71,7 @@ class SequenceStream:
         self._row = 0
         self._taken = 0
         self._ended = False
-        self._texts: Iterator[tuple[int, str | None, str]] | None = None
+        self._reading: Iterator[Row] | None = None
 
     def _read_document(self) -> None:
         """One document into the buffer, or the end of a file or of the epoch."""
@@ -151,20 +81,20 @@ class SequenceStream:
             self._ended = True
             return
         rows = self._files[self._order[self._file]]
-        if self._texts is None:
-            self._texts = rows.texts(self._row)
-        item = next(self._texts, None)
-        if item is None:
-            self._file, self._row, self._texts = self._file + 1, 0, None
+        if self._reading is None:
+            self._reading = rows.read(self._row)
+        row = next(self._reading, None)
+        if row is None:
+            self._file, self._row, self._reading = self._file + 1, 0, None
             return
-        row, text, why = item
-        self._row = row + 1
-        if text is None:
+        self._row = row.number + 1
+        try:
+            tokens = self._encode(row.usable())
+        except BadDocument as error:
             if self.epoch == 0:
                 self.bad_rows += 1
-                self._on_bad_row(f"{rows.name}:{row + 1}: {why}")
+                self._on_bad_row(f"{rows.name}:{row.number + 1}: {error}")
             return
-        tokens = self._encode(text)
         if self._pack:
             tokens = np.concatenate([self._rest, tokens])
             whole = len(tokens) // self._length * self._length

@@ -13,9 +13,10 @@ from transformers.utils.import_utils import is_flash_attn_2_available
 
 from lac.checkpointing import finish_folder, start_folder
 from lac.data import Encode, Tokens
-from lac.errors import UserError
+from lac.errors import BadDocument, UserError
 from lac.loss import DecoderLoss
 from lac.rope import set_window
+from lac.rows import Ids
 from lac.settings import Settings
 
 TOKENIZER_FILES = ("tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab*", "merges.txt", "chat_*")
@@ -60,6 +61,8 @@ def load_decoder(settings: Settings, config: PretrainedConfig, attention: str) -
 def document_encoder(folder: Path, config: PretrainedConfig, *, pack: bool) -> Encode:
     """Text to ids with the tokenizer's own marks, and the end of text where it has none at the end.
 
+    Ids stay as they are, for they may be a window of a document; packing puts the end of text after them.
+
     Raises UserError for packing without an end of text, and for a tokenizer of more words than the decoder has.
     """
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
@@ -73,9 +76,16 @@ def document_encoder(folder: Path, config: PretrainedConfig, *, pack: bool) -> E
             "The tokenizer has more words than the decoder", where=str(folder), got=len(tokenizer), allowed=f"{words}"
         )
 
-    def encode(text: str) -> Tokens:
-        ids = tokenizer(text, verbose=False).input_ids
-        return np.array(ids if end is None or ids[-1:] == [end] else [*ids, end], np.int32)
+    def encode(content: str | Ids) -> Tokens:
+        if isinstance(content, str):
+            ids = np.array(tokenizer(content, verbose=False).input_ids, np.int32)
+        elif content.min() < 0 or content.max() >= words:
+            raise BadDocument(f"token ids from {content.min()} to {content.max()}; allowed: 0 to {words - 1}")
+        else:
+            ids = content.astype(np.int32)
+        if end is None or ids[-1:] == end or not (pack or isinstance(content, str)):
+            return ids
+        return np.append(ids, np.int32(end))
 
     return encode
 

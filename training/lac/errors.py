@@ -18,3 +18,7 @@ class UserError(Exception):
         against += [] if allowed is None else [f"allowed: {allowed}"]
         details = "" if not against else f": {'; '.join(against)}"
         super().__init__(f"{what}{place}{details}." + ("" if fix is None else f" {fix}"))
+
+
+class BadDocument(Exception):
+    """A row that cannot be trained on, and why. It is named and left out."""

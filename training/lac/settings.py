@@ -4,11 +4,13 @@ import argparse
 import hashlib
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from lac.errors import UserError
+from lac.rows import Rows
 
 UNITS = {"k": 10**3, "m": 10**6, "b": 10**9}
 END_BYTES = 1 << 16
@@ -32,6 +34,7 @@ class Settings:
     max_grad_norm: float = 1.0
     dtype: str = "bfloat16"
     attention: str | None = None
+    text_column: str = "text"
     pack: bool = False
     shuffle_buffer: int = 1024
     checkpoint_every: int = 50
@@ -63,7 +66,9 @@ def plan(settings: Settings, processes: int) -> Plan:
     return Plan(processes, batch_sequences, steps)
 
 
-def configuration(settings: Settings, planned: Plan, attention: str, rope: dict[str, Any]) -> dict[str, Any]:
+def configuration(
+    settings: Settings, planned: Plan, attention: str, rope: dict[str, Any], files: Sequence[Rows]
+) -> dict[str, Any]:
     """All that the losses hang on, without a path or a time: `run.json`."""
     free = {"model", "data", "out", "checkpoint_every", "dry_run", "gpus", "rope_base", "rope_scaling", "attention"}
     return {
@@ -72,7 +77,7 @@ def configuration(settings: Settings, planned: Plan, attention: str, rope: dict[
         "attention": attention,
         "rope": rope,
         "model": {path.name: fingerprint(path) for path in model_files(settings.model)},
-        "data": [{path.name: fingerprint(path)} for path in settings.data],
+        "data": [{file.name: fingerprint(file.path)} for file in files],
     }
 
 
@@ -137,7 +142,7 @@ def parse(arguments: list[str] | None = None) -> Settings:
     )
     add = parser.add_argument
     add("--model", type=Path, required=True, help="Hugging Face folder with safetensors")
-    add("--data", type=Path, nargs="+", required=True, help="JSON lines with `text`, plain, .gz or .zst")
+    add("--data", type=Path, nargs="+", required=True, help="files or folders: JSON lines, Parquet, datasets")
     add("--out", type=Path, required=True, help="folder of the run")
     add("--sequence-length", type=count, default=Settings.sequence_length, help="tokens (%(default)s)")
     rope = parser.add_mutually_exclusive_group()
@@ -151,6 +156,7 @@ def parse(arguments: list[str] | None = None) -> Settings:
     add("--max-grad-norm", type=positive, default=Settings.max_grad_norm, help="inf does not clip (%(default)s)")
     add("--dtype", choices=["bfloat16", "float32"], default=Settings.dtype, help="of the arithmetic (%(default)s)")
     add("--attention", choices=["flash_attention_2", "sdpa"], help="flash_attention_2 where it can run, or sdpa")
+    add("--text-column", default=Settings.text_column, help="(%(default)s)")
     add("--pack", action="store_true", help="join documents; else a sequence holds one")
     add("--shuffle-buffer", type=count, default=Settings.shuffle_buffer, help="sequences (%(default)s)")
     add("--checkpoint-every", type=count, default=Settings.checkpoint_every, help="steps (%(default)s)")

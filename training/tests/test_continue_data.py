@@ -8,14 +8,17 @@ import numpy as np
 import pytest
 import zstandard
 
-from lac.data import SequenceStream, Tokens, open_rows
+from lac.data import SequenceStream, Tokens
 from lac.errors import UserError
+from lac.rows import Ids
+from lac.sources import open_data
 
 END = 0
+TOKENIZER = Path("no tokenizer.json")
 
 
-def encode(text: str) -> Tokens:
-    return np.array([*text.encode(), END], np.int32)
+def encode(content: str | Ids) -> Tokens:
+    return np.array([*content.encode(), END], np.int32) if isinstance(content, str) else content.astype(np.int32)
 
 
 def write(path: Path, texts: list[str]) -> Path:
@@ -32,7 +35,7 @@ def write(path: Path, texts: list[str]) -> Path:
 
 def stream(paths: list[Path], *, pack: bool = False, seed: int = 0, told: list[str] | None = None) -> SequenceStream:
     return SequenceStream(
-        [open_rows(path) for path in paths],
+        [file for path in paths for file in open_data(path, TOKENIZER, "text")],
         encode,
         8,
         pack=pack,
@@ -111,15 +114,7 @@ def test_a_file_cut_off_gives_the_rows_before_the_cut(tmp_path: Path) -> None:
     assert "cannot be unpacked" in told[0]
 
 
-def test_what_is_not_read_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "a.bin").write_bytes(b"PAR1....")
+def test_data_without_a_sequence_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty.jsonl").write_text('{"text": ""}\n')
-    for path, what in (
-        (tmp_path / "a.bin", "Parquet"),
-        (tmp_path, "prepared folder"),
-        (tmp_path / "b", "does not exist"),
-    ):
-        with pytest.raises(UserError, match=what):
-            open_rows(path)
     with pytest.raises(UserError, match="no sequence"):
         stream([tmp_path / "empty.jsonl"]).take(1)

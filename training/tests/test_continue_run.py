@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from accelerate.state import AcceleratorState
@@ -111,6 +113,29 @@ def signalled(self):
     return step(self)
 training.Training.step = signalled
 """
+
+
+def test_token_ids_train_as_their_text(inputs: Path, undisturbed: Path, tmp_path: Path) -> None:
+    tokenizer = Tokenizer.from_file(str(inputs / "model" / "tokenizer.json"))
+    texts = [json.loads(line)["text"] for line in (inputs / "data.jsonl").read_text().splitlines()]
+    ids = [[*tokenizer.encode(text).ids, 256] for text in texts]
+    pq.write_table(pa.table({"input_ids": pa.array(ids, pa.list_(pa.int32()))}), tmp_path / "ids.parquet")
+    assert again(*flags(inputs, tmp_path / "run", "--data", str(tmp_path / "ids.parquet"))) == 0
+    same(tmp_path / "run", undisturbed)
+
+
+def test_ids_that_the_decoder_has_no_word_for_are_bad_rows(
+    inputs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = tmp_path / "ids.jsonl"
+    data.write_text("".join(json.dumps({"input_ids": ids}) + "\n" for ids in ([1, 2], [4, 257], [-1, 5], [2**32, 6])))
+    assert again(*flags(inputs, tmp_path / "run", "--data", str(data))) == 3
+    named = [line for line in capsys.readouterr().err.splitlines() if line.startswith("ids.jsonl:")]
+    assert named == [
+        "ids.jsonl:2: token ids from 4 to 257; allowed: 0 to 256",
+        "ids.jsonl:3: token ids from -1 to 5; allowed: 0 to 256",
+        f"ids.jsonl:4: token ids from 6 to {2**32}; allowed: 0 to 256",
+    ]
 
 
 def test_a_killed_run_goes_on_the_same(inputs: Path, undisturbed: Path, tmp_path: Path) -> None:
