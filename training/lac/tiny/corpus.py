@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from tokenizers import Tokenizer
 
-from lac.data import unpacked
+from lac.rows import unpacked
 
 HELD_OUT = Path(__file__).with_name("held-out.json")
 # Of the documents to train on, every so-many-th is kept for probes.
