@@ -20,8 +20,9 @@ Ids = NDArray[Any]
 """Integers of any type, as a file has them: a decoder may have no word for them."""
 
 READ = "JSON lines (plain, .gz or .zst), Parquet or Arrow with `text` or `input_ids`, or a folder of them"
-GZIP, ZSTD, PARQUET, ARROW = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PAR1", b"\xff\xff\xff\xff"
-"""First bytes of a file; of Arrow those of a stream, as `datasets` writes it."""
+GZIP, ZSTD, PARQUET = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PAR1"
+ARROW_FILE, ARROW_STREAM = b"ARRO", b"\xff\xff\xff\xff"
+"""First bytes of a file."""
 IDS = "input_ids"
 BATCH_ROWS = 64
 STRINGS = (pa.string(), pa.large_string(), pa.string_view())
@@ -72,21 +73,22 @@ class JsonLines:
 
 
 class Table:
-    """A Parquet file or an Arrow stream (as `datasets` writes them). Raises UserError without a column to read."""
+    """A Parquet file, an Arrow stream (as `datasets` writes it) or an Arrow file. Raises UserError without a column."""
 
     def __init__(self, path: Path, name: str, text: str) -> None:
         self.path, self.name, self._text = path, name, text
+        self._kind = first_bytes(path)
         self._column, self._group_ends = self._inspect()
 
     def _inspect(self) -> tuple[str, list[int]]:
         try:
-            if is_parquet(self.path):
+            if self._kind == PARQUET:
                 with pq.ParquetFile(self.path) as file:
                     schema, meta = file.schema_arrow, file.metadata
                     sizes = [meta.row_group(group).num_rows for group in range(meta.num_row_groups)]
             else:
-                with pa.memory_map(str(self.path)) as source, pa.ipc.open_stream(source) as stream:
-                    schema, sizes = stream.schema, []
+                with pa.memory_map(str(self.path)) as source, self._open_arrow(source) as arrow:
+                    schema, sizes = arrow.schema, []
         except (pa.ArrowException, OSError) as error:
             raise UserError(f"The table cannot be read: {error}", where=str(self.path)) from error
         return column_of(schema, self._text, self.path), np.cumsum(sizes, dtype=np.int64).tolist()
@@ -104,7 +106,7 @@ class Table:
 
     def _batches(self, start: int) -> Iterator[tuple[int, pa.RecordBatch]]:
         """Batches that hold rows from `start` on, each with the number of its first row."""
-        if is_parquet(self.path):
+        if self._kind == PARQUET:
             group = int(np.searchsorted(self._group_ends, start, side="right"))
             groups = range(group, len(self._group_ends))
             first = self._group_ends[group - 1] if group > 0 else 0
@@ -114,16 +116,20 @@ class Table:
                     first += len(batch)
             return
         first = 0
-        with pa.memory_map(str(self.path)) as source, pa.ipc.open_stream(source) as stream:
-            for batch in stream:
+        with pa.memory_map(str(self.path)) as source, self._open_arrow(source) as arrow:
+            whole = self._kind == ARROW_FILE
+            for batch in map(arrow.get_batch, range(arrow.num_record_batches)) if whole else arrow:
                 if first + len(batch) > start:
                     yield first, batch
                 first += len(batch)
 
+    def _open_arrow(self, source: pa.MemoryMappedFile) -> pa.RecordBatchFileReader | pa.RecordBatchStreamReader:
+        return pa.ipc.open_file(source) if self._kind == ARROW_FILE else pa.ipc.open_stream(source)
 
-def is_parquet(path: Path) -> bool:
+
+def first_bytes(path: Path) -> bytes:
     with path.open("rb") as file:
-        return file.read(4) == PARQUET
+        return file.read(4)
 
 
 def column_of(schema: pa.Schema, text: str, path: Path) -> str:

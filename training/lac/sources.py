@@ -2,14 +2,15 @@
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 from lac.errors import UserError
-from lac.rows import ARROW, IDS, PARQUET, READ, JsonLines, Rows, Table
+from lac.rows import ARROW_FILE, ARROW_STREAM, IDS, PARQUET, READ, JsonLines, Rows, Table, first_bytes
 
-TABLES = (".parquet", ".arrow")
-ENDINGS = (".jsonl", ".jsonl.gz", ".jsonl.zst", *TABLES)
+DATA = re.compile(r".*\.((jsonl|ndjson|json)(\.(gz|zst))?|parquet|pq|arrows?|feather)", re.IGNORECASE)
+"""By these names files of a folder are data, as `ladm` knows them."""
 
 
 def open_data(path: Path, tokenizer: Path, text: str) -> list[Rows]:
@@ -26,9 +27,8 @@ def open_data(path: Path, tokenizer: Path, text: str) -> list[Rows]:
 
 def open_file(path: Path, named: Path, text: str) -> Rows:
     name = str(path.relative_to(named.parent))
-    with path.open("rb") as file:
-        head = file.read(4)
-    if head in (PARQUET, ARROW) or path.suffix in TABLES:
+    table = first_bytes(path) in (PARQUET, ARROW_FILE, ARROW_STREAM)
+    if table or path.suffix.lower() in (".parquet", ".pq", ".arrow", ".arrows", ".feather"):
         return Table(path, name, text)
     return JsonLines(path, name, text)
 
@@ -50,7 +50,7 @@ def files_of(path: Path) -> list[Path]:
     found = sorted(
         file
         for file in path.rglob("*")
-        if file.name.endswith(ENDINGS) and file.is_file() and not file.name.startswith(("_", "."))
+        if DATA.fullmatch(file.name) and file.is_file() and not file.name.startswith(("_", "."))
     )
     if not found:
         raise UserError("The folder holds no data", where=str(path), allowed=READ)

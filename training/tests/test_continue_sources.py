@@ -29,6 +29,11 @@ def write_arrow(path: Path, table: pa.Table) -> None:
         writer.write_table(table, max_chunksize=70)
 
 
+def write_feather(path: Path, table: pa.Table) -> None:
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table, max_chunksize=70)
+
+
 def write_lines(path: Path, table: pa.Table) -> None:
     path.write_text("".join(json.dumps(row) + "\n" for row in table.to_pylist()))
 
@@ -61,7 +66,7 @@ def contents(path: Path) -> list[object]:
     return [content for _, _, content in read(path)]
 
 
-WRITERS = {"a.parquet": write_parquet, "a.arrow": write_arrow, "a.jsonl": write_lines}
+WRITERS = {"a.parquet": write_parquet, "a.arrow": write_arrow, "a.feather": write_feather, "a.jsonl": write_lines}
 
 
 @pytest.mark.parametrize("name", WRITERS)
@@ -110,12 +115,12 @@ def test_a_folder_gives_its_files_in_order_and_leaves_others(tmp_path: Path) -> 
     folder = tmp_path / "pool"
     (folder / "b").mkdir(parents=True)
     write_parquet(folder / "b" / "part-1.parquet", pa.table({"text": ["third"]}))
-    write_lines(folder / "a.jsonl", pa.table({"text": ["first", "second"]}))
+    write_lines(folder / "a.json", pa.table({"text": ["first", "second"]}))
     (folder / "README.md").write_text("none of it")
     (folder / "_SUCCESS.parquet").write_text("")
     assert read(folder) == [
-        ("pool/a.jsonl", 0, "first"),
-        ("pool/a.jsonl", 1, "second"),
+        ("pool/a.json", 0, "first"),
+        ("pool/a.json", 1, "second"),
         ("pool/b/part-1.parquet", 0, "third"),
     ]
 
