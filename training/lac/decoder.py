@@ -83,7 +83,8 @@ def document_encoder(folder: Path, config: PretrainedConfig, *, pack: bool) -> E
             raise BadDocument(f"token ids from {content.min()} to {content.max()}; allowed: 0 to {words - 1}")
         else:
             ids = content.astype(np.int32)
-        if end is None or ids[-1:] == end or not (pack or isinstance(content, str)):
+        ended = len(ids) > 0 and ids[-1] == end
+        if end is None or ended or not (pack or isinstance(content, str)):
             return ids
         return np.append(ids, np.int32(end))
 

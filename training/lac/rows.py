@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,26 +73,15 @@ class JsonLines:
             yield Row(number + 1, None, f"the rest of the file cannot be unpacked: {error}")
 
 
-class Table:
-    """A Parquet file, an Arrow stream (as `datasets` writes it) or an Arrow file. Raises UserError without a column."""
+class Table(ABC):
+    """A file with columns, of which one is read. Raises UserError where there is none, or where it cannot be opened."""
 
     def __init__(self, path: Path, name: str, text: str) -> None:
-        self.path, self.name, self._text = path, name, text
-        self._kind = first_bytes(path)
-        self._column, self._group_ends = self._inspect()
-
-    def _inspect(self) -> tuple[str, list[int]]:
+        self.path, self.name = path, name
         try:
-            if self._kind == PARQUET:
-                with pq.ParquetFile(self.path) as file:
-                    schema, meta = file.schema_arrow, file.metadata
-                    sizes = [meta.row_group(group).num_rows for group in range(meta.num_row_groups)]
-            else:
-                with pa.memory_map(str(self.path)) as source, self._open_arrow(source) as arrow:
-                    schema, sizes = arrow.schema, []
+            self._column = column_of(self._inspect(), text, path)
         except (pa.ArrowException, OSError) as error:
-            raise UserError(f"The table cannot be read: {error}", where=str(self.path)) from error
-        return column_of(schema, self._text, self.path), np.cumsum(sizes, dtype=np.int64).tolist()
+            raise UserError(f"The table cannot be read: {error}", where=str(path)) from error
 
     def read(self, start: int) -> Iterator[Row]:
         number = -1
@@ -104,32 +94,53 @@ class Table:
         except (pa.ArrowException, OSError) as error:
             yield Row(max(number + 1, start), None, f"the rest of the file cannot be read: {error}")
 
+    @abstractmethod
+    def _inspect(self) -> pa.Schema: ...
+
+    @abstractmethod
     def _batches(self, start: int) -> Iterator[tuple[int, pa.RecordBatch]]:
         """Batches that hold rows from `start` on, each with the number of its first row."""
-        if self._kind == PARQUET:
-            group = int(np.searchsorted(self._group_ends, start, side="right"))
-            groups = range(group, len(self._group_ends))
-            first = self._group_ends[group - 1] if group > 0 else 0
-            with pq.ParquetFile(self.path) as file:
-                for batch in file.iter_batches(BATCH_ROWS, row_groups=groups, columns=[self._column]):
-                    yield first, batch
-                    first += len(batch)
-            return
+
+
+class Parquet(Table):
+    def _inspect(self) -> pa.Schema:
+        with pq.ParquetFile(self.path) as file:
+            meta = file.metadata
+            sizes = [meta.row_group(group).num_rows for group in range(meta.num_row_groups)]
+            self._group_starts = np.cumsum([0, *sizes], dtype=np.int64)
+            return file.schema_arrow
+
+    def _batches(self, start: int) -> Iterator[tuple[int, pa.RecordBatch]]:
+        group = int(np.searchsorted(self._group_starts[1:], start, side="right"))
+        groups = range(group, len(self._group_starts) - 1)
+        first = int(self._group_starts[group])
+        with pq.ParquetFile(self.path) as file:
+            for batch in file.iter_batches(BATCH_ROWS, row_groups=groups, columns=[self._column]):
+                yield first, batch
+                first += len(batch)
+
+
+class Arrow(Table):
+    """A stream, as `datasets` writes it, or a file (Feather)."""
+
+    def _inspect(self) -> pa.Schema:
+        with pa.memory_map(str(self.path)) as source, arrow_reader(source) as reader:
+            return reader.schema
+
+    def _batches(self, start: int) -> Iterator[tuple[int, pa.RecordBatch]]:
         first = 0
-        with pa.memory_map(str(self.path)) as source, self._open_arrow(source) as arrow:
-            whole = self._kind == ARROW_FILE
-            for batch in map(arrow.get_batch, range(arrow.num_record_batches)) if whole else arrow:
+        with pa.memory_map(str(self.path)) as source, arrow_reader(source) as reader:
+            whole = isinstance(reader, pa.RecordBatchFileReader)
+            for batch in map(reader.get_batch, range(reader.num_record_batches)) if whole else reader:
                 if first + len(batch) > start:
                     yield first, batch
                 first += len(batch)
 
-    def _open_arrow(self, source: pa.MemoryMappedFile) -> pa.RecordBatchFileReader | pa.RecordBatchStreamReader:
-        return pa.ipc.open_file(source) if self._kind == ARROW_FILE else pa.ipc.open_stream(source)
 
-
-def first_bytes(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(4)
+def arrow_reader(source: pa.MemoryMappedFile) -> pa.RecordBatchFileReader | pa.RecordBatchStreamReader:
+    head = source.read(4)
+    source.seek(0)
+    return pa.ipc.open_file(source) if head == ARROW_FILE else pa.ipc.open_stream(source)
 
 
 def column_of(schema: pa.Schema, text: str, path: Path) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lac.errors import UserError
-from lac.rows import ARROW_FILE, ARROW_STREAM, IDS, PARQUET, READ, JsonLines, Rows, Table, first_bytes
+from lac.rows import ARROW_FILE, ARROW_STREAM, IDS, PARQUET, READ, Arrow, JsonLines, Parquet, Rows
 
 DATA = re.compile(r".*\.((jsonl|ndjson|json)(\.(gz|zst))?|parquet|pq|arrows?|feather)", re.IGNORECASE)
 """By these names files of a folder are data, as `ladm` knows them."""
@@ -27,9 +27,13 @@ def open_data(path: Path, tokenizer: Path, text: str) -> list[Rows]:
 
 def open_file(path: Path, named: Path, text: str) -> Rows:
     name = str(path.relative_to(named.parent))
-    table = first_bytes(path) in (PARQUET, ARROW_FILE, ARROW_STREAM)
-    if table or path.suffix.lower() in (".parquet", ".pq", ".arrow", ".arrows", ".feather"):
-        return Table(path, name, text)
+    with path.open("rb") as file:
+        head = file.read(4)
+    ending = path.suffix.lower()
+    if head == PARQUET or ending in (".parquet", ".pq"):
+        return Parquet(path, name, text)
+    if head in (ARROW_FILE, ARROW_STREAM) or ending in (".arrow", ".arrows", ".feather"):
+        return Arrow(path, name, text)
     return JsonLines(path, name, text)
 
 
@@ -92,10 +96,13 @@ def check_tokenizer(file: Path, tokenizer: Path, text: str) -> None:
     if folder is None or not tokenizer.is_file():
         return
     made = read_json(folder / "prepare.json")
+    theirs = made["configuration"]["tokenizer"]
     of_file = (one["columns"] for one in made["datasets"] if file.is_relative_to(folder / one["path"]))
     columns: list[str] = next(of_file, [])
-    theirs, ours = made["configuration"]["tokenizer"], hashlib.sha256(tokenizer.read_bytes()).hexdigest()
-    if IDS in columns and text not in columns and theirs not in (None, ours):
+    if theirs is None or IDS not in columns or text in columns:
+        return
+    ours = hashlib.sha256(tokenizer.read_bytes()).hexdigest()
+    if ours != theirs:
         raise UserError(
             "The token ids were made with another tokenizer",
             where=str(file),

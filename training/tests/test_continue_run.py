@@ -14,11 +14,12 @@ import pytest
 import torch
 from accelerate.state import AcceleratorState
 from safetensors import safe_open
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
+from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from lac import run_state
 from lac.continue_training import main
+from lac.decoder import document_encoder
 
 ROOT = Path(__file__).parents[1]
 STEPS = 7
@@ -136,6 +137,16 @@ def test_ids_that_the_decoder_has_no_word_for_are_bad_rows(
         "ids.jsonl:3: token ids from -1 to 5; allowed: 0 to 256",
         f"ids.jsonl:4: token ids from 6 to {2**32}; allowed: 0 to 256",
     ]
+
+
+def test_a_text_of_no_tokens_is_the_end_alone(inputs: Path, tmp_path: Path) -> None:
+    tokenizer = Tokenizer.from_file(str(inputs / "model" / "tokenizer.json"))
+    tokenizer.normalizer = normalizers.Strip()
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    (tmp_path / "config.json").write_text((inputs / "model" / "config.json").read_text())
+    encode = document_encoder(tmp_path, AutoConfig.from_pretrained(tmp_path), pack=False)
+    assert encode("  ").tolist() == [256]
+    assert encode(" a ").tolist() == [*tokenizer.encode("a").ids, 256]
 
 
 def test_a_killed_run_goes_on_the_same(inputs: Path, undisturbed: Path, tmp_path: Path) -> None:
