@@ -1,3 +1,5 @@
+import { messageLine } from "./printed.js";
+
 /** Every message says what is wrong, where, what was got against what is allowed, and what to do. */
 export interface Problem {
   /** Stable, in kebab-case; for programs, and the key of the list in `docs/formats.md`. */
@@ -10,9 +12,12 @@ export interface Problem {
   readonly fix?: string;
 }
 
-/** One line: `WHAT (WHERE): got GOT; allowed: ALLOWED. FIX`. */
+/** One line, with nothing that a terminal would obey: `WHAT (WHERE): got GOT; allowed: ALLOWED. FIX`. */
 export function describeProblem(problem: Problem): string {
-  const { what, where, got, allowed, fix } = problem;
+  const what = messageLine(problem.what);
+  const [where, got, allowed, fix] = [problem.where, problem.got, problem.allowed, problem.fix].map((part) =>
+    part === undefined ? undefined : messageLine(part),
+  );
   const against = [got === undefined ? "" : `got ${got}`, allowed === undefined ? "" : `allowed: ${allowed}`];
   const details = against.filter((part) => part !== "").join("; ");
   const place = where === undefined ? "" : ` (${where})`;

@@ -1,6 +1,6 @@
-import { randomUUID } from "node:crypto";
-import { link, rm, writeFile } from "node:fs/promises";
+import { link, writeFile } from "node:fs/promises";
 import { systemCodeOf } from "./errors.js";
+import { stageAt } from "./staged.js";
 
 /**
  * Creates a file whole, and only where none was: of several processes, on one machine or several, one succeeds.
@@ -8,16 +8,15 @@ import { systemCodeOf } from "./errors.js";
  * @throws the system's error when it cannot be written
  */
 export async function createExclusively(path: string, text: string): Promise<boolean> {
-  // Process numbers repeat: in containers most are 1.
-  const temporary = `${path}.${randomUUID()}.tmp`;
+  const staged = await stageAt(path);
   try {
-    await writeFile(temporary, text, { flush: true });
-    await link(temporary, path);
+    await writeFile(staged.path, text, { flush: true });
+    await link(staged.path, path);
     return true;
   } catch (error) {
     if (systemCodeOf(error) === "EEXIST") return false;
     throw error;
   } finally {
-    await rm(temporary, { force: true });
+    await staged.discard();
   }
 }

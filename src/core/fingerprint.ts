@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { open } from "node:fs/promises";
+import { readUpTo } from "./files.js";
 
 const BLOCK_BYTES = 64 * 1024;
 const BLOCK_COUNT = 32;
@@ -25,7 +26,7 @@ export async function fingerprintFile(path: string): Promise<FileFingerprint> {
     const buffer = Buffer.alloc(BLOCK_BYTES);
     for (let block = 0; block < blocks; block++) {
       const offset = blocks === 1 ? 0 : Math.floor((last * block) / (blocks - 1));
-      const { bytesRead } = await file.read(buffer, 0, BLOCK_BYTES, offset);
+      const bytesRead = await readUpTo(file, buffer, offset);
       hash.update(buffer.subarray(0, bytesRead));
     }
     return { sizeBytes: size, sampledSha256: hash.digest("hex") };

@@ -1,6 +1,6 @@
 /**
- * Results in the order of the items, with up to `atOnce` of them in the making. The next item is not asked for before there is room.
- * Closes `items` when the consumer stops.
+ * Results in the order of the items, with up to `atOnce` of them in the making. The next item is not asked for before
+ * there is room. Closes `items` when the consumer stops.
  * @throws whatever `items` or `work` throws, in its turn
  */
 export async function* inOrder<Item, Result>(

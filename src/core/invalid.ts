@@ -1,12 +1,23 @@
 import { z } from "zod";
 import { messageOf, UserError } from "./errors.js";
+import { formatCount } from "./units.js";
 
-/** Why a value was refused, on one line. */
+/** A file with thousands of faults, or with keys of any length, does not decide how much is printed. */
+const TOLD_ISSUES = 5;
+const TOLD_LENGTH = 200;
+
+/** Why a value was refused, on one line: its first faults, and how many more there are. */
 export function describeInvalid(thrown: unknown): string {
-  if (!(thrown instanceof z.ZodError)) return messageOf(thrown);
-  return thrown.issues
-    .map(({ path, message }) => (path.length === 0 ? message : `${path.join(".")}: ${message}`))
-    .join("; ");
+  if (!(thrown instanceof z.ZodError)) return shortened(messageOf(thrown));
+  const told = thrown.issues
+    .slice(0, TOLD_ISSUES)
+    .map(({ path, message }) => shortened(path.length === 0 ? message : `${path.join(".")}: ${message}`));
+  const more = thrown.issues.length - told.length;
+  return [...told, ...(more > 0 ? [`and ${formatCount(more)} more`] : [])].join("; ");
+}
+
+function shortened(text: string): string {
+  return text.length <= TOLD_LENGTH ? text : `${text.slice(0, TOLD_LENGTH)}…`;
 }
 
 /** An options object, checked and with its defaults. @throws UserError naming every option that is wrong. */

@@ -2,8 +2,9 @@ import { UserError } from "./errors.js";
 import { formatRanges } from "./units.js";
 
 /**
- * Attention in blocks of `window` tokens: a token sees, of the tokens before it, the first `sink` of the sample, its own block and
- * the block before. So it sees at least the last `window` tokens, and twice as many at the end of a block.
+ * Attention in blocks of `window` tokens: a token sees, of the tokens before it, the first `sink` of the sample, its
+ * own block and the block before. So it sees at least the last `window` tokens, and twice as many at the end of a
+ * block.
  */
 export interface AttentionWindow {
   /** Tokens. */
@@ -77,8 +78,8 @@ export function parsePlan(text: string, target: PlanTarget): PassPlan {
   if (precision === undefined) {
     throw new UserError({
       code: "attention",
-      what: `${text} is no plan of a pass`,
-      got: `/${named}`,
+      what: `${shortened(text)} is no plan of a pass`,
+      got: shortened(`/${named}`),
       allowed: "an attention, and /int8 or nothing after it, such as window:1024 or full/int8",
       fix: "Give what --attention takes, and /int8 after it for linear layers in 8 bits.",
     });
@@ -87,8 +88,9 @@ export function parsePlan(text: string, target: PlanTarget): PassPlan {
 }
 
 /**
- * `full`, `window:W[+sink:S]` for all layers, or `FIRST-LAST=…` for some, with commas between; layers that are not named are full. The same
- * attention always gives the same ranges: neighbours are joined, and windows that hide nothing of `maxLength` tokens are left out.
+ * `full`, `window:W[+sink:S]` for all layers, or `FIRST-LAST=…` for some, with commas between; layers that are not
+ * named are full. The same attention always gives the same ranges: neighbours are joined, and windows that hide nothing
+ * of `maxLength` tokens are left out.
  * @throws UserError `attention`
  */
 export function parseAttention(text: string, { layerCount, maxLength }: PlanTarget): readonly WindowedLayers[] {
@@ -135,11 +137,13 @@ function joined(windows: readonly (AttentionWindow | null | undefined)[], maxLen
 const span = (first: number, last: number): readonly number[] =>
   Array.from({ length: last - first + 1 }, (_, at) => first + at);
 
+const shortened = (text: string) => (text.length <= 200 ? text : `${text.slice(0, 200)}…`);
+
 function wrongAttention(text: string, got: string, layerCount?: number): UserError {
   return new UserError({
     code: "attention",
-    what: `The attention ${text} does not say what layers attend to`,
-    got,
+    what: `The attention ${shortened(text)} does not say what layers attend to`,
+    got: shortened(got),
     allowed:
       layerCount === undefined
         ? "full, window:W or window:W+sink:S with S at most W; for some layers 0-11=window:1024,12-23=full"

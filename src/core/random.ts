@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 
 /**
- * Random numbers that a seed reproduces on any machine (sfc32, seeded by SHA-256). Give every draw that must not depend on other draws a
- * seed of its own: `new Random(seed, "glued", row)`.
+ * Random numbers that a seed reproduces on any machine (sfc32, seeded by SHA-256). Give every draw that must not depend
+ * on other draws a seed of its own: `new Random(seed, "glued", row)`.
  */
 export class Random {
   private readonly state: Uint32Array;

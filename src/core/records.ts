@@ -1,9 +1,19 @@
 /**
- * The records that cross a border between stages. A stage may add nothing to them and keeps nothing else of the stage before.
- * Ranges are `start`/`end`, end exclusive. `row` counts from 0 over all data files in the order given.
+ * The records that cross a border between stages. A stage may add nothing to them and keeps nothing else of the stage
+ * before. Ranges are `start`/`end`, end exclusive. `row` counts from 0 over all data files in the order given.
  */
 
-export type JsonValue = null | boolean | number | string | readonly JsonValue[] | { readonly [key: string]: JsonValue };
+/** Integers beyond ±(2^53 - 1) are `bigint`s; all are read and written by `json.ts`. */
+export type JsonValue =
+  | null
+  | boolean
+  | number
+  | bigint
+  | string
+  | readonly JsonValue[]
+  | { readonly [key: string]: JsonValue };
+/** What names a document in the user's data. */
+export type JsonId = string | number | bigint;
 export type JsonObject = { readonly [key: string]: JsonValue };
 
 /** Where a row lies in the user's data. */
@@ -20,7 +30,7 @@ export interface Document extends RowPlace {
   /** The `index` column, else the row. */
   readonly index: number;
   readonly chunkedIndex: number | null;
-  readonly id: string | number | null;
+  readonly id: JsonId | null;
   /** Undefined where the row has none. */
   readonly meta: JsonValue | undefined;
   readonly content: { readonly text: string } | { readonly inputIds: Int32Array };
@@ -40,7 +50,7 @@ export interface Sample extends RowPlace {
   readonly chunkedIndex: number | null;
   /** Absent where each document is cut to its first window. */
   readonly window?: SampleWindow;
-  readonly id: string | number | null;
+  readonly id: JsonId | null;
   readonly meta: JsonValue | undefined;
   /** `[L]`, L at most the window. */
   readonly tokenIds: Int32Array;
@@ -67,7 +77,7 @@ export interface UnscoredRow {
   readonly window?: SampleWindow;
   /** Absent where no tokens are known. */
   readonly documentTokenCount?: number;
-  readonly id: string | number | null;
+  readonly id: JsonId | null;
   readonly meta: JsonValue | undefined;
   /** Too short for one query span is no fault of the data; everything else is a bad row (exit code 3). */
   readonly bad: boolean;

@@ -17,8 +17,8 @@ function meanRanks(values: readonly number[]): Float64Array {
 }
 
 /**
- * Spearman's ρ of `a` and `b`, item by item: the correlation of their mean ranks. Null for fewer than 3 items and where one side is
- * constant.
+ * Spearman's ρ of `a` and `b`, item by item: the correlation of their mean ranks. Null for fewer than 3 items and where
+ * one side is constant.
  * @throws RangeError for NaN or sides of different length
  */
 export function rankCorrelation(a: readonly number[], b: readonly number[]): number | null {
@@ -42,8 +42,8 @@ export function rankCorrelation(a: readonly number[], b: readonly number[]): num
 }
 
 /**
- * `statistic` of the items, with the 95% percentile interval over as many items drawn with replacement. Draws that have no statistic
- * are left out; null where the items themselves or all draws have none.
+ * `statistic` of the items, with the 95% percentile interval over as many items drawn with replacement. Draws that have
+ * no statistic are left out; null where the items themselves or all draws have none.
  */
 export function bootstrap<T>(
   items: readonly T[],

@@ -39,9 +39,11 @@ export function trialsAgainst(control: Control, texts: readonly ScoredText[]): (
 const REPEATS = 1000;
 
 /**
- * Chance that a whole one is above a control of its group, ties counted half, over all pairs of a group. Null without a pair.
- * @param times how often each trial was drawn. One that was drawn twice is still held against its own controls twice only, not four times, and pairs
- *   of two trials count N/(N-1) as much: so both kinds of pairs keep their share, on average, and the interval lies about the value.
+ * Chance that a whole one is above a control of its group, ties counted half, over all pairs of a group. Null without a
+ * pair.
+ * @param times how often each trial was drawn. One that was drawn twice is still held against its own controls twice
+ *   only, not four times, and pairs of two trials count N/(N-1) as much: so both kinds of pairs keep their share, on
+ *   average, and the interval lies about the value.
  */
 export function chanceAbove(
   trials: readonly Trial[],
@@ -81,8 +83,8 @@ export function estimateChance(
 }
 
 /**
- * How much higher the chance is by one way to score than by another, mean over kinds of controls, with its 95% interval over
- * resampled trials; both by the same draws.
+ * How much higher the chance is by one way to score than by another, mean over kinds of controls, with its 95% interval
+ * over resampled trials; both by the same draws.
  * @param kinds the same trials in the same order, by either way, for each kind
  */
 export function estimateAdvantage(
