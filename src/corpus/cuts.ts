@@ -1,11 +1,12 @@
 import { z } from "zod";
 
 /**
- * A text may be tokenised in pieces where the ids are proven to be those of the whole. Cuts are made between an ASCII letter and a space
- * that an ASCII letter follows. With the tokenizers that `planCuts` accepts, pre-tokens never reach over such a place, whatever stands
- * around it: the model sees each pre-token alone, so its ids are the same. In detail:
- * - the patterns below end a match that has a letter at the last letter, match from left to right and never look back, and look ahead
- *   only in white space, of which there is none before the cut;
+ * A text may be tokenised in pieces where the ids are proven to be those of the whole. Cuts are made between an ASCII
+ * letter and a space that an ASCII letter follows. With the tokenizers that `planCuts` accepts, pre-tokens never reach
+ * over such a place, whatever stands around it: the model sees each pre-token alone, so its ids are the same. In
+ * detail:
+ * - the patterns below end a match that has a letter at the last letter, match from left to right and never look back,
+ *   and look ahead only in white space, of which there is none before the cut;
  * - NFC composes nothing with a space, neither before nor after it;
  * - added tokens, looked for before all that, have no space in them and take none beside them.
  */

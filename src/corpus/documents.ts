@@ -1,5 +1,5 @@
 import type { Document, UnscoredRow } from "../core/records.js";
-import { readDataRows } from "../formats/data-rows.js";
+import { type DataRowOptions, readDataRows } from "../formats/data-rows.js";
 import { type Columns, columnsRead, parseRow } from "./rows.js";
 
 /** The first row that is a document; null where there is none. @throws as `readDocuments` */
@@ -8,20 +8,25 @@ export async function firstDocument(files: readonly string[], columns: Columns):
   return null;
 }
 
-export interface DocumentOptions extends Columns {
-  /** Rows for which it says no are neither parsed nor yielded, but counted; by default all are wanted. */
-  readonly wanted?: (row: number) => boolean;
-}
+/** Rows for which `wanted` says no are neither parsed nor yielded, but counted; by default all are wanted. */
+export interface DocumentOptions extends Columns, Omit<DataRowOptions, "columns"> {}
 
 /**
- * The documents of data files, and in their places the rows that are none, each with its reason. Rows are numbered over all
- * files in the order given; the damaged rest of a file is one row.
+ * The documents of data files, and in their places the rows that are none, each with its reason. Rows are numbered over
+ * all files in the order given; the damaged rest of a file is one row.
  * @param files as `expandData` gives them
  * @throws the system's error or UserError when a file cannot be opened: `checkData` first.
  */
 export async function* readDocuments(
   files: readonly string[],
-  { wanted = () => true, ...columns }: DocumentOptions = {},
+  { wanted, versions, share, signal, ...columns }: DocumentOptions = {},
 ): AsyncGenerator<Document | UnscoredRow> {
-  for await (const raw of readDataRows(files, { columns: columnsRead(columns), wanted })) yield parseRow(raw, columns);
+  const options = {
+    columns: columnsRead(columns),
+    ...(wanted && { wanted }),
+    ...(versions && { versions }),
+    share,
+    signal,
+  };
+  for await (const raw of readDataRows(files, options)) yield parseRow(raw, columns);
 }

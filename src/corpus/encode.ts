@@ -1,56 +1,42 @@
-import { messageOf, type Problem } from "../core/errors.js";
-import { formatCount } from "../core/units.js";
+import { type Problem, RowError } from "../core/errors.js";
+import { MAX_TEXT_LENGTH, NO_TOKENIZER, textTooLong } from "./text-problems.js";
 import type { Tokenizer } from "./tokenizer.js";
 
-/** A text of this many characters takes 1.5 GB of memory to tokenise in one (English): a longer one could end the process. */
-const MAX_TEXT_LENGTH = 2 ** 24;
+/** What texts are given to. */
+export type Encoder = Pick<Tokenizer, "encodeBatch" | "cutsLongTexts">;
 
-/** Token ids of each text, or why it has none. */
+/**
+ * Token ids of each text, or why it has none.
+ * @throws what is no text's fault, as the signal's reason of the tokenizer
+ */
 export async function encodeTexts(
   texts: readonly string[],
-  tokenizer: Tokenizer | null,
+  tokenizer: Encoder | null,
 ): Promise<readonly (Int32Array | Problem)[]> {
   if (tokenizer === null) return texts.map(() => NO_TOKENIZER);
   if (texts.every((text) => !isTooLong(text, tokenizer))) {
-    const encoded = await tokenizer.encodeBatch(texts).catch(() => null);
-    if (encoded !== null) return encoded;
+    const encoded = await refusable(tokenizer.encodeBatch(texts));
+    if (!("code" in encoded)) return encoded;
   }
   const results: (Int32Array | Problem)[] = [];
   for (const text of texts) results.push(await encodeText(text, tokenizer));
   return results;
 }
 
-async function encodeText(text: string, tokenizer: Tokenizer): Promise<Int32Array | Problem> {
+async function encodeText(text: string, tokenizer: Encoder): Promise<Int32Array | Problem> {
   if (isTooLong(text, tokenizer)) return textTooLong(text.length);
+  const encoded = await refusable(tokenizer.encodeBatch([text], { alone: true }));
+  return "code" in encoded ? encoded : (encoded[0] ?? NO_TOKENIZER);
+}
+
+async function refusable(encoding: Promise<Int32Array[]>): Promise<Int32Array[] | Problem> {
   try {
-    const [ids] = await tokenizer.encodeBatch([text]);
-    return ids ?? NO_TOKENIZER;
+    return await encoding;
   } catch (error) {
-    return notTokenized(messageOf(error));
+    if (error instanceof RowError) return error.problem;
+    throw error;
   }
 }
 
-const isTooLong = ({ length }: string, { cutsLongTexts = false }: Tokenizer) =>
+const isTooLong = ({ length }: string, { cutsLongTexts = false }: Encoder) =>
   length > MAX_TEXT_LENGTH && !cutsLongTexts;
-
-export const NO_TOKENIZER: Problem = {
-  code: "no-tokenizer",
-  what: "The row has a text and no input_ids, and there is no tokenizer",
-  allowed: "rows with input_ids, or a tokenizer.json",
-  fix: "Put the checkpoint's tokenizer.json into the model folder (prepare: --tokenizer), or add input_ids.",
-};
-
-const textTooLong = (length: number): Problem => ({
-  code: "text-too-long",
-  what: "The text is too long to be tokenised in memory, and this tokenizer's texts are not cut",
-  got: `${formatCount(length)} characters`,
-  allowed: `at most ${formatCount(MAX_TEXT_LENGTH)}`,
-  fix: "Split the document, or give its input_ids.",
-});
-
-const notTokenized = (got: string): Problem => ({
-  code: "text-not-tokenized",
-  what: "The tokenizer cannot encode the text",
-  got,
-  fix: "Check the text and the checkpoint's tokenizer.json.",
-});

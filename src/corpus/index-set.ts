@@ -20,6 +20,19 @@ export class IndexSet {
     return (word & (1 << (index & 31))) !== 0;
   }
 
+  /** How many of its numbers are below `limit`. */
+  countBelow(limit: number): number {
+    let count = 0;
+    for (const [number, page] of this.#pages) {
+      const end = limit - number * PAGE_BITS;
+      for (const [at, word] of page.entries()) {
+        if (word !== 0) count += bitsOf(end >= (at + 1) * 32 ? word : lowBits(word, end - at * 32));
+      }
+    }
+    if (limit > DENSE_LIMIT) for (const index of this.#slots) if (index !== EMPTY && index < limit) count += 1;
+    return count;
+  }
+
   #addDense(index: number): boolean {
     const pageNumber = Math.floor(index / PAGE_BITS);
     let page = this.#pages.get(pageNumber);
@@ -48,6 +61,17 @@ export class IndexSet {
     for (const index of this.#slots) if (index !== EMPTY) larger[slotOf(larger, index)] = index;
     this.#slots = larger;
   }
+}
+
+/** The lowest `count` bits of a word. */
+function lowBits(word: number, count: number): number {
+  return count <= 0 ? 0 : word & (2 ** Math.ceil(count) - 1);
+}
+
+function bitsOf(word: number): number {
+  const pairs = word - ((word >>> 1) & 0x55555555);
+  const fours = (pairs & 0x33333333) + ((pairs >>> 2) & 0x33333333);
+  return Math.imul((fours + (fours >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24;
 }
 
 /** Where the index is, or else the empty slot that it goes to. */

@@ -1,16 +1,21 @@
 import { describeProblem, type Problem } from "../core/errors.js";
-import type { Document, JsonValue, RowPlace, UnscoredRow } from "../core/records.js";
+import { isJsonObject } from "../core/json.js";
+import type { Document, JsonId, JsonValue, RowPlace, UnscoredRow } from "../core/records.js";
 import { formatCount } from "../core/units.js";
-import { columnOf, type DataRow, describeValue, excerpt, fieldsOf, isObject } from "../formats/data-rows.js";
-import type { FieldValue, RowFields } from "../formats/table-rows.js";
+import { columnsFor, placeAt, textAt, textColumns, valueAt } from "../formats/columns.js";
+import { columnOf, type DataRow, describeValue, excerpt, fieldsOf, textProblem } from "../formats/data-rows.js";
+import { type FieldValue, type RowFields, valueIn } from "../formats/table-rows.js";
 
 /** Which columns of the user's rows hold what. */
 export interface Columns {
-  /** By default `text`. */
+  /**
+   * By default `text`. Of several, `text,content`, the first in which a row has a text; `a.b` may lie within a column
+   * `a`.
+   */
   readonly textColumn?: string;
   /** By default `id`. */
   readonly idColumn?: string;
-  /** Columns (`source`, `metadata.lang`) that make a row's `meta` where it has no column of that name; by default none. */
+  /** Columns (`source`, `metadata.lang`) that make a row's `meta` where it has no column `meta`; by default none. */
   readonly metaColumns?: readonly string[];
 }
 
@@ -18,8 +23,8 @@ const MAX_TOKEN_ID = 2 ** 31 - 1;
 
 /** The columns that `parseRow` looks at. */
 export function columnsRead({ textColumn = "text", idColumn = "id", metaColumns = [] }: Columns): readonly string[] {
-  const outermost = metaColumns.flatMap((path) => path.split(".")[0] ?? []);
-  return [...new Set([textColumn, idColumn, "input_ids", "index", "chunked_index", "meta", ...outermost])];
+  const named = columnsFor([...textColumns(textColumn), idColumn, ...metaColumns]);
+  return [...new Set([...named, "input_ids", "index", "chunked_index", "meta"])];
 }
 
 /** A row as a document, or why it is none. */
@@ -32,14 +37,14 @@ export function parseRow(
   const fields = fieldsOf(raw);
   if ("code" in fields) return badRow(nothingKnown, fields);
 
-  const id = fields.get(idColumn);
+  const id = valueAt(fields, idColumn);
   const index = fields.names.includes("index") ? fields.get("index") : row;
   const known = {
     row,
     file,
     line,
     index: isCount(index) ? index : null,
-    id: typeof id === "string" || typeof id === "number" ? id : null,
+    id: isId(id) ? id : null,
     meta: metaOf(fields, metaColumns),
   };
   if (known.index === null) return badRow(known, badIndex(index));
@@ -63,10 +68,13 @@ export function badRow({ row, file, line, index, id, meta }: KnownOfRow, problem
 function parseContent(fields: RowFields, textColumn: string): Document["content"] | Problem {
   const ids = fields.get("input_ids") ?? null;
   if (ids !== null) return parseIds(ids);
-  const text = fields.get(textColumn) ?? null;
-  if (text === null) return noContent(fields, textColumn);
-  if (typeof text !== "string") return textNotString(text, textColumn);
-  return text === "" ? emptyText(textColumn) : { text };
+  const found = textAt(fields, textColumn);
+  if (found === undefined) return noContent(fields, textColumn);
+  const { column, value: text } = found;
+  if (fields.textOfBytes?.(column) === null) return textProblem({ column, kind: "not-utf8" });
+  if (text === null) return nullText(column);
+  if (typeof text !== "string") return textNotString(text, column);
+  return text === "" ? emptyText(column) : { text };
 }
 
 function parseIds(ids: FieldValue): Document["content"] | Problem {
@@ -80,35 +88,36 @@ function parseIds(ids: FieldValue): Document["content"] | Problem {
   return { inputIds };
 }
 
-/** The column `meta`; else an object of the columns that stand for it, nested as they are; undefined where there is none. */
+/**
+ * The column `meta`; else an object of the columns that stand for it, nested as they are; undefined where there is
+ * none.
+ */
 function metaOf(fields: RowFields, metaColumns: readonly string[]): JsonValue | undefined {
-  if (metaColumns.length === 0 || fields.names.includes("meta")) return jsonValueOf(fields.get("meta"));
+  if (metaColumns.length === 0 || fields.names.includes("meta")) return jsonValueOf(valueIn(fields, "meta"));
   const meta: Nested = {};
   for (const path of metaColumns) {
-    const [first = "", ...inner] = path.split(".");
-    const value = valueAt(jsonValueOf(fields.get(first)), inner);
-    if (value !== undefined) place(meta, [first, ...inner], value);
+    const found = placeAt(fields, path);
+    if (found !== undefined) place(meta, found.keys, found.value);
   }
   return meta;
 }
 
 type Nested = { [key: string]: JsonValue };
 
-function valueAt(value: JsonValue | undefined, keys: readonly string[]): JsonValue | undefined {
-  let found = value;
-  for (const key of keys) found = isObject(found) ? columnOf(found, key) : undefined;
-  return found;
-}
-
 function place(into: Nested, [key = "", ...inner]: readonly string[], value: JsonValue): void {
   if (inner.length === 0) {
-    into[key] = value;
+    setColumn(into, key, value);
     return;
   }
   const there = columnOf(into, key);
-  const nested: Nested = isObject(there) ? { ...there } : {};
+  const nested: Nested = isJsonObject(there) ? { ...there } : {};
   place(nested, inner, value);
-  into[key] = nested;
+  setColumn(into, key, nested);
+}
+
+/** Not by assignment, which makes no property named `__proto__`. */
+function setColumn(into: Nested, key: string, value: JsonValue): void {
+  Object.defineProperty(into, key, { value, enumerable: true, configurable: true, writable: true });
 }
 
 function jsonValueOf(value: FieldValue | undefined): JsonValue | undefined {
@@ -117,6 +126,10 @@ function jsonValueOf(value: FieldValue | undefined): JsonValue | undefined {
 
 function isList(value: FieldValue): value is readonly JsonValue[] {
   return Array.isArray(value);
+}
+
+function isId(value: FieldValue | undefined): value is JsonId {
+  return typeof value === "string" || typeof value === "number" || typeof value === "bigint";
 }
 
 function isCount(value: FieldValue | undefined): value is number {
@@ -149,6 +162,14 @@ const noContent = ({ names }: RowFields, textColumn: string): Problem => ({
   got: `columns ${excerpt(names.join(", "))}`,
   allowed: "a text, or a list of token ids, or both",
   fix: "Name the column of the text with --text-column.",
+});
+
+const nullText = (column: string): Problem => ({
+  code: "no-text",
+  what: `The column ${excerpt(column)} is null in this row, which has no input_ids either`,
+  got: "null",
+  allowed: "a text, or a list of token ids, or both",
+  fix: "Leave the row out, or name another column with --text-column.",
 });
 
 const textNotString = (got: FieldValue, textColumn: string): Problem => ({

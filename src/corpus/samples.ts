@@ -1,8 +1,9 @@
 import type { Problem } from "../core/errors.js";
 import type { Document, Sample, UnscoredRow } from "../core/records.js";
 import { formatCount } from "../core/units.js";
-import { encodeTexts, NO_TOKENIZER } from "./encode.js";
+import { encodeTexts } from "./encode.js";
 import { badRow } from "./rows.js";
+import { NO_TOKENIZER } from "./text-problems.js";
 import type { Tokenizer } from "./tokenizer.js";
 import { countWindows, type Windows, windowStart } from "./windows.js";
 
@@ -13,7 +14,10 @@ export interface SampleOptions {
   readonly maxLength: number;
   /** Several samples of a document longer than the window; default: its first window. */
   readonly windows?: Windows;
-  /** Windows for which it says no are not yielded; by default all are. Not asked where a document is cut to its first window. */
+  /**
+   * Windows for which it says no are not yielded; by default all are. Not asked where a document is cut to its first
+   * window.
+   */
   readonly wantedWindow?: (row: number, number: number) => boolean;
   readonly vocabSize: number;
   /** A batch ends with the document that reaches one of the two; two batches are held at a time. */
@@ -33,8 +37,8 @@ const BATCH_TEXTS = 32;
 const BATCH_BYTES = 2 * 1024 * 1024;
 
 /**
- * Token samples, cut to the window, in the order of the rows and of their windows; rows that are none pass through. The next batch is
- * read and tokenised while the consumer works on this one. Closes `documents` when the consumer stops.
+ * Token samples, cut to the window, in the order of the rows and of their windows; rows that are none pass through. The
+ * next batch is read and tokenised while the consumer works on this one. Closes `documents` when the consumer stops.
  * @throws whatever `documents` throws.
  */
 export async function* tokenizeSamples(

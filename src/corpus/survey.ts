@@ -1,5 +1,6 @@
 import { UserError } from "../core/errors.js";
-import { type DataRow, readDataRows } from "../formats/data-rows.js";
+import { type DataRow, type DataRowOptions, readDataRows } from "../formats/data-rows.js";
+import type { DataSizes } from "../formats/data-versions.js";
 import { type Columns, parseRow } from "./rows.js";
 import { WindowSet } from "./window-set.js";
 
@@ -11,42 +12,58 @@ export interface DataSurvey {
   readonly sizeBytes: number;
 }
 
-export interface SurveyOptions extends Columns {
-  /** Called now and then with what was counted so far. */
-  readonly onProgress?: (soFar: DataSurvey) => void;
+/** What was counted so far. */
+export interface SurveyProgress extends DataSurvey {
+  /** How much of the data it is, 0 to 1, judged by the sizes of files; null where they are not known. */
+  readonly share: number | null;
+}
+
+export interface SurveyOptions extends Columns, Pick<DataRowOptions, "signal"> {
+  /** Of the files, so that a share can be told. */
+  readonly sizes?: DataSizes;
+  /** Called now and then. */
+  readonly onProgress?: (soFar: SurveyProgress) => void;
 }
 
 const INDEX_COLUMNS = ["index", "chunked_index"];
 const PROGRESS_BYTES = 32 * 1024 * 1024;
+/** Rows of tables say nothing of their bytes. */
+const PROGRESS_ROWS = 20_000;
 
 /** The key `index` or `chunked_index`, or escapes that could spell a character of it. */
 const MAY_HAVE_INDEX = /"(?:chunked_)?index"|\\u00[5-7]/;
 
 /**
- * Counts rows and bytes, and makes sure that no `index` is there twice: no row, or no window of a document (`chunked_index`) where the
- * rows are windows. A row is parsed only where it may have one.
- * @throws UserError `repeated-index` naming both places; the system's error when a file cannot be opened.
+ * Counts rows and bytes, and makes sure that no `index` is there twice: no row, or no window of a document
+ * (`chunked_index`) where the rows are windows. A row is parsed only where it may have one.
+ * @throws UserError `repeated-index` naming both places; the system's error when a file cannot be opened; the signal's
+ * reason.
  */
 export async function surveyData(
   files: readonly string[],
-  { onProgress = () => undefined, ...columns }: SurveyOptions = {},
+  { onProgress = () => undefined, signal, sizes, ...columns }: SurveyOptions = {},
 ): Promise<DataSurvey> {
   const seen = new WindowSet();
   let rows = 0;
   let sizeBytes = 0;
   let nextReport = PROGRESS_BYTES;
-  for await (const raw of readDataRows(files, { columns: INDEX_COLUMNS })) {
+  let done: number | null = null;
+  const onShare = (part: number) => {
+    done = part;
+  };
+  const share = sizes && { sizes, onShare };
+  for await (const raw of readDataRows(files, { columns: INDEX_COLUMNS, signal, share })) {
     rows += 1;
+    if (sizeBytes >= nextReport || rows % PROGRESS_ROWS === 0) {
+      onProgress({ rows, sizeBytes, share: done });
+      nextReport = sizeBytes + PROGRESS_BYTES;
+    }
     if ("problem" in raw.content) continue;
     if ("sizeBytes" in raw.content) sizeBytes += raw.content.sizeBytes;
     const place = mayHaveIndex(raw) ? placeOf(raw, columns) : { index: raw.row, chunkedIndex: null };
     if (place !== null && !seen.add(place.index, place.chunkedIndex)) await refuseRepeat(files, columns, raw, place);
-    if (sizeBytes >= nextReport) {
-      onProgress({ rows, sizeBytes });
-      nextReport = sizeBytes + PROGRESS_BYTES;
-    }
   }
-  onProgress({ rows, sizeBytes });
+  onProgress({ rows, sizeBytes, share: sizes === undefined ? null : 1 });
   return { rows, sizeBytes };
 }
 

@@ -3,13 +3,18 @@ import { IndexSet } from "./index-set.js";
 /** A document and its window are one number up to these, which is exact below 2^53. */
 const WINDOW_END = 2 ** 21;
 const INDEX_END = 2 ** 31;
+const FAR_PARTS = 1024;
 
-/** Which documents (`index`) and which windows of documents (`index`, `chunked_index`) are there; cheap where all are whole. */
+/**
+ * Which documents (`index`) and which windows of documents (`index`, `chunked_index`) are there; cheap where all are
+ * whole.
+ */
 export class WindowSet {
   readonly #whole = new IndexSet();
   readonly #cut = new IndexSet();
   readonly #windows = new IndexSet();
-  readonly #farWindows = new Set<string>();
+  /** In parts, since one set holds at most 2^24. */
+  readonly #farWindows = Array.from({ length: FAR_PARTS }, () => new Set<string>());
   #hasWindows = false;
 
   /**
@@ -28,8 +33,9 @@ export class WindowSet {
       return this.#windows.add(index * WINDOW_END + chunkedIndex);
     }
     const name = `${index} ${chunkedIndex}`;
-    if (this.#farWindows.has(name)) return false;
-    this.#farWindows.add(name);
+    const part = this.#farWindows[Math.abs(index + chunkedIndex) % FAR_PARTS];
+    if (part === undefined || part.has(name)) return false;
+    part.add(name);
     return true;
   }
 }

@@ -1,6 +1,9 @@
 /** Which windows of a document are scored. Modes are named as `--window` names them. */
 export interface Windows {
-  /** `truncate`: the first. `all`: one every `stride` tokens, and one more at the end. `head-tail`: the first and the last. */
+  /**
+   * `truncate`: the first. `all`: one every `stride` tokens, and one more at the end. `head-tail`: the first and the
+   * last.
+   */
   readonly mode: "truncate" | "all" | "head-tail";
   /** Tokens of a window. A shorter document is one window, as it is. */
   readonly maxLength: number;
@@ -14,7 +17,10 @@ export function countWindows(tokenCount: number, { mode, maxLength, stride }: Wi
   return mode === "head-tail" ? 2 : 1 + Math.ceil((tokenCount - maxLength) / stride);
 }
 
-/** First token of the window of that number. The last one ends where the document ends, and so may overlap the one before further. */
+/**
+ * First token of the window of that number. The last one ends where the document ends, and so may overlap the one
+ * before further.
+ */
 export function windowStart(number: number, tokenCount: number, { mode, maxLength, stride }: Windows): number {
   if (number === 0) return 0;
   const last = tokenCount - maxLength;

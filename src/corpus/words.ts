@@ -1,4 +1,6 @@
 import { createHash } from "node:crypto";
+import { EngineError, RowError } from "../core/errors.js";
+import { notTokenized } from "./text-problems.js";
 import type { Tokenizer } from "./tokenizer.js";
 
 /** What `wordIds` does, in a word: other ids want another one. */
@@ -17,9 +19,9 @@ const WITHOUT_SPACES =
   /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}\p{Script=Myanmar}\p{Script=Tibetan}]/u;
 
 /**
- * Ids `[words]` of the words and numbers of a text, in their order: runs of letters, marks and digits, in lower case; of scripts without
- * spaces each character. Punctuation and symbols are left out. An id is a hash of 31 bits: among a million different words, one in two
- * thousand shares its id with another.
+ * Ids `[words]` of the words and numbers of a text, in their order: runs of letters, marks and digits, in lower case;
+ * of scripts without spaces each character. Punctuation and symbols are left out. An id is a hash of 31 bits: among a
+ * million different words, one in two thousand shares its id with another.
  * @param atMost words, from the start
  */
 export function wordIds(text: string, atMost = Infinity): Int32Array {
@@ -58,7 +60,15 @@ export const WORDS_FINGERPRINT = createHash("sha256").update(METHOD).digest("hex
 export function openWords(idsOf: (text: string) => Promise<Int32Array> = async (text) => wordIds(text)): Tokenizer {
   return {
     fingerprint: WORDS_FINGERPRINT,
-    encodeBatch: (texts) => Promise.all(texts.map(idsOf)),
+    encodeBatch: async (texts) => {
+      try {
+        return await Promise.all(texts.map(idsOf));
+      } catch (error) {
+        throw error instanceof EngineError ? new RowError(notTokenized(error.message)) : error;
+      }
+    },
+    notes: [],
+    close: () => Promise.resolve(),
   };
 }
 

@@ -1,7 +1,10 @@
-import { type FileHandle, mkdir, open, rename, rm } from "node:fs/promises";
+import { type FileHandle, open } from "node:fs/promises";
 import { dirname } from "node:path";
-import { messageOf, systemCodeOf, UserError } from "../core/errors.js";
+import { systemCodeOf, UserError } from "../core/errors.js";
+import { cannotWrite, makeFolders, readExactly } from "../core/files.js";
+import { isJsonObject, parseJson, stringifyJson } from "../core/json.js";
 import type { JsonObject } from "../core/records.js";
+import { tryPlace, writeFileWhole } from "../core/staged.js";
 import { readLines } from "./lines.js";
 
 const TAIL_BYTES = 64 * 1024;
@@ -11,7 +14,10 @@ const NEWLINE = 0x0a;
 export interface AppendFile {
   /** What was there when it was opened, without the torn line, and all that was appended since. */
   readonly sizeBytes: () => number;
-  /** Writes one whole line. @throws UserError `cannot-write` when the disk is full or fails; nothing of the line stays. */
+  /**
+   * Writes one whole line.
+   * @throws UserError `cannot-write` when the disk is full or fails; nothing of the line stays.
+   */
   readonly append: (object: object) => Promise<void>;
   /** Waits until the lines lie on the disk. */
   readonly sync: () => Promise<void>;
@@ -37,7 +43,7 @@ export async function openAppend(path: string): Promise<AppendFile> {
   return {
     sizeBytes: () => end,
     append: async (object) => {
-      end += await writeWhole(file, path, Buffer.from(`${JSON.stringify(object)}\n`), end);
+      end += await writeWhole(file, path, Buffer.from(`${stringifyJson(object)}\n`), end);
     },
     sync: () => syncFile(file, path),
     close: () => file.close(),
@@ -60,7 +66,13 @@ export async function openForUpdate(path: string): Promise<FileHandle> {
  * Writes all the bytes at `position` and returns their number.
  * @throws UserError `cannot-write`; the file then ends at `position` as before.
  */
-export async function writeWhole(file: FileHandle, path: string, bytes: Uint8Array, position: number): Promise<number> {
+export async function writeWhole(
+  file: FileHandle,
+  path: string,
+  bytes: Uint8Array,
+  position: number,
+  again?: string,
+): Promise<number> {
   try {
     for (let written = 0; written < bytes.length; ) {
       const { bytesWritten } = await file.write(bytes, written, bytes.length - written, position + written);
@@ -70,8 +82,15 @@ export async function writeWhole(file: FileHandle, path: string, bytes: Uint8Arr
   } catch (error) {
     // Only tidiness: a torn end is cut off at the next start too.
     await file.truncate(position).catch(() => undefined);
-    throw cannotWrite(path, error);
+    throw cannotWrite(path, error, again);
   }
+}
+
+/** Closes all of them, whatever the others do. @throws the first failure */
+export async function closeAll(files: readonly { readonly close: () => Promise<void> }[]): Promise<void> {
+  const closed = await Promise.allSettled(files.map((file) => file.close()));
+  const failed = closed.find((one) => one.status === "rejected");
+  if (failed !== undefined) throw failed.reason;
 }
 
 /** @throws UserError `cannot-write`. */
@@ -86,8 +105,7 @@ async function findWholeEnd(file: FileHandle, sizeBytes: number): Promise<number
   const end = (await findNewlineBefore(file, sizeBytes)) + 1;
   if (end === 0) return 0;
   const start = (await findNewlineBefore(file, end - 1)) + 1;
-  const line = Buffer.alloc(end - start);
-  await file.read(line, 0, line.length, start);
+  const line = await readExactly(file, Buffer.alloc(end - start), start);
   return parseLine(line.toString("utf8")) === null ? start : end;
 }
 
@@ -96,8 +114,7 @@ async function findNewlineBefore(file: FileHandle, before: number): Promise<numb
   const tail = Buffer.alloc(TAIL_BYTES);
   for (let end = before; end > 0; ) {
     const start = Math.max(0, end - TAIL_BYTES);
-    const { bytesRead } = await file.read(tail, 0, end - start, start);
-    const at = tail.subarray(0, bytesRead).lastIndexOf(NEWLINE);
+    const at = (await readExactly(file, tail.subarray(0, end - start), start)).lastIndexOf(NEWLINE);
     if (at !== -1) return start + at;
     end = start;
   }
@@ -105,9 +122,10 @@ async function findNewlineBefore(file: FileHandle, before: number): Promise<numb
 }
 
 /**
- * The objects of a score file, ours or the original's, with their line numbers (from 1). Blank lines and a torn last line
- * are left out; `NaN` and `Infinity`, which Python writes, are read as null.
- * @throws UserError `broken-line` at any other line that is no JSON object; the system's error when it cannot be opened.
+ * The objects of a score file, ours or the original's, with their line numbers (from 1). Blank lines and a torn last
+ * line are left out; `NaN` and `Infinity`, which Python writes, are read as null.
+ * @throws UserError `broken-line` at any other line that is no JSON object; the system's error when it cannot be
+ * opened.
  */
 export async function* readJsonLines(
   path: string,
@@ -122,41 +140,36 @@ export async function* readJsonLines(
   if (broken !== null && (await endsWhole(path))) throw broken;
 }
 
-/** Writes a file that is there whole or not at all. @throws UserError `cannot-write`. */
+/**
+ * Writes a file that is there whole or not at all, in a folder that is made where it is missing.
+ * @throws UserError `cannot-write`.
+ */
 export async function writeFileAtomic(path: string, data: string | Uint8Array): Promise<void> {
-  const temporary = `${path}.${process.pid}.tmp`;
-  try {
-    const file = await open(temporary, "w");
-    try {
-      await file.writeFile(data);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(temporary, path);
-    await syncDirectory(dirname(path));
-  } catch (error) {
-    await rm(temporary, { force: true }).catch(() => undefined);
-    throw cannotWrite(path, error);
-  }
+  await makeFolder(dirname(path));
+  await orCannotWrite(path, writeFileWhole(path, data));
 }
 
 /** Makes a folder and those above it, where they are missing. @throws UserError `cannot-write`. */
 export async function makeFolder(path: string): Promise<void> {
-  await mkdir(path, { recursive: true }).catch((error: unknown) => {
-    throw cannotWrite(path, error);
+  await orCannotWrite(path, makeFolders(path));
+}
+
+/**
+ * Makes sure, before long work, that a file or folder can be made at `path` at its end.
+ * @throws UserError `cannot-write`
+ */
+export function checkPlace(path: string, kind: "file" | "folder" = "file"): Promise<void> {
+  return orCannotWrite(path, tryPlace(path, kind), BEGINS_ANEW);
+}
+
+async function orCannotWrite<T>(path: string, work: Promise<T>, again?: string): Promise<T> {
+  return await work.catch((error: unknown) => {
+    throw cannotWrite(path, error, again);
   });
 }
 
 /** What a second try does with a file that is there whole or not at all. */
 export const BEGINS_ANEW = "it begins anew";
-
-/** So that the rename survives a power cut; not every file system can do it. */
-export async function syncDirectory(path: string): Promise<void> {
-  const directory = await open(path, "r").catch(() => null);
-  await directory?.sync().catch(() => undefined);
-  await directory?.close();
-}
 
 async function endsWhole(path: string): Promise<boolean> {
   const file = await open(path, "r");
@@ -170,16 +183,11 @@ async function endsWhole(path: string): Promise<boolean> {
 
 function parseLine(text: string): JsonObject | null {
   try {
-    const value: unknown = JSON.parse(text);
-    return isObject(value) ? value : null;
+    const value = parseJson(text);
+    return isJsonObject(value) ? value : null;
   } catch {
     return null;
   }
-}
-
-/** What `JSON.parse` gives is JSON: only its outermost kind is in doubt. */
-function isObject(value: unknown): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function withoutPythonNumbers(text: string): string {
@@ -193,17 +201,4 @@ function brokenLine(path: string, line: number): UserError {
     where: `${path}:${line}`,
     fix: "The file was changed or damaged: remove it and score again.",
   });
-}
-
-/** `cannot-write`; `again` says what a second try does. */
-export function cannotWrite(path: string, error: unknown, again = "it goes on after the last whole row"): UserError {
-  const full = systemCodeOf(error) === "ENOSPC" || systemCodeOf(error) === "EDQUOT";
-  const problem = {
-    code: "cannot-write",
-    what: full ? "The disk is full" : "The file cannot be written",
-    where: path,
-    got: messageOf(error),
-    fix: `${full ? "Make room" : "Mend it"} and start the same command again: ${again}.`,
-  };
-  return new UserError(problem, { cause: error });
 }

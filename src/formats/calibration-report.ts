@@ -3,8 +3,8 @@ import type { Calibration } from "./calibration.js";
 import type { Estimate } from "./evaluation.js";
 
 /**
- * A way to score, and how well it did on texts that its weights were not fitted to. Of many the best was chosen by these figures, which
- * therefore flatter it.
+ * A way to score, and how well it did on texts that its weights were not fitted to. Of many the best was chosen by
+ * these figures, which therefore flatter it.
  */
 export interface TriedRecipe {
   readonly aggregation: Calibration["aggregation"];
@@ -39,7 +39,10 @@ export interface TriedPlan {
   readonly asExact: number | null;
   /** Spearman with the gain over whole documents; null without the yardstick. */
   readonly gain: { readonly overall: Estimate | null; readonly within: Estimate | null } | null;
-  /** Of scoring one sample on this machine, and memory of the engine's process at its highest; null where it could not be measured. */
+  /**
+   * Of scoring one sample on this machine, and memory of the engine's process at its highest; null where it could not
+   * be measured.
+   */
   readonly seconds: number | null;
   readonly peakBytes: number | null;
 }
@@ -62,12 +65,14 @@ export interface PlanSearch {
 
 /** What `calibrate` found. */
 export interface CalibrationReport {
-  /** Null when nothing beat the published score beyond noise, or the lexical score alone did: then no file is written. */
+  /**
+   * Null when nothing beat the published score beyond noise, or the lexical score alone did: then no file is written.
+   */
   readonly calibration: Calibration | null;
   readonly layerCount: number;
   /**
-   * How well the choosing does: each fold is scored by a recipe, a last layer and weights (and a plan, with `cost`) that the texts outside of it
-   * chose. Figures of the published and of the lexical score on the same texts beside it.
+   * How well the choosing does: each fold is scored by a recipe, a last layer and weights (and a plan, with `cost`)
+   * that the texts outside of it chose. Figures of the published and of the lexical score on the same texts beside it.
    */
   readonly measured: Calibration["measured"];
   /** From the same scores: how much higher the mean of both chances is. */
@@ -79,7 +84,10 @@ export interface CalibrationReport {
   readonly frontier: readonly TriedRecipe[];
   /** Every recipe with all layers, best first. */
   readonly recipes: readonly TriedRecipe[];
-  /** Spearman, over whole texts, between the scores of two fits, each on half of the texts; null where it cannot be said. */
+  /**
+   * Spearman, over whole texts, between the scores of two fits, each on half of the texts; null where it cannot be
+   * said.
+   */
   readonly halves: number | null;
   /** With `cost`; all of the above is then of the plan that was chosen. */
   readonly plans?: PlanSearch;

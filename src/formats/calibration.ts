@@ -1,8 +1,9 @@
-import { readFile, stat } from "node:fs/promises";
+import { lstat, readFile, stat } from "node:fs/promises";
 import { z } from "zod";
 import { systemCodeOf, UserError } from "../core/errors.js";
 import { hashJson } from "../core/fingerprint.js";
 import { describeInvalid } from "../core/invalid.js";
+import { parseRecord } from "../core/json.js";
 import { isExact, PRECISIONS } from "../core/plan.js";
 
 const count = z.number().int().nonnegative();
@@ -30,7 +31,10 @@ export const planSchema = z.strictObject({
   precision: z.enum(PRECISIONS),
 });
 
-/** `calibration.json`: which layers or heads a score listens to, with what weight, and what was measured when they were chosen. */
+/**
+ * `calibration.json`: which layers or heads a score listens to, with what weight, and what was measured when they were
+ * chosen.
+ */
 export const calibrationSchema = z
   .strictObject({
     format: z.literal(1),
@@ -65,17 +69,22 @@ export const calibrationSchema = z
     }),
     by: z.enum(["layer", "head"]),
     /**
-     * The score is the sum of weight · value / scale; `value` is the layer's or head's focus, `scale` its mean over whole documents,
-     * and the weights (with that of `lexical`) add up to 1.
+     * The score is the sum of weight · value / scale; `value` is the layer's or head's focus, `scale` its mean over
+     * whole documents, and the weights (with that of `lexical`) add up to 1.
      */
     weights: z
       .array(
-        z.strictObject({
-          layer: count,
-          head: count.nullable(),
-          weight: z.number().positive(),
-          scale: z.number().positive(),
-        }),
+        z
+          .strictObject({
+            layer: count,
+            head: count.nullable(),
+            weight: z.number().positive(),
+            scale: z.number().positive(),
+          })
+          .refine(
+            ({ weight, scale }) => Number.isFinite(weight / scale),
+            "a weight and a scale that have a finite ratio",
+          ),
       )
       .min(1),
     /** The lexical calculator's part; null where it has none. */
@@ -88,6 +97,7 @@ export const calibrationSchema = z
         /** Documents that have each token, little-endian uint16 by token id, base64. */
         documentFrequencies: z.base64(),
       })
+      .refine(isOfItsDocuments, "documentFrequencies: at most documentCount for each token")
       .nullable(),
     /** Cross-validated: chance that a whole document scores above a control of its group. */
     measured: z.strictObject({
@@ -152,8 +162,8 @@ export function calibrationFingerprint(calibration: Calibration): string {
 const MOST_DOCUMENTS = 65_535;
 
 /**
- * Documents that have each token, as `calibration.json` holds them: little-endian uint16 by token id, base64. More than 65,535 documents
- * count as so many.
+ * Documents that have each token, as `calibration.json` holds them: little-endian uint16 by token id, base64. More than
+ * 65,535 documents count as so many.
  * @param counts by token id, from 0
  */
 export function encodeDocumentFrequencies(counts: ReadonlyMap<number, number>): string {
@@ -161,6 +171,11 @@ export function encodeDocumentFrequencies(counts: ReadonlyMap<number, number>): 
   const bytes = Buffer.alloc(2 * size);
   for (const [id, count] of counts) bytes.writeUInt16LE(Math.min(count, MOST_DOCUMENTS), 2 * id);
   return bytes.toString("base64");
+}
+
+function isOfItsDocuments(table: { readonly documentCount: number; readonly documentFrequencies: string }): boolean {
+  const { documentCount, counts } = documentFrequenciesOf(table);
+  return [...counts.values()].every((count) => count <= documentCount);
 }
 
 /** In how many documents each token occurs, by token id; ids without a document are left out. */
@@ -194,14 +209,16 @@ export async function readCalibration(path: string): Promise<Calibration | null>
   try {
     const { size } = await stat(path);
     if (size > MAX_BYTES) throw new Error(`${size} bytes, more than ${MAX_BYTES}`);
-    return calibrationSchema.parse(JSON.parse(await readFile(path, "utf8")));
+    return calibrationSchema.parse(parseRecord(await readFile(path, "utf8")));
   } catch (error) {
-    if (systemCodeOf(error) === "ENOENT") return null;
+    const isGone = systemCodeOf(error) === "ENOENT";
+    // A link that leads nowhere is a calibration that was lost: without it the scores would be others.
+    if (isGone && (await lstat(path).catch(() => null)) === null) return null;
     throw new UserError({
       code: "calibration-broken",
       what: "The calibration cannot be read",
       where: path,
-      got: describeInvalid(error),
+      got: isGone ? "a symbolic link that leads nowhere" : describeInvalid(error),
       allowed: "a file that `ladm calibrate` wrote",
       fix: "Make it again, or give --calibration none.",
     });

@@ -1,9 +1,12 @@
 import { basename } from "node:path";
 import type { Problem } from "../core/errors.js";
+import { endOfFirst, isJsonObject, JsonLimitError, parseJson } from "../core/json.js";
 import type { JsonObject, JsonValue, RowPlace } from "../core/records.js";
 import { formatCount } from "../core/units.js";
+import type { TextFault } from "./arrow/text.js";
 import { type DataKind, dataKind, openTable } from "./data.js";
-import { readLines } from "./lines.js";
+import { type DataSizes, type DataVersions, pinData } from "./data-versions.js";
+import { beyondLimits, readLines } from "./lines.js";
 import { type RowFields, readTableRows } from "./table-rows.js";
 
 /** A row before it is parsed; a damaged end of a file is one row. */
@@ -21,27 +24,78 @@ export interface DataRowOptions {
   readonly columns?: readonly string[];
   /** Rows for which it says no are not yielded. */
   readonly wanted?: (row: number) => boolean;
+  /**
+   * As the files were pinned: no row is yielded that is not of that. By default each file must stay as it is while it
+   * is read.
+   */
+  readonly versions?: DataVersions;
+  /** Told now and then how much of the files is read, 0 to 1, judged by their sizes. */
+  readonly share?: ReadShare | undefined;
+  /** Ends the reading at the next block of a file. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface ReadShare {
+  readonly sizes: DataSizes;
+  readonly onShare: (share: number) => void;
 }
 
 const EXCERPT_LENGTH = 40;
+/** Between tellings of how much of a table is read. */
+const PART_ROWS = 1024;
 
-/** All rows of all files in the order given. @throws the system's error when a file cannot be opened; UserError when it is no data. */
+/**
+ * All rows of all files in the order given.
+ * @throws the system's error when a file cannot be opened; UserError when it is no data; `data-changed`; the signal's
+ * reason
+ */
 export async function* readDataRows(files: readonly string[], options: DataRowOptions = {}): AsyncGenerator<DataRow> {
   let start = 0;
+  let doneBytes = 0;
+  const { share } = options;
   for (const path of files) {
+    const sizeBytes = share?.sizes.sizeOf(path) ?? 0;
+    const before = doneBytes;
+    const onPart = (part: number) => share?.onShare((before + part * sizeBytes) / Math.max(1, share.sizes.sizeBytes));
+    options.signal?.throwIfAborted();
+    const versions = options.versions ?? (await pinData([path]));
     const kind = await dataKind(path);
     start +=
-      kind === "lines" ? yield* readLineRows(path, start, options) : yield* readColumns(path, kind, start, options);
+      kind === "lines"
+        ? yield* readLineRows(path, start, options, onPart)
+        : yield* readColumns(path, kind, start, options, onPart);
+    await versions.check(path);
+    doneBytes += sizeBytes;
   }
 }
 
 type RowsOfFile = AsyncGenerator<DataRow, number>;
 
+/** Before anything of a block is yielded. */
+const watch =
+  (path: string, { versions, signal }: DataRowOptions) =>
+  async () => {
+    signal?.throwIfAborted();
+    await versions?.check(path);
+  };
+
 /** @returns how many there are, wanted or not */
-async function* readLineRows(path: string, start: number, { wanted = () => true }: DataRowOptions): RowsOfFile {
+async function* readLineRows(
+  path: string,
+  start: number,
+  options: DataRowOptions,
+  onPart: (part: number) => void,
+): RowsOfFile {
+  const { wanted = () => true } = options;
   const file = basename(path);
   let row = start;
-  for await (const item of readLines(path)) {
+  const check = watch(path, options);
+  const sizeBytes = options.share?.sizes.sizeOf(path) ?? 0;
+  const onBlock = async (readBytes: number) => {
+    await check();
+    onPart(sizeBytes === 0 ? 0 : Math.min(1, readBytes / sizeBytes));
+  };
+  for await (const item of readLines(path, { onBlock })) {
     const { line } = item;
     const content = item.kind === "line" ? { text: item.text, sizeBytes: item.sizeBytes } : { problem: item.problem };
     if (wanted(row)) yield { row, file, line, path, content };
@@ -54,12 +108,22 @@ async function* readColumns(
   path: string,
   kind: Exclude<DataKind, "lines">,
   start: number,
-  { columns, wanted = () => true }: DataRowOptions,
+  options: DataRowOptions,
+  onPart: (part: number) => void,
 ): RowsOfFile {
+  const { columns, wanted = () => true, versions, signal } = options;
   const table = await openTable(path, kind);
   try {
+    // From here on a dataset watches its many files itself.
+    await versions?.check(path);
+    const onBatch = kind === "hf" ? () => signal?.throwIfAborted() : watch(path, options);
     const only = columns === undefined ? {} : { columns };
-    for await (const { row, content } of readTableRows(table, { ...only, wanted: (row) => wanted(start + row) })) {
+    for await (const { row, content } of readTableRows(
+      table,
+      { ...only, wanted: (row) => wanted(start + row) },
+      onBatch,
+    )) {
+      if (row % PART_ROWS === 0) onPart(row / table.rowCount);
       yield { row: start + row, ...table.placeOf(row), path, content };
     }
     return table.rowCount;
@@ -71,29 +135,46 @@ async function* readColumns(
 /** The columns of a row, or why it has none. */
 export function fieldsOf({ content }: DataRow): RowFields | Problem {
   if ("problem" in content) return content.problem;
-  return "fields" in content ? content.fields : fieldsOfLine(content.text);
+  if ("text" in content) return fieldsOfLine(content.text);
+  const { fault } = content.fields;
+  return fault === null || fault === undefined ? content.fields : textProblem(fault);
+}
+
+/** A text of a table that is none. */
+export function textProblem({ column, kind }: TextFault): Problem {
+  const name = excerpt(column);
+  if (kind === "not-json")
+    return {
+      code: "row-not-json",
+      what: `The column ${name} has the feature Json(), and a cell that is not JSON`,
+      allowed: "JSON, of no more than what is read of JSON lines",
+      fix: "Mend the row or leave it out.",
+    };
+  if (kind === "too-long")
+    return {
+      code: "line-too-long",
+      what: `The column ${name} has a value that is too long for one string of JavaScript`,
+      fix: "Split the document.",
+    };
+  return {
+    code: "invalid-utf8",
+    what: `The column ${name} has a text that is not UTF-8`,
+    got: "bytes of another encoding, or damaged ones",
+    allowed: "UTF-8",
+    fix: "Convert the column, or leave the row out.",
+  };
 }
 
 /** Of a line of JSON. */
 function fieldsOfLine(text: string): RowFields | Problem {
-  const value = parseJson(text);
-  if (value === undefined) return notJson(text);
-  if (!isObject(value)) return notObject(value);
-  return { names: Object.keys(value), get: (name) => columnOf(value, name) };
-}
-
-/** Undefined where it is not JSON. */
-function parseJson(text: string): unknown {
+  let value: JsonValue;
   try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
+    value = parseJson(text);
+  } catch (error) {
+    return error instanceof JsonLimitError ? beyondLimits(error) : notJson(text);
   }
-}
-
-/** What `JSON.parse` gives is JSON: only its outermost kind is in doubt. */
-export function isObject(value: unknown): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+  if (!isJsonObject(value)) return notObject(value);
+  return { names: Object.keys(value), get: (name) => columnOf(value, name) };
 }
 
 /** Not what a column of that name would inherit. */
@@ -109,17 +190,23 @@ export function describeValue(value: unknown): string {
 }
 
 export function excerpt(text: string): string {
-  const start = JSON.stringify(text.slice(0, EXCERPT_LENGTH)).replace(/\p{C}/gu, "\ufffd");
+  const start = JSON.stringify(text.slice(0, EXCERPT_LENGTH)).replace(/[\p{C}\p{Zl}\p{Zp}]/gu, "\ufffd");
   return text.length > EXCERPT_LENGTH ? `${start}…` : start;
 }
 
-const notJson = (text: string): Problem => ({
-  code: "row-not-json",
-  what: "The row is not JSON",
-  got: excerpt(text.trimStart()),
-  allowed: "one JSON object a line (NaN and Infinity are not JSON)",
-  fix: "Mend the line or leave it out.",
-});
+function notJson(text: string): Problem {
+  const rest = text.slice(Math.max(0, endOfFirst(text))).trim();
+  return {
+    code: "row-not-json",
+    what: "The row is not JSON",
+    got:
+      rest.length < text.trim().length && rest !== ""
+        ? `${excerpt(rest)} after the first value`
+        : excerpt(text.trimStart()),
+    allowed: "one JSON object a line (NaN and Infinity are not JSON)",
+    fix: "Mend the line or leave it out.",
+  };
+}
 
 const notObject = (value: unknown): Problem => ({
   code: "row-not-object",

@@ -75,7 +75,10 @@ export const evaluationSchema = z.strictObject({
   layerShares: z.array(finite),
   /** Seconds of a pass over one whole text, where passes were made now; else null. */
   secondsPerPass: finite.nullable(),
-  /** How passes were made; the calibrated score's own, where they differ. Older evaluations lack both: their passes were exact. */
+  /**
+   * How passes were made; the calibrated score's own, where they differ. Older evaluations lack both: their passes were
+   * exact.
+   */
   plan: planSchema.default(EXACT),
   calibratedPlan: planSchema.nullable().default(null),
   texts: z.array(

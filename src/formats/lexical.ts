@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { UserError } from "../core/errors.js";
 import { describeInvalid } from "../core/invalid.js";
+import { parseRecord } from "../core/json.js";
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 
@@ -45,16 +46,17 @@ export function encodeLexical({ documentCount, ids, counts }: FrequencyTable, to
 /** @throws UserError `lexical-broken` when the text is not one that `encodeLexical` makes */
 export function decodeLexical(text: string, path: string): FrequencyTable {
   try {
-    const { documentCount, ...file } = lexicalSchema.parse(JSON.parse(text));
+    const { documentCount, ...file } = lexicalSchema.parse(parseRecord(text));
     const idBytes = Buffer.from(file.ids, "base64");
     const countBytes = Buffer.from(file.counts, "base64");
     const length = countBytes.length / 2;
     if (idBytes.length !== length * 4) throw new Error("ids and counts differ in number");
-    return {
-      documentCount,
-      ids: Int32Array.from({ length }, (_, at) => idBytes.readInt32LE(at * 4)),
-      counts: Uint16Array.from({ length }, (_, at) => countBytes.readUInt16LE(at * 2)),
-    };
+    const ids = Int32Array.from({ length }, (_, at) => idBytes.readInt32LE(at * 4));
+    const counts = Uint16Array.from({ length }, (_, at) => countBytes.readUInt16LE(at * 2));
+    if (!ids.every((id, at) => id > (ids[at - 1] ?? -1))) throw new Error("ids that do not ascend from 0");
+    if (!counts.every((count) => count >= 1 && count <= documentCount))
+      throw new Error(`a count that is not from 1 to the ${documentCount} documents`);
+    return { documentCount, ids, counts };
   } catch (error) {
     throw lexicalBroken(path, describeInvalid(error), { cause: error });
   }

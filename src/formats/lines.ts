@@ -1,12 +1,17 @@
-import { constants, isUtf8 } from "node:buffer";
+import { isUtf8 } from "node:buffer";
 import { open } from "node:fs/promises";
 import { basename } from "node:path";
 import { messageOf, type Problem } from "../core/errors.js";
+import { JsonLimitError, JsonMeter } from "../core/json.js";
 import { formatCount } from "../core/units.js";
-import { unpackFile } from "./decompress.js";
+import { type OnBlock, unpackFile } from "./decompress.js";
 
-/** A longer line cannot become one JavaScript string (V8: 2^29 - 24 characters). */
-const MAX_LINE_BYTES = constants.MAX_STRING_LENGTH;
+/**
+ * Holds a text of 100 MB, all of it escaped, or its tokens. A line is in memory two or three times while it is read.
+ */
+const MAX_LINE_BYTES = 256 * 1024 * 1024;
+/** What is longer is looked at while it is read. */
+const METERED_BYTES = 1024 * 1024;
 
 const NEWLINE = 0x0a;
 const CARRIAGE_RETURN = 0x0d;
@@ -31,55 +36,99 @@ export interface DamagedLine {
 
 /**
  * The lines of a UTF-8 file, plain, gzip or zstd as its first bytes say. Blank lines are left out; a byte order mark at
- * the start and carriage returns at line ends are dropped. Damage is an item, never an exception: a line that cannot be
- * read stands in its own place, a damaged file ends with one item for all that follows.
+ * the start of a line and a carriage return at its end are dropped. Damage is an item, never an exception: a line that
+ * cannot be read stands in its own place, a damaged file ends with one item for all that follows.
+ * @param options.onBlock called when bytes were read, before a line of them is yielded; what it throws is thrown here
  * @throws the system's error when the file cannot be opened.
  */
 export async function* readLines(
   path: string,
-  { maxLineBytes = MAX_LINE_BYTES }: { readonly maxLineBytes?: number } = {},
+  { maxLineBytes = MAX_LINE_BYTES, onBlock }: { readonly maxLineBytes?: number; readonly onBlock?: OnBlock } = {},
 ): AsyncGenerator<TextLine | DamagedLine> {
   const file = await open(path, "r");
-  let line = 1;
-  let parts: Uint8Array[] = [];
-  let sizeBytes = 0;
-  const add = (part: Uint8Array) => {
-    sizeBytes += part.length;
-    if (sizeBytes <= maxLineBytes) parts.push(part);
-    else parts = [];
-  };
-  const take = () => {
-    const item =
-      sizeBytes > maxLineBytes ? tooLong(path, line, sizeBytes, maxLineBytes) : decode(path, line, join(parts));
-    parts = [];
-    sizeBytes = 0;
-    line += 1;
-    return item;
+  const pending = new PendingLine(path, maxLineBytes);
+  let stopped = false;
+  const watch = async (readBytes: number) => {
+    stopped = true;
+    await onBlock?.(readBytes);
+    stopped = false;
   };
   try {
-    for await (const piece of unpackFile(file, path)) {
+    for await (const piece of unpackFile(file, path, watch)) {
       let start = 0;
       for (let end = piece.indexOf(NEWLINE); end !== -1; end = piece.indexOf(NEWLINE, start)) {
-        add(piece.subarray(start, end));
+        pending.add(piece.subarray(start, end));
         start = end + 1;
-        const item = take();
+        const item = pending.take();
         if (item !== null) yield item;
       }
-      if (start < piece.length) add(piece.subarray(start));
+      if (start < piece.length) pending.add(piece.subarray(start));
     }
-    const last = sizeBytes > 0 ? take() : null;
+    const last = pending.take();
     if (last !== null) yield last;
   } catch (error) {
-    yield { kind: "damage", line, problem: damagedFile(path, line, messageOf(error)) };
+    // No damage: `onBlock` ended the reading.
+    if (stopped) throw error;
+    yield { kind: "damage", line: pending.line, problem: damagedFile(path, pending.line, messageOf(error)) };
   } finally {
     await file.close();
   }
 }
 
+/** The line that is being read. What will not be read is not held. */
+class PendingLine {
+  /** Counts from 1. */
+  line = 1;
+  private parts: Uint8Array[] = [];
+  private sizeBytes = 0;
+  private meter: JsonMeter | null = null;
+  private beyond: JsonLimitError | null = null;
+
+  constructor(
+    private readonly path: string,
+    private readonly maxLineBytes: number,
+  ) {}
+
+  add(part: Uint8Array): void {
+    this.sizeBytes += part.length;
+    if (this.sizeBytes > this.maxLineBytes) this.parts = [];
+    else if (this.beyond === null) this.hold(part);
+  }
+
+  /** The line as it is, to be followed by the next; null for a blank one. */
+  take(): TextLine | DamagedLine | null {
+    const { path, line, parts, sizeBytes, beyond, maxLineBytes } = this;
+    this.parts = [];
+    this.sizeBytes = 0;
+    this.meter = null;
+    this.beyond = null;
+    this.line += 1;
+    if (sizeBytes > maxLineBytes) return tooLong(path, line, sizeBytes, maxLineBytes);
+    if (beyond === null) return decode(path, line, join(parts));
+    return { kind: "damage", line, problem: { ...beyondLimits(beyond), where: placeOf(path, line) } };
+  }
+
+  private hold(part: Uint8Array): void {
+    this.parts.push(part);
+    if (this.sizeBytes <= METERED_BYTES) return;
+    const unread = this.meter === null ? this.parts : [part];
+    this.meter ??= new JsonMeter();
+    try {
+      for (const one of unread) this.meter.add(one);
+    } catch (error) {
+      if (!(error instanceof JsonLimitError)) throw error;
+      this.beyond = error;
+      this.parts = [];
+    }
+  }
+}
+
 /** Null for a blank line. */
 function decode(path: string, line: number, raw: Uint8Array): TextLine | DamagedLine | null {
-  const marked = line === 1 && BYTE_ORDER_MARK.every((byte, at) => raw[at] === byte);
-  const start = marked ? BYTE_ORDER_MARK.length : 0;
+  let start = 0;
+  // Also where files that begin with one were put together.
+  while (raw[start] === 0xef && BYTE_ORDER_MARK.every((byte, at) => raw[start + at] === byte))
+    start += BYTE_ORDER_MARK.length;
   const bytes = raw.subarray(start, raw.at(-1) === CARRIAGE_RETURN ? Math.max(start, raw.length - 1) : raw.length);
   if (!isUtf8(bytes)) return { kind: "damage", line, problem: invalidUtf8(path, line) };
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("utf8");
@@ -104,6 +153,15 @@ function damagedFile(path: string, line: number, got: string): Problem {
   };
 }
 
+/** `row-beyond-limits` */
+export const beyondLimits = ({ got, allowed }: JsonLimitError): Problem => ({
+  code: "row-beyond-limits",
+  what: "The JSON of the row is beyond what is read",
+  got,
+  allowed,
+  fix: "Leave the value out, or put it in as text.",
+});
+
 function invalidUtf8(path: string, line: number): Problem {
   return {
     code: "invalid-utf8",
@@ -118,7 +176,7 @@ function invalidUtf8(path: string, line: number): Problem {
 function tooLong(path: string, line: number, sizeBytes: number, maxLineBytes: number): DamagedLine {
   const problem: Problem = {
     code: "line-too-long",
-    what: "The line is too long for one string of JavaScript",
+    what: "The line is too long",
     where: placeOf(path, line),
     got: `${formatCount(sizeBytes)} bytes`,
     allowed: `at most ${formatCount(maxLineBytes)} bytes`,

@@ -1,31 +1,38 @@
 import { type FileHandle, open } from "node:fs/promises";
+import { crc32 } from "node:zlib";
 import type * as Arrow from "apache-arrow";
 import { messageOf, UserError } from "../core/errors.js";
+import { cannotWrite, readExactly } from "../core/files.js";
 import type { PairScores, SpanGrid } from "../core/records.js";
 import { openForUpdate, syncFile, writeWhole } from "./append.js";
 
 /** An Arrow IPC stream ends with an empty message: continuation marker and length 0. */
 const END_OF_STREAM_BYTES = 8;
-/** Each message begins with the continuation marker and the length of its metadata. */
-const PREFIX_BYTES = 8;
-const CONTINUATION = 0xffffffff;
 
-/** The pairs file of a shard: an Arrow IPC stream, uncompressed, one record batch of one row a sample. One call at a time. */
+/** Where a batch lies in its file, and what its bytes add up to. */
+export interface PairsPlace {
+  readonly offset: number;
+  readonly sizeBytes: number;
+  readonly crc32: number;
+}
+
+/**
+ * The pairs file of a shard: an Arrow IPC stream, uncompressed, one record batch of one row a sample. One call at a
+ * time.
+ */
 export interface PairsFile {
   /** Writes one batch and says which bytes it takes. @throws UserError `cannot-write`. */
-  readonly append: (
-    row: number,
-    index: number,
-    scores: PairScores,
-  ) => Promise<{ readonly offset: number; readonly sizeBytes: number }>;
+  readonly append: (row: number, index: number, scores: PairScores) => Promise<PairsPlace>;
   /** Waits until the batches lie on the disk. */
   readonly sync: () => Promise<void>;
   readonly close: () => Promise<void>;
 }
 
 /**
- * Opens a pairs file at the end of its last batch that counts: what follows `endOffset` (bytes) is cut off. 0 starts anew.
- * @throws UserError `broken-pairs-file` when the file does not hold a pairs stream of `endOffset` bytes; `cannot-write`.
+ * Opens a pairs file at the end of its last batch that counts: what follows `endOffset` (bytes) is cut off. 0 starts
+ * anew.
+ * @throws UserError `broken-pairs-file` when the file does not hold a pairs stream of `endOffset` bytes;
+ * `cannot-write`.
  */
 export async function openPairsFile(path: string, endOffset: number): Promise<PairsFile> {
   const codec = await loadCodec();
@@ -37,84 +44,130 @@ export async function openPairsFile(path: string, endOffset: number): Promise<Pa
       end = await writeWhole(file, path, codec.schemaMessage, 0);
     } else {
       const { size } = await file.stat();
-      const start = Buffer.alloc(codec.schemaMessage.length);
-      await file.read(start, 0, start.length, 0);
-      const allowed = `a pairs file of ${endOffset} bytes or more`;
-      if (size < endOffset) throw brokenPairs(path, `${size} bytes`, allowed);
+      const least = Math.max(endOffset, codec.schemaMessage.length);
+      const allowed = `a pairs file of ${least} bytes or more`;
+      if (size < least) throw brokenPairs(path, `${size} bytes`, allowed);
+      const start = await readExactly(file, Buffer.alloc(codec.schemaMessage.length), 0);
       if (!start.equals(codec.schemaMessage)) throw brokenPairs(path, "another schema", allowed);
       await file.truncate(endOffset);
     }
   } catch (error) {
     await file.close();
-    throw error;
+    throw error instanceof UserError ? error : cannotWrite(path, error);
   }
   return {
     append: async (row, index, scores) => {
       const offset = end;
-      const sizeBytes = await writeWhole(file, path, codec.encode(row, index, scores), offset);
+      const batch = codec.encode(row, index, scores);
+      const sizeBytes = await writeWhole(file, path, batch, offset);
       end += sizeBytes;
-      return { offset, sizeBytes };
+      return { offset, sizeBytes, crc32: crc32(batch) };
     },
     sync: () => syncFile(file, path),
     close: () => file.close(),
   };
 }
 
+/** One sample of a pairs file. */
+export interface PairsSample {
+  readonly row: number;
+  readonly index: number;
+  readonly scores: PairScores;
+}
+
 /**
  * The samples of a pairs file in the order written; a torn last batch and a missing end of stream are no error.
+ * Each length is held against the size of the file before anything is made of it.
  * @throws UserError `broken-pairs-file` when the file is no pairs file; the system's error when it cannot be opened.
  */
-export async function* readPairs(
-  path: string,
-): AsyncGenerator<{ readonly row: number; readonly index: number; readonly scores: PairScores }> {
+export async function* readPairs(path: string): AsyncGenerator<PairsSample> {
+  for await (const { decode } of readBatches(path)) yield await decode();
+}
+
+/** A sample that is still to be decoded, while its file is open. */
+export interface PairsBatch {
+  readonly place: PairsPlace;
+  /** @throws UserError `broken-pairs-file` */
+  readonly decode: () => Promise<PairsSample>;
+}
+
+/**
+ * As `readPairs`, each with its place, so that it can be held against what its score row says before it is decoded.
+ * @throws UserError as `readPairs`
+ */
+export async function* readBatches(path: string): AsyncGenerator<PairsBatch> {
   const codec = await loadCodec();
   const file = await open(path, "r");
   try {
-    let schema: Uint8Array | null = null;
-    for await (const message of readMessages(file, codec.bodyBytesOf)) {
-      if (schema === null) schema = message;
-      else yield codec.decode(Buffer.concat([schema, message]));
-    }
+    yield* batchesIn(file, path, codec);
   } catch (error) {
-    throw error instanceof UserError ? error : brokenPairs(path, messageOf(error), "a pairs file");
+    throw asBroken(path, error);
   } finally {
     await file.close();
   }
 }
 
-/** Whole messages, each with its prefix, metadata and body, up to the end of the stream or the first torn one. */
-async function* readMessages(
-  file: FileHandle,
-  bodyBytesOf: (metadata: Uint8Array) => number,
-): AsyncGenerator<Uint8Array> {
+/** Whole batches of one row, up to the end of the stream or the first torn one. */
+async function* batchesIn(file: FileHandle, path: string, { schema, decode }: Codec): AsyncGenerator<PairsBatch> {
+  const { endOf, foundIn, readAt, readHeader, readMessage, TornMessage } = await import("./arrow/messages.js");
+  const { readRows } = await import("./arrow/ranges.js");
+  const { layoutsOf } = await import("./arrow/layout.js");
+  const { schemaIn } = await import("./arrow/schema.js");
   const { size } = await file.stat();
-  const readAt = async (offset: number, sizeBytes: number) => {
-    const bytes = Buffer.alloc(sizeBytes);
-    await file.read(bytes, 0, sizeBytes, offset);
-    return bytes;
-  };
-  for (let offset = 0; offset + PREFIX_BYTES <= size; ) {
-    const prefix = await readAt(offset, PREFIX_BYTES);
-    if (prefix.readUInt32LE(0) !== CONTINUATION) throw new Error("bytes that are no Arrow IPC message");
-    const bodyOffset = offset + PREFIX_BYTES + prefix.readUInt32LE(4);
-    if (bodyOffset === offset + PREFIX_BYTES || bodyOffset > size) return;
-    const end = bodyOffset + bodyBytesOf(await readAt(offset + PREFIX_BYTES, bodyOffset - offset - PREFIX_BYTES));
-    if (end > size) return;
-    yield await readAt(offset, end - offset);
-    offset = end;
+  const layouts = layoutsOf(schema.fields);
+  const next = (offset: number) =>
+    readMessage(file, offset, size).catch((error: unknown) => {
+      if (error instanceof TornMessage) return null;
+      throw error;
+    });
+  const first = await next(0);
+  if (first === null) return;
+  if (columnsIn(schemaIn(first, path)) !== columnsIn(schema)) throw new RangeError("another schema");
+  for (let offset = endOf(first); offset < size; ) {
+    const message = await next(offset);
+    if (message === null) return;
+    const bytes = await readAt(file, offset, endOf(message) - offset);
+    const bodyOffset = bytes.length - message.bodyBytes;
+    const read = async () => {
+      const { kind, block } = foundIn(message, path, layouts);
+      if (kind !== "batch" || block.rowCount !== 1) throw new RangeError(`a ${kind} of ${block.rowCount} rows`);
+      const body = {
+        header: await readHeader(file, path, block, layouts),
+        // A copy lies at the start of its memory, as typed arrays of any kind ask for.
+        read: async (start: number, sizeBytes: number) =>
+          new Uint8Array(bytes.subarray(bodyOffset + start, bodyOffset + start + sizeBytes)),
+        dictionary: () => Promise.reject(new RangeError("a dictionary")),
+      };
+      return decode(await readRows(body, schema, layouts, { start: 0, length: 1 }));
+    };
+    const orBroken = (error: unknown) => {
+      throw asBroken(path, error);
+    };
+    yield {
+      place: { offset, sizeBytes: bytes.length, crc32: crc32(bytes) },
+      decode: () => read().catch(orBroken),
+    };
+    offset += bytes.length;
   }
 }
 
+function asBroken(path: string, error: unknown): unknown {
+  const isOther = error instanceof UserError && error.code !== "arrow-type" && error.code !== "arrow-compressed";
+  return isOther ? error : brokenPairs(path, messageOf(error), "a pairs file");
+}
+
+const columnsIn = ({ fields }: Arrow.Schema) => fields.map(({ name, type }) => `${name} ${String(type)}`).join();
+
 interface Codec {
   readonly schemaMessage: Uint8Array;
+  readonly schema: Arrow.Schema;
   readonly encode: (row: number, index: number, scores: PairScores) => Uint8Array;
-  /** Of a whole stream with one batch. */
-  readonly decode: (stream: Uint8Array) => {
+  /** Of a batch of one row. @throws Error where its columns contradict each other. */
+  readonly decode: (batch: Arrow.RecordBatch) => {
     readonly row: number;
     readonly index: number;
     readonly scores: PairScores;
   };
-  readonly bodyBytesOf: (metadata: Uint8Array) => number;
 }
 
 let loading: Promise<Codec> | undefined;
@@ -191,32 +244,43 @@ function makeCodec(arrow: typeof Arrow): Codec {
     return streamOf([new arrow.RecordBatch<Columns>(schema, data)]).subarray(schemaMessage.length);
   };
 
-  const decode: Codec["decode"] = (stream) => {
-    const table = arrow.tableFromIPC<Columns>(stream);
+  const decode: Codec["decode"] = (batch) => {
+    const pairs = batch as Arrow.RecordBatch<Columns>;
     const column = <Name extends keyof Columns>(name: Name) => {
-      const value = table.getChild(name)?.get(0);
+      const value = pairs.getChild(name)?.get(0);
       if (value === null || value === undefined) throw new Error(`no column ${String(name)}`);
       return value;
     };
     const numbers = (name: "layers" | "query_starts" | "key_counts" | "key_starts") => column(name).toArray();
     const keyStarts = Array.from(numbers("key_starts"));
     const keyCounts = numbers("key_counts");
+    const queryStarts = Array.from(numbers("query_starts"));
+    const heads = column("heads");
+    const layers = Array.from(numbers("layers"));
+    const values = column("pfs").toArray();
+    const [row, index] = [Number(column("row")), Number(column("index"))];
+    const isWhole =
+      Number.isSafeInteger(row) &&
+      Number.isSafeInteger(index) &&
+      queryStarts.length === keyCounts.length &&
+      keyCounts.every((count) => count >= 0) &&
+      keyCounts.reduce((sum, count) => sum + count, 0) === keyStarts.length &&
+      heads >= 0 &&
+      values.length === layers.length * Math.max(1, heads) * keyStarts.length;
+    if (!isWhole) throw new Error("columns that contradict each other");
     let first = 0;
-    const queries = Array.from(numbers("query_starts"), (start, at) => {
+    const queries = queryStarts.map((start, at) => {
       const end = first + (keyCounts[at] ?? 0);
       const keys = keyStarts.slice(first, end);
       first = end;
       return { start, keys };
     });
     const grid: SpanGrid = { length: column("length"), spanLength: column("span_length"), queries };
-    const heads = column("heads");
-    const layers = Array.from(numbers("layers"));
-    const scores = { grid, layers, headCount: heads === 0 ? null : heads, values: column("pfs").toArray() };
-    return { row: Number(column("row")), index: Number(column("index")), scores };
+    const scores = { grid, layers, headCount: heads === 0 ? null : heads, values };
+    return { row, index, scores };
   };
 
-  const bodyBytesOf = (metadata: Uint8Array) => Number(arrow.Message.decode(metadata).bodyLength);
-  return { schemaMessage, encode, decode, bodyBytesOf };
+  return { schemaMessage, schema, encode, decode };
 }
 
 function brokenPairs(path: string, got: string, allowed: string): UserError {

@@ -1,5 +1,8 @@
-import { type FileHandle, open, rename, rm } from "node:fs/promises";
-import { cannotWrite, writeWhole } from "./append.js";
+import { open } from "node:fs/promises";
+import { cannotWrite } from "../core/files.js";
+import { stringifyJson } from "../core/json.js";
+import { stageAt } from "../core/staged.js";
+import { BEGINS_ANEW, writeWhole } from "./append.js";
 import type { JsonRow } from "./arrow/from-json.js";
 import type { TableWriterOptions } from "./table.js";
 import { openTableWriter } from "./table-writer.js";
@@ -10,8 +13,8 @@ export type RowFormat = (typeof ROW_FORMATS)[number];
 
 export interface RowsWriterOptions extends TableWriterOptions {
   /**
-   * `hf`: the folder of a `DatasetDict` with the split `train`; `parquet`: a folder of files; `arrow`, `jsonl`: a file. JSON lines
-   * have no schema: a row's columns are written as they are.
+   * `hf`: the folder of a `DatasetDict` with the split `train`; `parquet`: a folder of files; `arrow`, `jsonl`: a file.
+   * JSON lines have no schema: a row's columns are written as they are.
    */
   readonly format: RowFormat;
 }
@@ -78,46 +81,30 @@ function sizeOf(row: JsonRow): number {
 }
 
 async function openJsonLines(path: string): Promise<RowsWriter> {
-  const temporary = `${path}.tmp`;
-  const orCannotWrite = <T>(action: Promise<T>): Promise<T> =>
-    action.catch((error: unknown) => {
-      throw cannotWrite(path, error);
-    });
-  const file = await orCannotWrite(open(temporary, "w"));
+  const staged = await stageAt(path);
+  const file = await open(staged.path, "w").catch(async (error: unknown) => {
+    await staged.discard();
+    throw cannotWrite(path, error, BEGINS_ANEW);
+  });
   const abort = async () => {
     await file.close().catch(() => undefined);
-    await rm(temporary, { force: true });
+    await staged.discard();
   };
   let end = 0;
   return inBatches({
     write: async (rows) => {
-      const lines = Buffer.concat(rows.map((row) => Buffer.from(lineOf(row))));
-      end += await writeWhole(file, path, lines, end);
+      const lines = Buffer.concat(rows.map((row) => Buffer.from(`${stringifyJson(row)}\n`)));
+      end += await writeWhole(file, path, lines, end, BEGINS_ANEW);
     },
     close: async () => {
       try {
-        await orCannotWrite(putInPlace(file, temporary, path));
+        await file.close();
+        await staged.publish();
       } catch (error) {
         await abort();
-        throw error;
+        throw cannotWrite(path, error, BEGINS_ANEW);
       }
     },
     abort,
   });
-}
-
-async function putInPlace(file: FileHandle, temporary: string, path: string): Promise<void> {
-  await file.sync();
-  await file.close();
-  await rename(temporary, path);
-}
-
-/** Token ids as a list; a column without a value is left out. */
-function lineOf(row: JsonRow): string {
-  const cells = Object.entries(row).flatMap(([name, value]) => {
-    if (value === undefined) return [];
-    const text = value instanceof Int32Array ? `[${value.join(",")}]` : JSON.stringify(value);
-    return `${JSON.stringify(name)}:${text}`;
-  });
-  return `{${cells.join(",")}}\n`;
 }

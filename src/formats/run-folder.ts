@@ -1,11 +1,14 @@
 import { join } from "node:path";
 import { z } from "zod";
-import type { JsonValue } from "../core/records.js";
+import type { JsonId, JsonValue } from "../core/records.js";
 import { planSchema } from "./calibration.js";
 
 /** Names of the files of a run folder; `docs/formats.md` describes each field by field. */
 export const runFolder = {
   runJson: (run: string) => join(run, "run.json"),
+  array: (run: string) => join(run, "array.json"),
+  /** Held while `run.json` is written again, as data is added. */
+  runLock: (run: string) => join(run, "run.lock"),
   scores: (run: string) => join(run, "scores"),
   score: (run: string, shardIndex: number) => join(run, "scores", `part${shardIndex}-score.json`),
   unscored: (run: string, shardIndex: number) => join(run, "scores", `part${shardIndex}-unscored.json`),
@@ -20,7 +23,8 @@ export const runFolder = {
 /** `part12-score.json` → 12; null for any other name. */
 export function shardIndexOf(fileName: string): number | null {
   const match = /^part(\d+)-score\.json$/.exec(fileName);
-  return match?.[1] === undefined ? null : Number(match[1]);
+  // A number that no shard can have stays one, so that its rows are found to be in the wrong place.
+  return match?.[1] === undefined ? null : Math.min(Number(match[1]), Number.MAX_SAFE_INTEGER);
 }
 
 /** A line of `part{I}-score.json`: the original's names first, then ours. */
@@ -31,7 +35,7 @@ export interface ScoreLine {
   /** The published CDS beside a calibrated score; null when not all layers ran. In runs with a calibration. */
   readonly cds?: number | null;
   readonly meta: JsonValue;
-  readonly id?: string | number;
+  readonly id?: JsonId;
   /** Position over all data files in the order given. Absent in the original's files. */
   readonly row: number;
   /** Tokens scored. */
@@ -42,12 +46,19 @@ export interface ScoreLine {
   readonly windows?: number;
   /** First token of this window. */
   readonly windowStart?: number;
-  /** How much of the sample is said again, 0 to 1; null where it is too short to say. Absent in older runs and the original's files. */
+  /**
+   * How much of the sample is said again, 0 to 1; null where it is too short to say. Absent in older runs and the
+   * original's files.
+   */
   readonly redundancy?: number | null;
   /** Score of each layer of `run.json`'s `layers`, in that order; with `--keep layers` and more. */
   readonly layers?: readonly number[];
   /** Where this sample's record batch lies in the pairs file; with `--keep pairs` and `heads`. */
-  readonly pairs?: { readonly offset: number; readonly sizeBytes: number };
+  readonly pairs?: {
+    readonly offset: number;
+    readonly sizeBytes: number /** Absent in older runs. */;
+    readonly crc32?: number;
+  };
 }
 
 /** A line of `part{I}-unscored.json`. */
@@ -57,7 +68,7 @@ export interface UnscoredLine {
   readonly chunked_index?: number;
   readonly row: number;
   readonly score: null;
-  readonly id?: string | number;
+  readonly id?: JsonId;
   readonly meta: JsonValue;
   /** Beside `chunked_index`, where it is known. */
   readonly documentTokenCount?: number;
@@ -75,7 +86,9 @@ const count = z.number().int().nonnegative();
 export const shardEndSchema = z.strictObject({
   shardIndex: count,
   numShards: z.number().int().positive(),
-  /** Rows of the data in both files together; the other counts are of lines, and so of windows where a row has several. */
+  /**
+   * Rows of the data in both files together; the other counts are of lines, and so of windows where a row has several.
+   */
   rows: count,
   scored: count,
   unscored: count,
@@ -117,7 +130,10 @@ const runConfigurationSchema = z.strictObject({
   calibration: z.strictObject({ name: z.string(), fingerprint: sha256 }).nullable().default(null),
   /** How the passes are made. Runs before plans lack it and are exact. */
   plan: planSchema.default({ attention: [], precision: "float32" }),
-  /** The run holds rows that a caller chose, and may be given more; the others lack on purpose. Runs before it lack it and hold all. */
+  /**
+   * The run holds rows that a caller chose, and may be given more; the others lack on purpose. Runs before it lack it
+   * and hold all.
+   */
   subset: z.boolean().default(false),
 });
 export type RunConfiguration = z.infer<typeof runConfigurationSchema>;

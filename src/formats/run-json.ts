@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { messageOf, systemCodeOf, UserError } from "../core/errors.js";
 import { describeInvalid } from "../core/invalid.js";
+import { parseRecord } from "../core/json.js";
 import { type Run, runFolder, runSchema } from "./run-folder.js";
 
 /**
@@ -25,7 +26,7 @@ export async function readRun(folder: string): Promise<Run | null> {
   });
   if (text === null) return null;
   try {
-    return runSchema.parse(JSON.parse(text));
+    return runSchema.parse(parseRecord(text));
   } catch (error) {
     const problem = {
       code: "run-broken",

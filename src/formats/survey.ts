@@ -1,31 +1,43 @@
 import type { DataType } from "apache-arrow";
 import { typeName } from "./arrow/from-json.js";
 import { dataKind, openTable } from "./data.js";
+import type { DataSizes } from "./data-versions.js";
 import { readLines } from "./lines.js";
 
 /**
  * Rows of data files as `readDataRows` numbers them: what tables say of themselves, and lines counted in one pass.
- * @param onProgress called now and then with what was counted so far
- * @throws as `readDataRows`
+ * @param onProgress called now and then with what was counted so far, and how much of the files that is, 0 to 1
+ * @throws as `readDataRows`; the signal's reason
  */
 export async function countRows(
   files: readonly string[],
-  onProgress: (soFar: number) => void = () => undefined,
+  onProgress: (soFar: number, share: number) => void = () => undefined,
+  { signal, sizes }: { readonly signal?: AbortSignal | undefined; readonly sizes?: DataSizes } = {},
 ): Promise<number> {
   let rows = 0;
+  let doneBytes = 0;
+  let readBytes = 0;
+  const tell = () => onProgress(rows, Math.min(1, (doneBytes + readBytes) / Math.max(1, sizes?.sizeBytes ?? 0)));
+  const onBlock = (position: number) => {
+    signal?.throwIfAborted();
+    readBytes = position;
+  };
   for (const path of files) {
+    signal?.throwIfAborted();
     const kind = await dataKind(path);
     if (kind === "lines") {
-      for await (const _ of readLines(path)) {
+      for await (const _ of readLines(path, { onBlock })) {
         rows += 1;
-        if (rows % PROGRESS_ROWS === 0) onProgress(rows);
+        if (rows % PROGRESS_ROWS === 0) tell();
       }
     } else {
       const table = await openTable(path, kind);
       rows += table.rowCount;
       await table.close();
     }
-    onProgress(rows);
+    doneBytes += sizes?.sizeOf(path) ?? 0;
+    readBytes = 0;
+    tell();
   }
   return rows;
 }

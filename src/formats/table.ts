@@ -16,7 +16,9 @@ export interface Table {
   readonly warnings?: readonly string[];
   /** For messages: the base name of the file in which row `row` lies, and its place in that file, counted from 1. */
   readonly placeOf: (row: number) => { readonly file: string; readonly line: number };
-  /** The rows in order; each is in one item. Holds one batch of some MiB at a time, whatever the file's own batches are. */
+  /**
+   * The rows in order; each is in one item. Holds one batch of some MiB at a time, whatever the file's own batches are.
+   */
   readonly read: (options?: TableReadOptions) => AsyncGenerator<TableRows | DamagedRows>;
   readonly close: () => Promise<void>;
 }
@@ -30,7 +32,9 @@ export interface TableReadOptions {
 
 export interface TableRows {
   readonly kind: "rows";
-  /** Row of the table of each row of the batch, ascending (`hf` with an indices file: of the dataset, not of its files). */
+  /**
+   * Row of the table of each row of the batch, ascending (`hf` with an indices file: of the dataset, not of its files).
+   */
   readonly rows: Float64Array;
   readonly batch: RecordBatch;
 }

@@ -1,5 +1,6 @@
 /**
- * Parquet files of pyarrow and datasets are read value for value, and what we write is read by pyarrow, DuckDB and datasets.
+ * Parquet files of pyarrow and datasets are read value for value, and what we write is read by pyarrow, DuckDB and
+ * datasets.
  *
  *     LADM_PYTHON=PYTHON npx vitest run test/datasets/parquet.test.ts
  *

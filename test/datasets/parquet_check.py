@@ -1,4 +1,4 @@
-"""Reads Parquet files that we wrote with pyarrow, DuckDB and datasets, and compares them with those that they are copies of.
+"""Reads Parquet files that we wrote with pyarrow, DuckDB and datasets, and compares them with their originals.
 
     python test/datasets/parquet_check.py FOLDER OURS
 

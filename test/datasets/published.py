@@ -1,5 +1,5 @@
 """
-The published flow, seen from its own side: a Pile-like dataset before it, and what the published filter would pick after it.
+The published flow from its own side: a Pile-like dataset before it, and what the published filter picks after it.
 
     published.py make DIR             a DatasetDict `DIR` with texts of two lengths in three sets
     published.py check RUN LONG OUT TOKENS
@@ -31,8 +31,8 @@ def make(folder: str) -> None:
 
 def pick(run: str, lengths: list[int], token_budget: int) -> list[int]:
     """
-    All score rows by score, best first; whole percentages of every group until the tokens of the documents, whole, are above
-    the budget. Files in order of their names, ties in order of reading, groups in order of their names.
+    All score rows by score, best first; whole percentages of every group until the tokens of the documents, whole,
+    are above the budget. Files in order of their names, ties in order of reading, groups in order of their names.
     """
     rows = []
     for path in sorted(Path(run, "scores").glob("part*-score.json")):

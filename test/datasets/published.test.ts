@@ -1,4 +1,7 @@
-/** From a dataset of the Pile's form to the published selection, by our commands alone; judged by the rules in plain Python. */
+/**
+ * From a dataset of the Pile's form to the published selection, by our commands alone; judged by the rules in plain
+ * Python.
+ */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

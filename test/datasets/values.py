@@ -45,7 +45,7 @@ def as_json(scalar):
         if types.is_int32(kind.value_type) and scalar.values.null_count == 0:
             return scalar.values.to_pylist()
         return [as_json(value) for value in scalar.values]
-    if types.is_binary(kind) or types.is_large_binary(kind) or types.is_fixed_size_binary(kind):
+    if types.is_binary(kind) or types.is_large_binary(kind) or types.is_binary_view(kind) or types.is_fixed_size_binary(kind):
         return base64.b64encode(scalar.as_py()).decode()
     if types.is_floating(kind):
         value = float(scalar.as_py())

@@ -3,7 +3,7 @@ import { messageOf, type Problem, UserError } from "../../core/errors.js";
 import type { DamagedRows, RandomAccessTable, TableReadOptions, TableRows } from "../table.js";
 import { gather, type Run } from "./gather.js";
 import type { Layout } from "./layout.js";
-import type { BatchBlock } from "./messages.js";
+import type { BatchBlock, DamagedBlock } from "./messages.js";
 import { type ArrowSource, type OpenSource, openSource } from "./source.js";
 
 /** Rows read at once take about so many bytes; one row may be larger. */
@@ -23,10 +23,10 @@ export interface ArrowTableOptions {
   readonly indices: Uint32Array | null;
 }
 
-/** A batch among all rows of the sources, or the rest of a torn source: one row that is damaged. */
+/** A batch among all rows of the sources; a damaged one, or the rest of a torn source, is one row. */
 interface Segment {
   readonly source: ArrowSource;
-  readonly batch: BatchBlock | null;
+  readonly batch: BatchBlock | DamagedBlock;
   /** Place among the batches of its source. */
   readonly number: number;
   /** First row, over all sources and in its own. */
@@ -64,14 +64,13 @@ function segmentsOf(sources: readonly ArrowSource[]): readonly Segment[] {
   let start = 0;
   for (const source of sources) {
     let startInFile = 0;
-    const add = (batch: BatchBlock | null, number: number, rowCount: number) => {
+    for (const [number, batch] of source.messages.batches.entries()) {
+      const rowCount = "damage" in batch ? 1 : batch.rowCount;
+      if (rowCount === 0) continue;
       segments.push({ source, batch, number, start, startInFile, rowCount });
       start += rowCount;
       startInFile += rowCount;
-    };
-    const { batches, damage } = source.messages;
-    for (const [number, batch] of batches.entries()) if (batch.rowCount > 0) add(batch, number, batch.rowCount);
-    if (damage !== null) add(null, batches.length, 1);
+    }
   }
   return segments;
 }
@@ -100,8 +99,8 @@ async function* readSegment(
   wanted: (row: number) => boolean = () => true,
 ): AsyncGenerator<TableRows | DamagedRows> {
   const { batch, start: first, rowCount } = segment;
-  if (batch === null) {
-    if (wanted(first)) yield damaged(segment, first, 1, segment.source.messages.damage ?? "");
+  if ("damage" in batch) {
+    if (wanted(first)) yield damaged(segment, first, 1, batch.damage);
     return;
   }
   for (let start = 0; start < rowCount; start += RANGE_ROWS) {
@@ -181,7 +180,7 @@ async function* readByIndices(
     if (!wanted(row)) continue;
     const { batch } = segmentAt(segments, indices[row] ?? 0);
     rows.push(row);
-    sizeBytes += batch === null ? 0 : batch.bodyBytes / batch.rowCount;
+    sizeBytes += "damage" in batch ? 0 : batch.bodyBytes / batch.rowCount;
     if (sizeBytes < RANGE_BYTES && rows.length < RANGE_ROWS) continue;
     yield* takeOrDamage(segments, indices, take, rows, columns);
     rows = [];
@@ -260,9 +259,10 @@ async function takeRange(
   layouts: readonly Layout[],
 ): Promise<RecordBatch> {
   const fail = (got: string, cause?: unknown) => new UserError(problemOf(segment, got, "path"), { cause });
-  if (segment.batch === null) throw fail(segment.source.messages.damage ?? "");
+  const { batch } = segment;
+  if ("damage" in batch) throw fail(batch.damage);
   try {
-    return await open.rows(segment.batch, layouts, { start: row - segment.start, length });
+    return await open.rows(batch, layouts, { start: row - segment.start, length });
   } catch (error) {
     throw error instanceof UserError ? error : fail(messageOf(error), error);
   }
@@ -301,9 +301,9 @@ function problemOf({ source, batch, number, startInFile }: Segment, got: string,
   return {
     code: "damaged-file",
     what:
-      batch === null
+      "damage" in batch && batch.isRest
         ? "The file is damaged; its rows from here on cannot be read"
-        : "The batch is damaged; these rows of it cannot be read",
+        : `The batch is damaged; ${"damage" in batch ? "its rows" : "these rows of it"} cannot be read`,
     where: `${source[by]}:${startInFile + 1}, batch ${number + 1}`,
     got,
     fix: "Fetch or write the file again.",

@@ -1,40 +1,82 @@
 import { UserError } from "../../core/errors.js";
 import { formatCount } from "../../core/units.js";
 import type { FlatTable } from "./flatbuffer.js";
-import type { Layout } from "./layout.js";
+import { BUFFERS, type Layout, VIEW_BYTES } from "./layout.js";
 
 /** Bounds loops over rows that no byte stands for, those of null columns. */
 const MAX_BATCH_ROWS = 2 ** 31 - 1;
 /** Nulls in lists, which a few bytes could promise without end. */
 const MAX_BODILESS_VALUES = 2 ** 24;
+/** Rows of a file all of whose columns are nulls: no bytes say that they are there. */
+export const MAX_BODILESS_ROWS = 2 ** 20;
 /** Of a part of a column; keeps products with a width exact. */
 const MAX_VALUES = 2 ** 40;
 
-const RECORD_BATCH = { length: 0, nodes: 1, buffers: 2, compression: 3 } as const;
+const RECORD_BATCH = { length: 0, nodes: 1, buffers: 2, compression: 3, variadic: 4 } as const;
 
 /** The header of a record batch, or of the values of a dictionary. */
 export interface BatchHeader {
   readonly rowCount: number;
   readonly nodes: readonly { readonly length: number; readonly nullCount: number }[];
   /** From the start of the body, in bytes. */
-  readonly buffers: readonly { readonly offset: number; readonly length: number }[];
+  readonly buffers: readonly Region[];
+  /** By the node of a column of views: the buffers that they point into. */
+  readonly viewed: ReadonlyMap<number, readonly Region[]>;
 }
 
-/** @throws UserError `arrow-compressed`. */
-export function batchHeaderOf(table: FlatTable, path: string): BatchHeader {
+export interface Region {
+  readonly offset: number;
+  readonly length: number;
+}
+
+/** @param layouts null: buffers of views stay among the others. @throws UserError `arrow-compressed`. */
+export function batchHeaderOf(table: FlatTable, path: string, layouts: readonly Layout[] | null): BatchHeader {
   if (table.table(RECORD_BATCH.compression) !== null)
     throw new UserError({
       code: "arrow-compressed",
       what: "The batches of the Arrow file are compressed",
       where: path,
       allowed: "uncompressed ones, as save_to_disk writes them",
-      fix: 'Write it uncompressed (pyarrow: IpcWriteOptions(compression=None), write_feather(..., compression="uncompressed")).',
+      fix: 'Write it uncompressed (pyarrow: IpcWriteOptions(compression=None), write_feather(..., compression="uncompressed"); polars: write_ipc(..., compression="uncompressed")).',
     });
   return {
     rowCount: table.int64(RECORD_BATCH.length),
     nodes: table.pairs(RECORD_BATCH.nodes).map(([length, nullCount]) => ({ length, nullCount })),
-    buffers: table.pairs(RECORD_BATCH.buffers).map(([offset, length]) => ({ offset, length })),
+    ...splitBuffers(
+      table.pairs(RECORD_BATCH.buffers).map(([offset, length]) => ({ offset, length })),
+      table.int64s(RECORD_BATCH.variadic),
+      layouts ?? [],
+    ),
   };
+}
+
+/** Takes the buffers that views point into, of which each batch has as many as it likes, from among the others. */
+function splitBuffers(
+  all: readonly Region[],
+  counts: readonly number[],
+  layouts: readonly Layout[],
+): Pick<BatchHeader, "buffers" | "viewed"> {
+  const viewed = new Map<number, readonly Region[]>();
+  if (!layouts.some(hasViews)) return { buffers: all, viewed };
+  const buffers: Region[] = [];
+  let at = 0;
+  const visit = ({ node, shape, children }: Layout): void => {
+    buffers.push(...all.slice(at, at + BUFFERS[shape.kind]));
+    at += BUFFERS[shape.kind];
+    if (shape.kind === "view") {
+      const count = counts[viewed.size] ?? 0;
+      if (!(count >= 0 && at + count <= all.length)) throw new RangeError(`${formatCount(count)} buffers of views`);
+      viewed.set(node, all.slice(at, at + count));
+      at += count;
+    }
+    children.forEach(visit);
+  };
+  layouts.forEach(visit);
+  return { buffers, viewed };
+}
+
+function hasViews({ shape, children }: Layout): boolean {
+  return shape.kind === "view" || children.some(hasViews);
 }
 
 /**
@@ -44,12 +86,22 @@ export function batchHeaderOf(table: FlatTable, path: string): BatchHeader {
 export function checkBatch(header: BatchHeader, layouts: readonly Layout[], bodyBytes: number): void {
   if (header.rowCount < 0 || header.rowCount > MAX_BATCH_ROWS)
     throw new RangeError(`a batch of ${formatCount(header.rowCount)} rows`);
-  for (const { offset, length } of header.buffers)
+  for (const { offset, length } of [...header.buffers, ...[...header.viewed.values()].flat()])
     if (offset < 0 || length < 0 || offset + length > bodyBytes) throw new RangeError("a buffer outside of its batch");
-  for (const layout of layouts) checkColumn(header, layout, header.rowCount);
+  for (const layout of layouts) {
+    const length = header.nodes[layout.node]?.length;
+    // Fewer rows than the column has values would be rows that are lost without a word.
+    if (length !== undefined && length > header.rowCount)
+      throw new RangeError(
+        `a batch of ${formatCount(header.rowCount)} rows with ${formatCount(length)} values of ${layout.field.name}`,
+      );
+    checkColumn(header, layout, header.rowCount);
+  }
 }
 
-function isBodiless({ shape, children }: Layout): boolean {
+/** May there be values of it that no byte stands for? */
+export function isBodiless({ shape, children }: Layout): boolean {
+  if (shape.kind === "fixed-list") return shape.size === 0 || children.every(isBodiless);
   return shape.kind === "null" || (shape.kind === "struct" && children.every(isBodiless));
 }
 
@@ -77,6 +129,9 @@ function checkColumn(header: BatchHeader, layout: Layout, length: number): void 
     case "fixed":
     case "dictionary":
       demand(1, node.length * shape.width);
+      return;
+    case "view":
+      demand(1, node.length * VIEW_BYTES);
       return;
     case "bytes":
     case "list":

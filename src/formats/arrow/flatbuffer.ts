@@ -18,27 +18,27 @@ export class FlatTable {
   }
 
   uint8(field: number): number {
-    const at = this.#placeOf(field);
+    const at = this.placeOf(field);
     return at === null ? 0 : this.#view.getUint8(at);
   }
 
   int16(field: number): number {
-    const at = this.#placeOf(field);
+    const at = this.placeOf(field);
     return at === null ? 0 : this.#view.getInt16(at, true);
   }
 
   int32(field: number): number {
-    const at = this.#placeOf(field);
+    const at = this.placeOf(field);
     return at === null ? 0 : this.#view.getInt32(at, true);
   }
 
   int64(field: number): number {
-    const at = this.#placeOf(field);
+    const at = this.placeOf(field);
     return at === null ? 0 : safe(this.#view.getBigInt64(at, true));
   }
 
   table(field: number): FlatTable | null {
-    const at = this.#placeOf(field);
+    const at = this.placeOf(field);
     return at === null ? null : this.#tableAt(at);
   }
 
@@ -56,6 +56,31 @@ export class FlatTable {
     });
   }
 
+  int64s(field: number): readonly number[] {
+    const { start, length } = this.#list(field, 8);
+    return Array.from({ length }, (_, index) => safe(this.#view.getBigInt64(start + 8 * index, true)));
+  }
+
+  /** A list of the structs by which the footer of a file names its messages. */
+  blocks(field: number): readonly { readonly offset: number; readonly bodyBytes: number }[] {
+    const { start, length } = this.#list(field, 24);
+    return Array.from({ length }, (_, index) => {
+      const at = start + 24 * index;
+      const bodyBytes = safe(this.#view.getBigInt64(at + 16, true));
+      return { offset: safe(this.#view.getBigInt64(at, true)), bodyBytes };
+    });
+  }
+
+  /** Of a text, in bytes. */
+  textBytes(field: number): number {
+    return this.#list(field, 1).length;
+  }
+
+  /** Of all bytes in which the table lies. */
+  get sizeBytes(): number {
+    return this.#view.byteLength;
+  }
+
   text(field: number): string {
     const { start, length } = this.#list(field, 1);
     const { buffer, byteOffset } = this.#view;
@@ -63,7 +88,7 @@ export class FlatTable {
   }
 
   #list(field: number, elementBytes: number): { readonly start: number; readonly length: number } {
-    const at = this.#placeOf(field);
+    const at = this.placeOf(field);
     if (at === null) return { start: 0, length: 0 };
     const list = at + this.#view.getUint32(at, true);
     const length = this.#view.getUint32(list, true);
@@ -76,8 +101,8 @@ export class FlatTable {
     return new FlatTable(this.#view, at + this.#view.getUint32(at, true));
   }
 
-  /** Null where the table has no such field. */
-  #placeOf(field: number): number | null {
+  /** Of a field's value, from the start of the bytes; null where the table has no such field. */
+  placeOf(field: number): number | null {
     const fields = this.#position - this.#view.getInt32(this.#position, true);
     const entry = 4 + 2 * field;
     if (entry >= this.#view.getUint16(fields, true)) return null;

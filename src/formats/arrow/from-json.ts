@@ -11,8 +11,10 @@ import {
   type RecordBatch,
   Schema,
   Struct,
+  Uint64,
   Utf8,
 } from "apache-arrow";
+import { stringifyJson } from "../../core/json.js";
 import type { JsonValue } from "../../core/records.js";
 import type { FieldValue } from "../table-rows.js";
 import { batchOf, type ColumnParts, columnOf } from "./data.js";
@@ -27,8 +29,7 @@ export type JsonRow = { readonly [column: string]: FieldValue | undefined };
 export type JsonKind =
   | "null"
   | "bool"
-  | "int"
-  | "float"
+  | NumberKind
   | "string"
   | "tokens"
   | "json"
@@ -37,6 +38,30 @@ export type JsonKind =
 
 /** Names with kinds, in the order of first sight. */
 export type JsonColumns = readonly (readonly [name: string, kind: JsonKind])[];
+
+/**
+ * Numbers by the types that hold each of them exactly, of int64, uint64 and float64, in the order in which a column
+ * takes them.
+ */
+export const NUMBER_KINDS = ["int", "signed", "long", "signed-long", "unsigned", "unsigned-float", "float"] as const;
+type NumberKind = (typeof NUMBER_KINDS)[number];
+
+const [INT64, UINT64, FLOAT64] = [1, 2, 4];
+const HOLDERS: ReadonlyMap<JsonKind, number> = new Map<NumberKind, number>([
+  ["int", INT64 | UINT64 | FLOAT64],
+  ["signed", INT64 | FLOAT64],
+  ["long", INT64 | UINT64],
+  ["signed-long", INT64],
+  ["unsigned", UINT64],
+  ["unsigned-float", UINT64 | FLOAT64],
+  ["float", FLOAT64],
+]);
+
+/** `json` where no type holds them. */
+function numbersHeldBy(types: number): JsonKind {
+  for (const [kind, holders] of HOLDERS) if (holders === types) return kind;
+  return "json";
+}
 
 export interface ColumnSchema {
   readonly schema: Schema;
@@ -59,7 +84,10 @@ export function columnsOf(row: JsonRow): JsonColumns {
   ]);
 }
 
-/** The columns that hold the rows of both; the order of `before` comes first. Associative: rows may be looked at in parts. */
+/**
+ * The columns that hold the rows of both; the order of `before` comes first. Associative: rows may be looked at in
+ * parts.
+ */
 export function mergeColumns(before: JsonColumns, after: JsonColumns): JsonColumns {
   const merged = new Map(before);
   for (const [name, kind] of after) merged.set(name, mergeKinds(merged.get(name) ?? "null", kind));
@@ -69,7 +97,8 @@ export function mergeColumns(before: JsonColumns, after: JsonColumns): JsonColum
 export function kindOf(value: FieldValue | undefined, depth = 0): JsonKind {
   if (value === undefined || value === null) return "null";
   if (typeof value === "boolean") return "bool";
-  if (typeof value === "number") return Number.isSafeInteger(value) ? "int" : "float";
+  if (typeof value === "number") return Number.isSafeInteger(value) ? (value < 0 ? "signed" : "int") : "float";
+  if (typeof value === "bigint") return numbersHeldBy(holdersOf(value));
   if (typeof value === "string") return "string";
   if (value instanceof Int32Array) return "tokens";
   if (depth === MAX_DEPTH) return "json";
@@ -90,8 +119,20 @@ export function mergeKinds(a: JsonKind, b: JsonKind): JsonKind {
     if ("fields" in a && "fields" in b) return structOf(mergeColumns(a.fields, b.fields));
     return "json";
   }
-  const isNumber = (kind: JsonKind) => kind === "int" || kind === "float";
-  return isNumber(a) && isNumber(b) ? "float" : "json";
+  return numbersHeldBy((HOLDERS.get(a) ?? 0) & (HOLDERS.get(b) ?? 0));
+}
+
+function holdersOf(value: bigint): number {
+  return (
+    (BigInt.asIntN(64, value) === value ? INT64 : 0) |
+    (BigInt.asUintN(64, value) === value ? UINT64 : 0) |
+    (isDouble(value) ? FLOAT64 : 0)
+  );
+}
+
+function isDouble(value: bigint): boolean {
+  const number = Number(value);
+  return Number.isFinite(number) && BigInt(number) === value;
 }
 
 function structOf(fields: JsonColumns): JsonKind {
@@ -99,7 +140,8 @@ function structOf(fields: JsonColumns): JsonKind {
 }
 
 /**
- * The Arrow schema of the columns: bool, int64, float64, string, list, struct, all nullable. A column of nulls only is one of strings.
+ * The Arrow schema of the columns: bool, int64, uint64, float64, string, list, struct, all nullable. A column of nulls
+ * only is one of strings. Numbers that no one of the three types holds, each exactly, are JSON text.
  * @param types those of columns that are known to hold the values, by name
  */
 export function schemaOf(columns: JsonColumns, types: ReadonlyMap<string, DataType> = new Map()): ColumnSchema {
@@ -115,8 +157,10 @@ export function schemaOf(columns: JsonColumns, types: ReadonlyMap<string, DataTy
       return new Struct(kind.fields.map(([name, inner]) => fieldOf(name, inner, `${path}.${name}`)));
     }
     if (kind === "bool") return new Bool();
-    if (kind === "int") return new Int64();
-    if (kind === "float") return new Float64();
+    const holders = HOLDERS.get(kind) ?? 0;
+    if ((holders & INT64) !== 0) return new Int64();
+    if ((holders & UINT64) !== 0) return new Uint64();
+    if (holders !== 0) return new Float64();
     return kind === "tokens" ? new List(new Field("item", new Int32(), true)) : new Utf8();
   };
   const fields = columns.map(([name, kind]) => {
@@ -199,14 +243,18 @@ function integersOf(type: Int, cells: Cells): ArrayLike<number | bigint> {
   return isSigned ? Int8Array.from(values) : Uint8Array.from(values);
 }
 
-/** Integers beyond 2^53 come as text. */
+/** Integers beyond 2^53 come as such, or as text (from tables). */
 function bigIntegerOf(cell: FieldValue | undefined, type: DataType): bigint {
-  if (typeof cell === "string" && /^-?\d+$/.test(cell)) return BigInt(cell);
-  return BigInt(numberOf(cell, type));
+  const isWritten = typeof cell === "string" && /^-?\d+$/.test(cell);
+  const value = typeof cell === "bigint" || isWritten ? BigInt(cell) : BigInt(numberOf(cell, type));
+  const held = DataType.isInt(type) && type.isSigned ? BigInt.asIntN(64, value) : BigInt.asUintN(64, value);
+  if (held !== value) throw unfit(type, cell);
+  return value;
 }
 
 function numberOf(cell: FieldValue | undefined, type: DataType): number {
   if (isNull(cell)) return 0;
+  if (typeof cell === "bigint" && DataType.isFloat(type) && isDouble(cell)) return Number(cell);
   if (typeof cell !== "number" || (DataType.isInt(type) && !Number.isSafeInteger(cell))) throw unfit(type, cell);
   return cell;
 }
@@ -215,7 +263,7 @@ function textsOf(field: Field, cells: Cells): Omit<ColumnParts, "bitmap"> {
   const isJson = field.metadata.get("ladm") === "json";
   const texts = cells.map((cell) => {
     if (isNull(cell)) return NO_BYTES;
-    if (isJson) return Buffer.from(JSON.stringify(cell));
+    if (isJson) return Buffer.from(stringifyJson(cell));
     if (typeof cell !== "string") throw unfit(ownType(field), cell);
     return Buffer.from(cell);
   });
@@ -293,5 +341,5 @@ function isList(value: FieldValue | undefined): value is Int32Array | readonly J
 }
 
 function unfit(type: DataType, cell: FieldValue | undefined): TypeError {
-  return new TypeError(`a column of type ${typeName(type)} cannot hold ${String(JSON.stringify(cell)).slice(0, 40)}`);
+  return new TypeError(`a column of type ${typeName(type)} cannot hold ${stringifyJson(cell).slice(0, 40)}`);
 }

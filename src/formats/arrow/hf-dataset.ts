@@ -3,6 +3,8 @@ import { join } from "node:path";
 import type { Schema } from "apache-arrow";
 import { z } from "zod";
 import { messageOf, systemCodeOf, UserError } from "../../core/errors.js";
+import { describeInvalid } from "../../core/invalid.js";
+import { parseRecord } from "../../core/json.js";
 import type { RandomAccessTable } from "../table.js";
 import { arrowTable } from "./arrow-table.js";
 import { schemaOf } from "./hf-types.js";
@@ -47,8 +49,8 @@ export async function datasetDictSplits(folder: string): Promise<readonly string
 /**
  * The rows of a `Dataset` folder, all its files one after the other; with an indices file, of older releases, in the
  * order that it says.
- * @throws UserError as `openArrowFile`; `dataset-broken` where its JSON files cannot be used, or a name in them leaves the
- * folder; `dataset-file-missing`; `dataset-schema` where its files have different columns.
+ * @throws UserError as `openArrowFile`; `dataset-broken` where its JSON files cannot be used, or a name in them leaves
+ * the folder; `dataset-file-missing`; `dataset-schema` where its files have different columns.
  */
 export async function openHfDataset(folder: string): Promise<RandomAccessTable> {
   const state = await readJson(folder, STATE_FILE, stateSchema);
@@ -61,6 +63,19 @@ export async function openHfDataset(folder: string): Promise<RandomAccessTable> 
   if (indexFiles.length === 0) return plain;
   const indices = await readIndices(folder, await walkFiles(folder, indexFiles), plain.rowCount);
   return arrowTable({ path: folder, kind: "hf", schema, sources, indices });
+}
+
+/**
+ * The files that a `Dataset` folder is made of, ascending: those that its `state.json` names, and the two JSON files.
+ * `filter`, `map` and `shuffle` of the library leave caches beside them.
+ * @throws UserError as `openHfDataset` where `state.json` cannot be used
+ */
+export async function hfDatasetFiles(folder: string): Promise<readonly string[]> {
+  const { _data_files: data, ...state } = await readJson(folder, STATE_FILE, stateSchema);
+  const named = [...data, ...(state._indices_data_files ?? state._indices_files ?? [])].map(({ filename }) => filename);
+  for (const name of named) checkName(join(folder, STATE_FILE), name);
+  const info = (await isFile(join(folder, INFO_FILE))) ? [INFO_FILE] : [];
+  return [...new Set([...named, ...info, STATE_FILE])].sort();
 }
 
 /** Of a dataset of no rows, which has no file of rows. */
@@ -136,19 +151,23 @@ async function readJson<Shape extends z.ZodType>(folder: string, name: string, s
   });
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = parseRecord(text);
   } catch (error) {
     throw broken(path, messageOf(error), error);
   }
   const parsed = shape.safeParse(value);
-  if (!parsed.success) throw broken(path, z.prettifyError(parsed.error).replaceAll("\n", " "));
+  if (!parsed.success) throw broken(path, describeInvalid(parsed.error));
   return parsed.data;
 }
+
+/** File systems hold no longer ones. */
+const MAX_NAME_LENGTH = 255;
 
 /** A name out of a file may lead nowhere but into its own folder. @throws UserError `dataset-broken`. */
 function checkName(path: string, name: string): void {
   const isPlain = name !== "" && name !== "." && name !== ".." && !/[/\\\0]/.test(name);
-  if (!isPlain) throw broken(path, `the file name ${JSON.stringify(name)}`);
+  if (!isPlain || name.length > MAX_NAME_LENGTH)
+    throw broken(path, `the file name ${JSON.stringify(name.slice(0, 80))}`);
 }
 
 async function isFile(path: string): Promise<boolean> {

@@ -30,7 +30,10 @@ const PLAIN = new Map<string, () => arrow.DataType>([
   ["date64", () => new arrow.DateMillisecond()],
 ]);
 
-/** The columns of a dataset without a file of rows, as `datasets` writes one of no rows: all that it has is its features. */
+/**
+ * The columns of a dataset without a file of rows, as `datasets` writes one of no rows: all that it has is its
+ * features.
+ */
 export function schemaOf(features: JsonObject): arrow.Schema {
   const fields = Object.entries(features).map(([name, feature]) => new arrow.Field(name, typeOf(feature), true));
   return new arrow.Schema(fields, new Map([[METADATA_KEY, metadataOf(features)]]));

@@ -1,10 +1,12 @@
 import { createHash } from "node:crypto";
-import { mkdir, rename, rm, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { rename, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { type RecordBatch, Schema } from "apache-arrow";
 import { UserError } from "../../core/errors.js";
+import { cannotWrite, makeFolders } from "../../core/files.js";
 import type { JsonObject } from "../../core/records.js";
-import { BEGINS_ANEW, cannotWrite, syncDirectory } from "../append.js";
+import { stageAt } from "../../core/staged.js";
+import { BEGINS_ANEW } from "../append.js";
 import type { TableWriter, TableWriterOptions } from "../table.js";
 import { type ArrowStream, openArrowStream } from "./arrow-writer.js";
 import { DICT_FILE, INFO_FILE, STATE_FILE } from "./hf-dataset.js";
@@ -28,15 +30,15 @@ export interface HfWriterOptions extends TableWriterOptions {
 }
 
 /**
- * Writes a folder that `load_from_disk` of Hugging Face's `datasets` opens, with the features that the schema's metadata
- * has. Values are written in the place of dictionaries, as `datasets` does.
+ * Writes a folder that `load_from_disk` of Hugging Face's `datasets` opens, with the features that the schema's
+ * metadata has. Values are written in the place of dictionaries, as `datasets` does.
  * @throws UserError `cannot-write`.
  */
 export async function openHfDatasetWriter(options: HfWriterOptions): Promise<TableWriter> {
   const { path, dict = false, maxShardBytes = SHARD_BYTES } = options;
   const split = options.split ?? (dict ? "train" : null);
-  const temporary = `${path}.${process.pid}.tmp`;
-  const folder = dict && split !== null ? join(temporary, split) : temporary;
+  const staged = await stageAt(path);
+  const folder = dict && split !== null ? join(staged.path, split) : staged.path;
   const plain = plainSchema(options.schema);
   const features = featuresOf(plain);
   const schema = new Schema(plain.fields, new Map(plain.metadata).set(METADATA_KEY, metadataOf(features)));
@@ -48,7 +50,7 @@ export async function openHfDatasetWriter(options: HfWriterOptions): Promise<Tab
   const abort = async () => {
     await shard?.abort();
     shard = null;
-    await rm(temporary, { recursive: true, force: true }).catch(() => undefined);
+    await staged.discard().catch(() => undefined);
   };
   /** What is written of a dataset that is not whole is of no use. */
   const orAbort = async <Result>(work: () => Promise<Result>): Promise<Result> => {
@@ -72,10 +74,7 @@ export async function openHfDatasetWriter(options: HfWriterOptions): Promise<Tab
     shard ??= await openShard();
     await shard.write(piece);
   };
-  await orAbort(async () => {
-    await rm(temporary, { recursive: true, force: true });
-    await mkdir(folder, { recursive: true });
-  });
+  await orAbort(() => makeFolders(folder));
   return {
     append: (batch) =>
       orAbort(async () => {
@@ -91,10 +90,8 @@ export async function openHfDatasetWriter(options: HfWriterOptions): Promise<Tab
         for (const [index, name] of names.entries()) await rename(join(folder, partName(index)), join(folder, name));
         await writeJson(join(folder, INFO_FILE), infoOf(features, options.info));
         await writeJson(join(folder, STATE_FILE), stateOf(names, split, fingerprint.digest("hex").slice(0, 16)));
-        if (dict) await writeJson(join(temporary, DICT_FILE), { splits: [split] });
-        await syncDirectory(folder);
-        await rename(temporary, path);
-        await syncDirectory(dirname(path));
+        if (dict) await writeJson(join(staged.path, DICT_FILE), { splits: [split] });
+        await staged.publish();
       }),
     abort,
   };

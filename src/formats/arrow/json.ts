@@ -1,6 +1,8 @@
-import { type Data, DataType, DateUnit, Precision, type RecordBatch, TimeUnit, util } from "apache-arrow";
+import { constants, isUtf8 } from "node:buffer";
+import { type Data, DataType, DateUnit, Precision, type RecordBatch, type Schema, TimeUnit, util } from "apache-arrow";
 import type { JsonValue } from "../../core/records.js";
-import { bytesOf, numbersOf, offsetsOf, partsOf } from "./data.js";
+import { bufferAt, fixedBufferAt, listRange } from "./cells.js";
+import { bytesOf, numbersOf, partsOf } from "./data.js";
 import { nameOf } from "./layout.js";
 
 /** Digits of a fraction of a second. */
@@ -19,6 +21,50 @@ export function cellOf(batch: RecordBatch, column: string, row: number): JsonVal
   return data === undefined ? undefined : jsonAt(data, row);
 }
 
+/** The columns that hold bytes, and those within structs, by their paths (`doc.text`): the names that lead there. */
+export function columnsOfBytes({ fields }: Schema): ReadonlyMap<string, readonly string[]> {
+  const found = new Map<string, readonly string[]>();
+  const look = (within: readonly string[], children: Schema["fields"]) => {
+    for (const { name, type } of children) {
+      const names = [...within, name];
+      const path = names.join(".");
+      if (isOfBytes(type as DataType) && !found.has(path)) found.set(path, names);
+    }
+    // After the columns themselves: one may be called doc.text.
+    for (const { name, type } of children) if (DataType.isStruct(type)) look([...within, name], type.children);
+  };
+  look([], fields);
+  return found;
+}
+
+function isOfBytes(type: DataType): boolean {
+  if (DataType.isDictionary(type)) return isOfBytes(type.dictionary as DataType);
+  return DataType.isBinary(type) || DataType.isLargeBinary(type) || DataType.isFixedSizeBinary(type);
+}
+
+/**
+ * The text of a cell of bytes, as writers leave it that do not say that their bytes are text. Null where it is
+ * not UTF-8, or too long for one string; undefined where there is no such cell, or it is not of bytes.
+ * @param names of the column, and of the fields within it
+ */
+export function textOfBytes(batch: RecordBatch, names: readonly string[], row: number): string | null | undefined {
+  const [column = "", ...inner] = names;
+  let data = columnNamed(batch, column);
+  for (const name of inner) {
+    if (data === undefined || !DataType.isStruct(data.type) || !data.getValid(row)) return undefined;
+    data = data.children[data.type.children.findIndex((field) => field.name === name)];
+  }
+  return data === undefined ? undefined : textIn(data, row);
+}
+
+function textIn(data: Data, index: number): string | null | undefined {
+  const { type } = data;
+  if (!isOfBytes(type) || !data.getValid(index)) return undefined;
+  if (DataType.isDictionary(type)) return ofDictionary(data, Number(numbersOf(data)[index] ?? 0), textIn);
+  const bytes = DataType.isFixedSizeBinary(type) ? fixedBufferAt(data, index, type.byteWidth) : bufferAt(data, index);
+  return bytes.length > constants.MAX_STRING_LENGTH || !isUtf8(bytes) ? null : bytes.toString("utf8");
+}
+
 /** A row as JSON, by column. */
 export function rowOf(batch: RecordBatch, row: number): { readonly [column: string]: JsonValue } {
   return Object.fromEntries(
@@ -30,21 +76,19 @@ export function rowOf(batch: RecordBatch, row: number): { readonly [column: stri
 }
 
 /**
- * A value as JSON. A 64-bit integer is a number where that is exact, else text; a float that is not finite is null; dates,
- * times and timestamps are ISO 8601 with the digits of their unit, with `Z` where the column has a time zone; durations
- * are integers in their unit, decimals text, bytes base64; a struct is an object, a map a list of its entries.
+ * A value as JSON. A 64-bit integer is a number where that is exact, else text; a float that is not finite is null;
+ * dates, times and timestamps are ISO 8601 with the digits of their unit, with `Z` where the column has a time zone;
+ * durations are integers in their unit, decimals text, bytes base64; a struct is an object, a map a list of its
+ * entries.
  */
 export function jsonAt(data: Data, index: number): JsonValue {
   const { type } = data;
   if (DataType.isNull(type) || !data.getValid(index)) return null;
-  if (DataType.isDictionary(type)) return fromDictionary(data, Number(numbersOf(data)[index] ?? 0));
+  if (DataType.isDictionary(type)) return ofDictionary(data, Number(numbersOf(data)[index] ?? 0), jsonAt) ?? null;
   if (DataType.isBool(type)) return bitAt(data, index);
   if (DataType.isUtf8(type) || DataType.isLargeUtf8(type)) return bufferAt(data, index).toString("utf8");
   if (DataType.isBinary(type) || DataType.isLargeBinary(type)) return bufferAt(data, index).toString("base64");
-  if (DataType.isFixedSizeBinary(type)) {
-    const { byteWidth } = type;
-    return Buffer.from(bytesOf(data.values).subarray(index * byteWidth, (index + 1) * byteWidth)).toString("base64");
-  }
+  if (DataType.isFixedSizeBinary(type)) return fixedBufferAt(data, index, type.byteWidth).toString("base64");
   if (DataType.isStruct(type))
     return Object.fromEntries(type.children.map(({ name }, child) => [name, jsonOfChild(data, child, index)] as const));
   const range = listRange(data, index);
@@ -88,36 +132,19 @@ function jsonOfChild(data: Data, child: number, index: number): JsonValue {
   return part === undefined ? null : jsonAt(part, index);
 }
 
-/** Which values of its child a list cell holds; null for what is no list. */
-function listRange(data: Data, index: number): { readonly start: number; readonly length: number } | null {
-  const { type } = data;
-  if (DataType.isFixedSizeList(type)) return { start: index * type.listSize, length: type.listSize };
-  if (!DataType.isList(type) && !DataType.isLargeList(type) && !DataType.isMap(type)) return null;
-  const offsets = offsetsOf(data);
-  const start = Number(offsets[index] ?? 0);
-  return { start, length: Number(offsets[index + 1] ?? start) - start };
-}
-
-function fromDictionary({ dictionary }: Data, place: number): JsonValue {
+/** What is read of a value of the dictionary; undefined where it has none at that place. */
+function ofDictionary<T>({ dictionary }: Data, place: number, read: (part: Data, index: number) => T): T | undefined {
   let start = 0;
-  const parts = partsOf(dictionary);
-  for (const part of parts) {
-    if (place < start + part.length) return jsonAt(part, place - start);
+  for (const part of partsOf(dictionary)) {
+    if (place < start + part.length) return read(part, place - start);
     start += part.length;
   }
-  return null;
+  return undefined;
 }
 
 function bitAt({ values, offset }: Data, index: number): boolean {
   const place = offset + index;
   return (((bytesOf(values)[place >>> 3] ?? 0) >>> (place & 7)) & 1) === 1;
-}
-
-function bufferAt(data: Data, index: number): Buffer {
-  const offsets = offsetsOf(data);
-  const start = Number(offsets[index] ?? 0);
-  const bytes = bytesOf(data.values).subarray(start, Number(offsets[index + 1] ?? start));
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
 }
 
 function numberJson(type: DataType, value: number | bigint): JsonValue {

@@ -1,4 +1,4 @@
-import { DataType, DateUnit, type Field, Precision } from "apache-arrow";
+import { Binary, DataType, DateUnit, Dictionary, Field, Precision, Schema, Utf8 } from "apache-arrow";
 
 /** How the values of a type lie in buffers. */
 export type Shape =
@@ -14,10 +14,16 @@ export type Shape =
   /** Numbers of `width` bytes, the places of the values in a dictionary. */
   | { readonly kind: "dictionary"; readonly width: number };
 
+/** As a file may have them: views of VIEW_BYTES each, into any of several buffers of bytes. */
+export type FileShape = Shape | { readonly kind: "view" };
+
+export const VIEW_BYTES = 16;
+
 /** A column, or a part of one, and where a batch has it. */
 export interface Layout {
+  /** As its values are given: texts and bytes in the place of views. */
   readonly field: Field;
-  readonly shape: Shape;
+  readonly shape: FileShape;
   /** Place among the nodes of the batch. */
   readonly node: number;
   /** Place of its first buffer (validity; then offsets; then values) among those of the batch. */
@@ -51,19 +57,19 @@ function fixedWidthOf(type: DataType): number | null {
 
 /**
  * Where each column lies in a batch.
- * @throws RangeError at a type that is not read: `findUnread` (messages.ts) names it before.
+ * @throws RangeError at a type that is not read: `refuseUnread` (schema.ts) names it before.
  */
 export function layoutsOf(fields: readonly Field[]): readonly Layout[] {
   let nodes = 0;
   let buffers = 0;
   const layoutOf = (field: Field): Layout => {
     const type = typeOf(field);
-    const shape = knownShapeOf(type);
+    const shape: FileShape = isView(type) ? { kind: "view" } : knownShapeOf(type);
     const node = nodes;
     const buffer = buffers;
     nodes += 1;
     buffers += BUFFERS[shape.kind];
-    return { field, shape, node, buffer, children: childrenOf(type).map(layoutOf) };
+    return { field: plainField(field), shape, node, buffer, children: childrenOf(type).map(layoutOf) };
   };
   return fields.map(layoutOf);
 }
@@ -75,6 +81,8 @@ export const BUFFERS = {
   struct: 1,
   fixed: 2,
   bytes: 3,
+  /** And those that the views point into. */
+  view: 2,
   list: 2,
   "fixed-list": 1,
   dictionary: 2,
@@ -104,4 +112,38 @@ export function valueTypeOf(type: DataType): DataType | null {
 /** As Arrow names it. */
 export function nameOf(type: unknown): string {
   return String(type);
+}
+
+/** The type with other children. */
+export function withChildren(type: DataType, children: readonly Field[]): DataType {
+  const made = Object.create(Object.getPrototypeOf(type) as object) as DataType;
+  return Object.assign(made, type, { children: [...children] });
+}
+
+/**
+ * The schema with texts and bytes in the place of views of them: the library reads views, but writes them without what
+ * other readers need.
+ */
+export function withoutViews(schema: Schema): Schema {
+  return new Schema(schema.fields.map(plainField), schema.metadata);
+}
+
+function isView(type: DataType): boolean {
+  return DataType.isUtf8View(type) || DataType.isBinaryView(type);
+}
+
+function plainField(field: Field): Field {
+  const type = plainType(typeOf(field));
+  return type === field.type ? field : new Field(field.name, type, field.nullable, field.metadata);
+}
+
+function plainType(type: DataType): DataType {
+  if (isView(type)) return DataType.isUtf8View(type) ? new Utf8() : new Binary();
+  if (DataType.isDictionary(type)) {
+    const values = plainType(type.dictionary as DataType);
+    return values === type.dictionary ? type : new Dictionary(values, type.indices, type.id, type.isOrdered);
+  }
+  const children = childrenOf(type);
+  const plain = children.map(plainField);
+  return plain.every((child, at) => child === children[at]) ? type : withChildren(type, plain);
 }

@@ -1,6 +1,7 @@
-import { type FileHandle, open, rename, rm } from "node:fs/promises";
-import { dirname } from "node:path";
-import { BEGINS_ANEW, cannotWrite, syncDirectory } from "../append.js";
+import { type FileHandle, open } from "node:fs/promises";
+import { cannotWrite } from "../../core/files.js";
+import { stageAt } from "../../core/staged.js";
+import { BEGINS_ANEW } from "../append.js";
 
 /** A file that is there whole under its name, or not at all. One call at a time. */
 export interface OutputFile {
@@ -15,8 +16,9 @@ export interface OutputFile {
 
 /** Writes under a temporary name beside `path`; `seen` is shown all bytes. @throws UserError `cannot-write`. */
 export async function openOutput(path: string, seen?: (chunk: Uint8Array) => void): Promise<OutputFile> {
-  const temporary = `${path}.${process.pid}.tmp`;
-  const file = await open(temporary, "w").catch((error: unknown) => {
+  const staged = await stageAt(path);
+  const file = await open(staged.path, "w").catch(async (error: unknown) => {
+    await staged.discard();
     throw cannotWrite(path, error, BEGINS_ANEW);
   });
   let sizeBytes = 0;
@@ -25,7 +27,7 @@ export async function openOutput(path: string, seen?: (chunk: Uint8Array) => voi
     if (!isOpen) return;
     isOpen = false;
     await file.close().catch(() => undefined);
-    await rm(temporary, { force: true }).catch(() => undefined);
+    await staged.discard().catch(() => undefined);
   };
   return {
     sizeBytes: () => sizeBytes,
@@ -42,11 +44,9 @@ export async function openOutput(path: string, seen?: (chunk: Uint8Array) => voi
     },
     close: async () => {
       try {
-        await file.sync();
         await file.close();
-        await rename(temporary, path);
+        await staged.publish();
         isOpen = false;
-        await syncDirectory(dirname(path));
       } catch (error) {
         await abort();
         throw cannotWrite(path, error, BEGINS_ANEW);

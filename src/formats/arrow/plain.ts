@@ -1,7 +1,7 @@
 import { type Data, DataType, Field, type RecordBatch, Schema } from "apache-arrow";
 import { batchOf, columnOf, hasNulls, nullsOf, numbersOf } from "./data.js";
 import { gatherColumn, type Run } from "./gather.js";
-import { childrenOf, typeOf, valueTypeOf } from "./layout.js";
+import { childrenOf, typeOf, valueTypeOf, withChildren } from "./layout.js";
 
 /** The schema with the values in the place of dictionaries. */
 export function plainSchema({ fields, metadata }: Schema): Schema {
@@ -29,9 +29,7 @@ function plainType(type: DataType): DataType {
   if (valueType !== null) return plainType(valueType);
   const children = childrenOf(type);
   if (!children.some(hasDictionary)) return type;
-  // A type of its own class with other children.
-  const made = Object.create(Object.getPrototypeOf(type) as object) as DataType;
-  return Object.assign(made, type, { children: children.map(plainField) });
+  return withChildren(type, children.map(plainField));
 }
 
 function plainColumn(data: Data): Data {

@@ -1,7 +1,7 @@
 import { type Data, DataType, type RecordBatch, type Schema, type Vector } from "apache-arrow";
 import type { BatchHeader } from "./batch-header.js";
 import { arrayTypeOf, batchOf, columnOf, nullsOf, numbersOf, typedArray } from "./data.js";
-import { BUFFERS, type Layout, typeOf } from "./layout.js";
+import { BUFFERS, type Layout, typeOf, VIEW_BYTES } from "./layout.js";
 
 /** A record batch of which any bytes can be read. */
 export interface BatchBody {
@@ -36,6 +36,12 @@ export async function rowBytes(
   const sizes = new Float64Array(length);
   for (const layout of layouts) {
     const { kind } = layout.shape;
+    if (kind === "view") {
+      const { lengths } = readViews(await readBuffer(body, layout, 1, start * VIEW_BYTES, length * VIEW_BYTES));
+      for (let row = 0; row < length; row += 1)
+        sizes[row] = (sizes[row] ?? 0) + VIEW_BYTES + Math.max(0, lengths[row] ?? 0);
+      continue;
+    }
     if (kind !== "bytes" && kind !== "list") {
       const mean = meanBytes(body, layout);
       for (let row = 0; row < length; row += 1) sizes[row] = (sizes[row] ?? 0) + mean;
@@ -84,6 +90,8 @@ export async function readColumn(body: BatchBody, layout: Layout, start: number,
       const { offsets, first, count } = await readOffsets(body, layout, start, length);
       return columnOf(type, length, { bitmap, offsets, values: await readBuffer(body, layout, 2, first, count) });
     }
+    case "view":
+      return columnOf(type, length, { bitmap, ...(await readViewed(body, layout, { start, length }, bitmap)) });
     case "list": {
       const { offsets, first, count } = await readOffsets(body, layout, start, length);
       if (children.some((child) => first + count > nodeOf(body, child).length)) throw outside(field.name);
@@ -139,6 +147,83 @@ async function readOffsets(body: BatchBody, layout: Layout, start: number, lengt
   return { offsets, first, count: last - first };
 }
 
+/** The texts or bytes that views stand for, as offsets and values. @throws RangeError where a view points outside. */
+async function readViewed(
+  body: BatchBody,
+  layout: Layout,
+  { start, length }: { readonly start: number; readonly length: number },
+  bitmap: Uint8Array | null,
+): Promise<{ readonly offsets: Int32Array; readonly values: Uint8Array }> {
+  const views = readViews(await readBuffer(body, layout, 1, start * VIEW_BYTES, length * VIEW_BYTES));
+  const sources = body.header.viewed.get(layout.node) ?? [];
+  const offsets = new Int32Array(length + 1);
+  /** Of each source, the bytes that are pointed to. */
+  const spans = sources.map(() => ({ start: Number.POSITIVE_INFINITY, end: 0 }));
+  let total = 0;
+  for (let row = 0; row < length; row += 1) {
+    // Of nulls the view means nothing.
+    const size = bitmap === null || isSet(bitmap, row) ? (views.lengths[row] ?? 0) : 0;
+    total += size;
+    if (size > INLINE_BYTES) {
+      const [at, offset] = views.placeOf(row);
+      const [source, span] = [sources[at], spans[at]];
+      if (source === undefined || span === undefined || offset < 0 || offset + size > source.length)
+        throw outside(layout.field.name);
+      span.start = Math.min(span.start, offset);
+      span.end = Math.max(span.end, offset + size);
+    } else if (size < 0) throw outside(layout.field.name);
+    offsets[row + 1] = total;
+  }
+  const there = sources.reduce((sum, source) => sum + source.length, 0);
+  if (total > MAX_SHARED_BYTES + SHARED_VIEWS * (there + length * VIEW_BYTES) || total > MAX_INT32)
+    throw new RangeError(`views of ${layout.field.name} that name the same bytes again and again`);
+  /** Null: what is pointed to lies too far apart to be read at once. */
+  const read = await inOrder(spans, async ({ start: from, end }, at) => {
+    if (end - from > MAX_SPAN_BYTES + SHARED_VIEWS * total) return null;
+    return end === 0 ? new Uint8Array(0) : await body.read((sources[at]?.offset ?? 0) + from, end - from);
+  });
+  const values = new Uint8Array(total);
+  for (let row = 0; row < length; row += 1) {
+    const [to, end] = [offsets[row] ?? 0, offsets[row + 1] ?? 0];
+    if (end - to <= INLINE_BYTES) values.set(views.inline(row, end - to), to);
+    else {
+      const [at, offset] = views.placeOf(row);
+      const from = offset - (spans[at]?.start ?? 0);
+      const alone = () => body.read((sources[at]?.offset ?? 0) + offset, end - to);
+      values.set(read[at]?.subarray(from, from + end - to) ?? (await alone()), to);
+    }
+  }
+  return { offsets, values };
+}
+
+/** Values of so many bytes lie in their views. */
+const INLINE_BYTES = 12;
+const MAX_INT32 = 2 ** 31 - 1;
+/** Views may share their bytes, but not so often that a small file holds gigabytes of text. */
+const SHARED_VIEWS = 4;
+const MAX_SHARED_BYTES = 2 ** 26;
+const MAX_SPAN_BYTES = 2 ** 23;
+
+function readViews(bytes: Uint8Array): {
+  readonly lengths: Int32Array;
+  /** Which buffer, and where in it. */
+  readonly placeOf: (row: number) => readonly [buffer: number, offset: number];
+  readonly inline: (row: number, length: number) => Uint8Array;
+} {
+  const numbers = typedArray(Int32Array, bytes);
+  const perView = VIEW_BYTES / 4;
+  const lengths = Int32Array.from({ length: numbers.length / perView }, (_, row) => numbers[row * perView] ?? 0);
+  return {
+    lengths,
+    placeOf: (row) => [numbers[row * perView + 2] ?? 0, numbers[row * perView + 3] ?? 0],
+    inline: (row, length) => bytes.subarray(row * VIEW_BYTES + 4, row * VIEW_BYTES + 4 + length),
+  };
+}
+
+function isSet(bitmap: Uint8Array, index: number): boolean {
+  return (((bitmap[index >>> 3] ?? 0) >>> (index & 7)) & 1) === 1;
+}
+
 /** Bits `[start, start + length)` of a buffer, the first of them at bit 0. */
 async function readBits(
   body: BatchBody,
@@ -191,8 +276,11 @@ function outside(name: string): RangeError {
 }
 
 /** One after the other: each is one read of the same file. */
-async function inOrder<From, To>(items: readonly From[], make: (item: From) => Promise<To>): Promise<readonly To[]> {
+async function inOrder<From, To>(
+  items: readonly From[],
+  make: (item: From, index: number) => Promise<To>,
+): Promise<readonly To[]> {
   const made: To[] = [];
-  for (const item of items) made.push(await make(item));
+  for (const [index, item] of items.entries()) made.push(await make(item, index));
   return made;
 }

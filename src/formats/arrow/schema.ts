@@ -1,12 +1,17 @@
+import { Message, type Schema } from "apache-arrow";
 import { UserError } from "../../core/errors.js";
 import { formatCount } from "../../core/units.js";
 import type { FlatTable } from "./flatbuffer.js";
+import { HEADER_TYPES, headerOf, type RawMessage } from "./messages.js";
+import { FIELD, SCHEMA } from "./schema-fields.js";
 
-const SCHEMA = { endianness: 0, fields: 1, customMetadata: 2 } as const;
-const FIELD = { name: 0, typeId: 2, type: 3, dictionary: 4, children: 5, customMetadata: 6 } as const;
 const DICTIONARY = { indexType: 1 } as const;
+const PAIR = { key: 0, value: 1 } as const;
 const MAX_DEPTH = 64;
 const MAX_FIELDS = 100_000;
+/** Names and notes may share their bytes, but not so often that a small file holds gigabytes of them. */
+const SHARED_TEXTS = 16;
+const MAX_SMALL_TEXTS = 2 ** 20;
 
 /** By the numbers of Arrow's union `Type`; what is not here is not read. */
 const READ_TYPES = new Map([
@@ -29,40 +34,64 @@ const READ_TYPES = new Map([
   [19, "large binary"],
   [20, "large utf8"],
   [21, "large list"],
+  [23, "binary view"],
+  [24, "utf8 view"],
 ]);
 
 const UNREAD_TYPES = new Map([
   [11, "interval"],
   [14, "union"],
   [22, "run-end encoded"],
-  [23, "binary view"],
-  [24, "utf8 view"],
   [25, "list view"],
   [26, "large list view"],
 ]);
+
+/** The schema of a message. @throws UserError `arrow-type`; RangeError where it is none. */
+export function schemaIn(message: RawMessage, path: string): Schema {
+  const header = headerOf(message.table);
+  if (header.type !== HEADER_TYPES.schema) throw new RangeError("no schema");
+  refuseUnread(header.table, path);
+  return Message.decode(message.metadata).header() as Schema;
+}
+
+/** @throws UserError `arrow-type`; RangeError where the message is damaged. */
+export function refuseUnread(schema: FlatTable, path: string): void {
+  const unread = findUnread(schema, path);
+  if (unread !== null) throw unread;
+}
 
 /**
  * What of a schema message is not read; null: nothing. The library that decodes it after this trusts its numbers.
  * @throws RangeError where the message is damaged.
  */
-export function findUnread(schema: FlatTable, path: string): UserError | null {
+function findUnread(schema: FlatTable, path: string): UserError | null {
   const refuse = (where: string, got: string): UserError =>
     new UserError({
       code: "arrow-type",
       what: "The Arrow file has a type of value that is not read",
       where,
       got,
-      allowed: `little-endian columns of ${[...new Set(READ_TYPES.values())].join(", ")}, plain or with a dictionary`,
+      allowed: `little-endian columns of ${[...READ_TYPES.values()].join(", ")}, plain or with a dictionary`,
       fix: "Convert the column (pyarrow: Table.cast), or leave it out.",
     });
   if (schema.int16(SCHEMA.endianness) !== 0) return refuse(path, "big-endian numbers");
-  schema.tables(SCHEMA.customMetadata);
   let fieldCount = 0;
+  let textBytes = 0;
+  const addText = (sizeBytes: number): void => {
+    textBytes += sizeBytes;
+    if (textBytes > MAX_SMALL_TEXTS && textBytes > SHARED_TEXTS * schema.sizeBytes)
+      throw new RangeError(`names of ${formatCount(textBytes)} bytes in a header of ${formatCount(schema.sizeBytes)}`);
+  };
+  const addNotes = (notes: readonly FlatTable[]): void => {
+    for (const note of notes) addText(note.textBytes(PAIR.key) + note.textBytes(PAIR.value));
+  };
+  addNotes(schema.tables(SCHEMA.customMetadata));
   const visit = (field: FlatTable, above: readonly string[]): UserError | null => {
     fieldCount += 1;
     if (fieldCount > MAX_FIELDS || above.length >= MAX_DEPTH)
       throw new RangeError(`more than ${formatCount(MAX_FIELDS)} columns, or ${MAX_DEPTH} levels of them`);
-    field.tables(FIELD.customMetadata);
+    addNotes(field.tables(FIELD.customMetadata));
+    addText(field.textBytes(FIELD.name));
     const names = [...above, field.text(FIELD.name)];
     const got = unreadTypeOf(field);
     if (got !== null) return refuse(`${path}, column ${names.join(".")}`, got);

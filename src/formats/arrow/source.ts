@@ -10,11 +10,12 @@ import {
   type BatchBlock,
   type Block,
   bodyOffsetOf,
+  dictionaryType,
   readAt,
   readHeader,
-  walkMessages,
 } from "./messages.js";
 import { type BatchBody, readColumn, readRows, rowBytes } from "./ranges.js";
+import { walkMessages } from "./walk.js";
 
 /** An Arrow file whose headers were walked; no handle is kept. */
 export interface ArrowSource {
@@ -37,7 +38,8 @@ interface Identity {
 export interface OpenSource {
   /**
    * Rows `[start, start + length)` of a batch.
-   * @throws UserError `data-changed` where the file is not the one that was walked; another error where they are damaged.
+   * @throws UserError `data-changed` where the file is not the one that was walked; another error where they are
+   * damaged.
    */
   readonly rows: (batch: BatchBlock, layouts: readonly Layout[], range: RowRange) => Promise<RecordBatch>;
   /** About how many bytes each of those rows takes. @throws as `rows`. */
@@ -58,7 +60,7 @@ export async function walkSource(path: string): Promise<ArrowSource> {
   try {
     const identity = await identityOf(file);
     const messages = await walkMessages(file, path, identity.sizeBytes);
-    return { path, name: basename(path), messages, layouts: layoutsOf(messages.schema.fields), identity };
+    return { path, name: basename(path), messages, layouts: messages.layouts, identity };
   } catch (error) {
     throw error instanceof UserError ? error : cannotRead(path, error);
   } finally {
@@ -104,7 +106,7 @@ function bodyReader(source: ArrowSource, file: FileHandle): MakeBody {
   let last: { readonly block: Block; readonly body: BatchBody } | null = null;
 
   const make = async (block: Block, layouts: readonly Layout[], dictionary: BatchBody["dictionary"]) => {
-    const header = await readHeader(file, source.path, block);
+    const header = await readHeader(file, source.path, block, layouts);
     checkBatch(header, layouts, block.bodyBytes);
     const start = bodyOffsetOf(block);
     const read = (offset: number, sizeBytes: number) => readAt(file, start + offset, sizeBytes);
@@ -112,8 +114,12 @@ function bodyReader(source: ArrowSource, file: FileHandle): MakeBody {
   };
   /** `within`: ids of the dictionaries whose values are being read. */
   const dictionaryOf = async (id: number, batch: BatchBlock, within: readonly number[]): Promise<Vector> => {
-    const type = source.messages.schema.dictionaries.get(id);
-    const counted = source.messages.dictionaries.slice(0, batch.dictionaryCount).filter((block) => block.id === id);
+    const type = dictionaryType(source.messages, id);
+    const all = source.messages.dictionaries.slice(0, batch.dictionaryCount);
+    const damaged = all.find((block) => "damage" in block);
+    // It may be the one: what it was to be is not known.
+    if (damaged !== undefined) throw new RangeError(`a dictionary that cannot be read (${damaged.damage})`);
+    const counted = all.flatMap((block) => ("damage" in block || block.id !== id ? [] : block));
     const blocks = counted.slice(
       Math.max(
         0,

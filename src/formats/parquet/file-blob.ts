@@ -1,4 +1,5 @@
 import { type FileHandle, open } from "node:fs/promises";
+import { readExactly } from "../../core/files.js";
 
 /** A file as a `Blob`, read when it is asked for. */
 export interface FileBlob {
@@ -23,7 +24,7 @@ export async function openFileBlob(
   const file = await open(path, "r");
   try {
     const { size } = await file.stat();
-    const end = await endOf?.((from, to) => readRange(file, from, to), size);
+    const end = await endOf?.((from, to) => readExactly(file, new Uint8Array(to - from), from), size);
     return { blob: bytesOf(file, 0, size, end ?? null) as Blob, close: () => file.close() };
   } catch (error) {
     await file.close();
@@ -39,22 +40,11 @@ function bytesOf(file: FileHandle, start: number, end: number, other: End | null
     slice: (from = 0, to = size) =>
       bytesOf(file, start + clamp(from), start + Math.max(clamp(from), clamp(to)), other) as Blob,
     arrayBuffer: async () => {
-      const bytes = await readRange(file, start, end);
+      const bytes = await readExactly(file, new Uint8Array(end - start), start);
       const from = Math.max(start, other?.start ?? end);
       if (other !== null && from < end)
         bytes.set(other.bytes.subarray(from - other.start, end - other.start), from - start);
       return bytes.buffer;
     },
   };
-}
-
-/** @throws Error where the file ends before */
-async function readRange(file: FileHandle, start: number, end: number): Promise<Uint8Array<ArrayBuffer>> {
-  const bytes = new Uint8Array(end - start);
-  for (let done = 0; done < bytes.length; ) {
-    const { bytesRead } = await file.read(bytes, done, bytes.length - done, start + done);
-    if (bytesRead === 0) throw new Error("the file has become shorter");
-    done += bytesRead;
-  }
-  return bytes;
 }

@@ -2,13 +2,15 @@ import { type FileHandle, open, stat } from "node:fs/promises";
 import { basename } from "node:path";
 import type * as Arrow from "apache-arrow";
 import { messageOf, UserError } from "../../core/errors.js";
+import { readExactly } from "../../core/files.js";
 import { formatBytes, formatCount, plural } from "../../core/units.js";
 import type { DamagedRows, Table, TableReadOptions, TableRows } from "../table.js";
 import { cannotOpen, damagedRowGroup, fileChanged, parquetBroken, parquetUnsupported } from "./problems.js";
-import type { Footer } from "./protocol.js";
+import type { FileToRead, Footer } from "./protocol.js";
 import { type Piece, type PlacedRowGroup, ReadPlan } from "./read-plan.js";
-import { ParquetCrash, ParquetThread, type ParquetThreadOptions } from "./thread.js";
+import { ParquetCrash, ParquetRefusal, ParquetThread, type ParquetThreadOptions } from "./thread.js";
 import { fieldsOf } from "./thrift.js";
+import { hasViews, isSameButTexts, withType } from "./types.js";
 
 const MAGIC = "PAR1";
 const ENCRYPTED_MAGIC = "PARE";
@@ -18,6 +20,9 @@ const ENCRYPTION_FIELD = 8;
 const TAIL_BYTES = 8;
 /** The columns asked for of one row group lie in memory, compressed. */
 const LARGE_ROW_GROUP_BYTES = 256 * 2 ** 20;
+
+/** So many rows more than it has bytes are believed of a file. */
+const FREE_ROWS = 65_536;
 
 /** A Parquet file; its row groups are what can be read or damaged on its own. */
 export interface ParquetTable extends Table {
@@ -37,19 +42,30 @@ export async function openParquetFile(path: string, options: ParquetThreadOption
   const thread = new ParquetThread(options);
   try {
     const arrow = await import("apache-arrow");
-    const read = async (isPlain: boolean) => {
-      const footer = await thread.ask({ kind: "open", path, isPlain }).catch((error: unknown) => {
+    const read = async (source: FileToRead) => {
+      const footer = await thread.ask({ kind: "open", ...source }).catch((error: unknown) => {
         throw parquetBroken(path, messageOf(error), error);
       });
       await version.check();
       checkFooter(path, footer, version.sizeBytes);
-      return { isPlain, footer, schema: readSchema(arrow, path, footer) };
+      return { source, footer, schema: readSchema(arrow, path, footer) };
     };
-    const asWritten = await read(false);
+    const written = { path, isPlain: false, textsAsBytes: false };
+    const asWritten = await read(written);
     const isPlain = hasViews(arrow, asWritten.schema.fields);
-    return new OpenParquetFile(arrow, path, thread, version, isPlain ? await read(true) : asWritten);
+    const file = isPlain ? await read({ ...written, isPlain }) : asWritten;
+    const source = { ...file.source, textsAsBytes: true };
+    const asBytes = await read(source).catch((error: unknown) => {
+      if (error instanceof UserError && error.code !== "data-changed") return null;
+      throw error;
+    });
+    const isUsed = asBytes !== null && isSameButTexts(arrow, file.schema.fields, asBytes.schema.fields);
+    const used = isUsed ? { ...file, source } : file;
+    await proveRows(thread, used.source, used.footer);
+    return new OpenParquetFile(arrow, thread, version, used);
   } catch (error) {
-    await thread.close();
+    // A refusal leaves the thread sound; a crash has ended it.
+    await thread.release();
     throw error;
   }
 }
@@ -85,10 +101,8 @@ async function checkEnds(path: string): Promise<FileVersion> {
 
 async function checkMagic(file: FileHandle, path: string, sizeBytes: number): Promise<void> {
   if (sizeBytes < MAGIC.length + TAIL_BYTES) throw parquetBroken(path, `${sizeBytes} bytes`);
-  const head = Buffer.alloc(MAGIC.length);
-  const tail = Buffer.alloc(TAIL_BYTES);
-  await file.read(head, 0, head.length, 0);
-  await file.read(tail, 0, tail.length, sizeBytes - tail.length);
+  const head = await readExactly(file, Buffer.alloc(MAGIC.length), 0);
+  const tail = await readExactly(file, Buffer.alloc(TAIL_BYTES), sizeBytes - TAIL_BYTES);
   const magic = tail.toString("latin1", 4);
   if (magic === ENCRYPTED_MAGIC) throw parquetUnsupported(path, "an encrypted file", "a file that is not encrypted");
   if (head.toString("latin1") !== MAGIC) throw parquetBroken(path, `a file that does not begin with ${MAGIC}`);
@@ -96,8 +110,7 @@ async function checkMagic(file: FileHandle, path: string, sizeBytes: number): Pr
   const footerBytes = tail.readUInt32LE(0);
   if (footerBytes > sizeBytes - MAGIC.length - TAIL_BYTES)
     throw parquetBroken(path, `a footer of ${formatBytes(footerBytes)} in a file of ${formatBytes(sizeBytes)}`);
-  const footer = Buffer.alloc(footerBytes);
-  await file.read(footer, 0, footerBytes, sizeBytes - TAIL_BYTES - footerBytes);
+  const footer = await readExactly(file, Buffer.alloc(footerBytes), sizeBytes - TAIL_BYTES - footerBytes);
   if (fieldsOf(footer).has(ENCRYPTION_FIELD))
     throw parquetUnsupported(path, "encrypted columns", "a file that is not encrypted");
 }
@@ -106,37 +119,67 @@ function checkFooter(path: string, { rowGroups, unreadCodecs }: Footer, sizeByte
   const [codec] = unreadCodecs;
   if (codec !== undefined)
     throw parquetUnsupported(path, `compression ${codec}`, "uncompressed, Snappy, gzip, Brotli, zstd or LZ4");
-  for (const [at, { rowCount, compressedBytes }] of rowGroups.entries()) {
+  for (const [at, { rowCount, fewestValues, compressedBytes }] of rowGroups.entries()) {
     if (!Number.isSafeInteger(rowCount) || rowCount < 0)
       throw parquetBroken(path, `row group ${at} of ${rowCount} rows`);
+    if (fewestValues < rowCount)
+      throw parquetBroken(
+        path,
+        `row group ${at} of ${formatCount(rowCount)} rows with ${formatCount(fewestValues)} values`,
+      );
     if (!(compressedBytes >= 0 && compressedBytes <= sizeBytes))
       throw parquetBroken(path, `row group ${at} of ${compressedBytes} bytes in a file of ${sizeBytes} bytes`);
+  }
+}
+
+/**
+ * Rows that a few bytes promise are there only if the last of them can be read: values that are all alike take next to
+ * no bytes, and a number in the footer takes none.
+ * @throws UserError `parquet-broken`
+ */
+async function proveRows(thread: ParquetThread, source: FileToRead, { rowGroups }: Footer): Promise<void> {
+  let free = FREE_ROWS;
+  for (const [rowGroup, { rowCount, compressedBytes }] of rowGroups.entries()) {
+    free += compressedBytes - rowCount;
+    if (free >= 0) continue;
+    free += rowCount;
+    const last = { rowGroup, start: rowCount - 1, rowCount: 1, columns: null };
+    const bytes = await thread.ask({ kind: "read", ...source, ...last }).catch((error: unknown) => {
+      if (error instanceof ParquetCrash || error instanceof ParquetRefusal) return null;
+      throw error;
+    });
+    const got = `row group ${rowGroup} of ${formatCount(rowCount)} rows in ${formatBytes(compressedBytes)}`;
+    if (bytes === null) throw parquetBroken(source.path, `${got}, the last of which is not there`);
   }
 }
 
 interface OpenFooter {
   readonly footer: Footer;
   readonly schema: Arrow.Schema;
-  readonly isPlain: boolean;
+  readonly source: FileToRead;
 }
+
+/** `thrown`: nothing that the bytes of the rows are to blame for. */
+type PieceRead = { readonly bytes: Uint8Array } | { readonly damage: Error } | { readonly thrown: unknown };
 
 class OpenParquetFile implements ParquetTable {
   readonly kind = "parquet";
   readonly schema: Arrow.Schema;
   readonly rowCount: number;
   readonly warnings: readonly string[];
-  private readonly isPlain: boolean;
+  readonly path: string;
+  private readonly source: FileToRead;
   private readonly rowGroups: readonly PlacedRowGroup[];
 
   constructor(
     private readonly arrow: typeof Arrow,
-    readonly path: string,
     private readonly thread: ParquetThread,
     private readonly version: FileVersion,
-    { footer, schema, isPlain }: OpenFooter,
+    { footer, schema, source }: OpenFooter,
   ) {
     this.schema = schema;
-    this.isPlain = isPlain;
+    this.path = source.path;
+    this.source = source;
     let start = 0;
     this.rowGroups = footer.rowGroups.map((group, index) => {
       const placed = { ...group, index, start };
@@ -148,7 +191,7 @@ class OpenParquetFile implements ParquetTable {
       .filter(({ compressedBytes }) => compressedBytes > LARGE_ROW_GROUP_BYTES)
       .map(
         ({ index, compressedBytes, rowCount }) =>
-          `${basename(path)}: row group ${index} (${plural(rowCount, "row")}) is large: its ${formatBytes(compressedBytes)}, packed, lie in memory more than once while it is read`,
+          `${basename(source.path)}: row group ${index} (${plural(rowCount, "row")}) is large: its ${formatBytes(compressedBytes)}, packed, lie in memory more than once while it is read`,
       );
   }
 
@@ -162,19 +205,24 @@ class OpenParquetFile implements ParquetTable {
     const plan = new ReadPlan(this.rowGroups, names, wanted);
     const begin = (piece: Piece | null) => (piece === null ? null : { piece, result: this.readPiece(piece, names) });
     let ahead = begin(plan.next());
-    while (ahead !== null) {
-      const { piece, result } = ahead;
-      const bytes = await result;
-      const batch = bytes instanceof Error ? bytes : decodeBatch(this.arrow, bytes, schema, piece.rowCount);
-      if (batch instanceof Error) {
-        // Of a file that is written meanwhile nothing can be said.
-        if (batch instanceof UserError) throw batch;
-        await this.version.check();
-        plan.leaveGroup();
-      } else if (bytes instanceof Uint8Array) plan.sawBytes(piece, bytes.byteLength);
-      // Decoded while this one is used.
-      ahead = begin(plan.next());
-      yield batch instanceof Error ? this.damage(piece, batch) : rowsOf(piece, batch);
+    try {
+      while (ahead !== null) {
+        const { piece, result } = ahead;
+        const read = await result;
+        if ("thrown" in read) throw read.thrown;
+        const batch = "bytes" in read ? decodeBatch(this.arrow, read.bytes, schema, piece.rowCount) : read.damage;
+        if (batch instanceof Error) {
+          // Nothing can be said of a file that is written meanwhile.
+          await this.version.check();
+          plan.leaveGroup();
+        } else if ("bytes" in read) plan.sawBytes(piece, read.bytes.byteLength);
+        // Decoded while this one is used.
+        ahead = begin(plan.next());
+        yield batch instanceof Error ? this.damage(piece, batch) : rowsOf(piece, batch);
+      }
+    } finally {
+      // The consumer may have stopped early: what is still read is read for it, not for whoever comes next.
+      await ahead?.result;
     }
   }
 
@@ -182,17 +230,17 @@ class OpenParquetFile implements ParquetTable {
     await this.thread.release();
   }
 
-  /** Never rejects: it is waited for later, or not at all. */
-  private async readPiece(piece: Piece, columns: readonly string[] | null): Promise<Uint8Array | Error> {
+  /** Never rejects: it is waited for later. */
+  private async readPiece(piece: Piece, columns: readonly string[] | null): Promise<PieceRead> {
     const { group, start, pieceRows } = piece;
     try {
       await this.version.check();
-      const { path, isPlain } = this;
       const place = { rowGroup: group.index, start, rowCount: pieceRows };
-      const bytes = await this.thread.ask({ kind: "read", path, isPlain, ...place, columns });
-      return bytes ?? new Error("the row group ends early");
+      const bytes = await this.thread.ask({ kind: "read", ...this.source, ...place, columns });
+      return bytes === null ? { damage: new Error("the row group ends early") } : { bytes };
     } catch (error) {
-      return error instanceof Error ? error : new Error(String(error));
+      const isDamage = error instanceof ParquetCrash || error instanceof ParquetRefusal;
+      return isDamage ? { damage: error } : { thrown: error };
     }
   }
 
@@ -214,18 +262,6 @@ function readSchema(arrow: typeof Arrow, path: string, { schema }: Footer): Arro
   }
 }
 
-/** Views of texts: apache-arrow reads them, but writes them without what other readers need. */
-function hasView(arrow: typeof Arrow, type: Arrow.DataType): boolean {
-  const { DataType, Type } = arrow;
-  if (type.typeId === Type.Utf8View || type.typeId === Type.BinaryView) return true;
-  if (DataType.isDictionary(type)) return hasView(arrow, type.dictionary as Arrow.DataType);
-  return hasViews(arrow, type.children as readonly Arrow.Field[] | null);
-}
-
-function hasViews(arrow: typeof Arrow, fields: readonly Arrow.Field[] | null): boolean {
-  return fields?.some((field) => hasView(arrow, field.type as Arrow.DataType)) === true;
-}
-
 function selectColumns(arrow: typeof Arrow, schema: Arrow.Schema, columns: readonly string[]): Arrow.Schema {
   const fields = schema.fields.filter(({ name }) => columns.includes(name));
   return new arrow.Schema(fields, schema.metadata);
@@ -243,7 +279,7 @@ function decodeBatch(
     if (batch?.numRows !== rowCount) return new Error(`${batch?.numRows ?? 0} rows instead of ${rowCount}`);
     const isAll = batch.schema.fields.length === schema.fields.length;
     const data = isAll ? batch.data : pickColumns(arrow, batch, schema);
-    return new arrow.RecordBatch(schema, data);
+    return new arrow.RecordBatch(schema, withType(arrow, data, new arrow.Struct(schema.fields)));
   } catch (error) {
     return error instanceof Error ? error : new Error(String(error));
   }

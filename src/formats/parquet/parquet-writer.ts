@@ -1,8 +1,10 @@
-import { mkdir, rename, rm, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import type * as Arrow from "apache-arrow";
 import { UserError } from "../../core/errors.js";
-import { BEGINS_ANEW, cannotWrite, syncDirectory } from "../append.js";
+import { cannotWrite } from "../../core/files.js";
+import { type Staged, stageAt } from "../../core/staged.js";
+import { BEGINS_ANEW } from "../append.js";
 import type { TableWriter, TableWriterOptions } from "../table.js";
 import { parquetUnsupported } from "./problems.js";
 import { ParquetRefusal, ParquetThread } from "./thread.js";
@@ -26,22 +28,22 @@ export interface ParquetWriterOptions extends TableWriterOptions {
 export async function openParquetWriter(options: ParquetWriterOptions): Promise<TableWriter> {
   const { path, schema, maxShardBytes, rowGroupRows } = options;
   const arrow = await import("apache-arrow");
-  const temporary = `${path}.${process.pid}.tmp`;
+  const staged = await stageAt(path);
   const isFolder = maxShardBytes !== undefined;
   try {
-    await rm(temporary, { recursive: true, force: true });
     // Refused now rather than after the first rows.
-    await (isFolder ? mkdir(temporary) : writeFile(temporary, ""));
+    await (isFolder ? mkdir(staged.path) : writeFile(staged.path, ""));
   } catch (error) {
+    await staged.discard();
     throw notWritten(path, error);
   }
   const limits = { maxShardBytes: maxShardBytes ?? null, rowGroupRows: rowGroupRows ?? null };
-  return new ParquetWriter(arrow, { path, temporary, schema, ...limits });
+  return new ParquetWriter(arrow, { path, staged, schema, ...limits });
 }
 
 interface Target {
   readonly path: string;
-  readonly temporary: string;
+  readonly staged: Staged;
   readonly schema: Arrow.Schema;
   /** Null: one file. */
   readonly maxShardBytes: number | null;
@@ -72,20 +74,17 @@ class ParquetWriter implements TableWriter {
   }
 
   async close(): Promise<void> {
-    const { path, temporary } = this.target;
     await this.orLeaveNothing(async () => {
       if (this.shardCount === 0) await this.beginShard(1);
       await this.finishShard();
       await this.thread.close();
-      if (this.target.maxShardBytes !== null) await syncDirectory(temporary);
-      await rename(temporary, path);
+      await this.target.staged.publish();
     });
-    await syncDirectory(dirname(path));
   }
 
   async abort(): Promise<void> {
     await this.thread.close();
-    await rm(this.target.temporary, { recursive: true, force: true });
+    await this.target.staged.discard();
   }
 
   private async write(batch: Arrow.RecordBatch): Promise<void> {
@@ -104,13 +103,13 @@ class ParquetWriter implements TableWriter {
   }
 
   private async beginShard(rowBytes: number): Promise<OpenShard> {
-    const { temporary, schema, maxShardBytes, rowGroupRows } = this.target;
+    const { staged, schema, maxShardBytes, rowGroupRows } = this.target;
     const fitting = Math.min(MAX_ROW_GROUP_ROWS, Math.max(1, Math.ceil(ROW_GROUP_BYTES / rowBytes)));
     const name = `part-${String(this.shardCount).padStart(5, "0")}.parquet`;
     this.shardCount += 1;
     await this.thread.ask({
       kind: "create",
-      path: maxShardBytes === null ? temporary : join(temporary, name),
+      path: maxShardBytes === null ? staged.path : join(staged.path, name),
       schema: encode(this.arrow, schema, []),
       metadata: schema.metadata,
       flatColumns: flatColumnsOf(schema),

@@ -1,18 +1,27 @@
 /** What is asked of the thread that holds the Parquet library, and what it answers. */
 
-/** Opens the file anew and reads its footer. */
-export interface OpenRequest {
-  readonly kind: "open";
+/** A file, and how the library is to read it. */
+export interface FileToRead {
   readonly path: string;
-  /** With the types that Parquet has, not those of the Arrow schema that the writer left: those that are not read here. */
+  /**
+   * With the types that Parquet has, not those of the Arrow schema that the writer left: those that are not read here.
+   */
   readonly isPlain: boolean;
+  /** Texts are bytes, which nobody has checked. */
+  readonly textsAsBytes: boolean;
 }
 
-/** Rows `[start, start + rowCount)` of a row group, `start` a multiple of `rowCount`; cheap when they follow those read last. */
-export interface ReadRequest {
+/** Opens the file anew and reads its footer. */
+export interface OpenRequest extends FileToRead {
+  readonly kind: "open";
+}
+
+/**
+ * Rows `[start, start + rowCount)` of a row group, `start` a multiple of `rowCount`; cheap when they follow those read
+ * last.
+ */
+export interface ReadRequest extends FileToRead {
   readonly kind: "read";
-  readonly path: string;
-  readonly isPlain: boolean;
   readonly rowGroup: number;
   readonly start: number;
   readonly rowCount: number;
@@ -53,6 +62,8 @@ export type ParquetRequest = OpenRequest | ReadRequest | LeaveRequest | CreateRe
 
 export interface RowGroup {
   readonly rowCount: number;
+  /** Of the column that has the fewest: as many as there are rows, or more. */
+  readonly fewestValues: number;
   /** Of the whole group in the file. */
   readonly compressedBytes: number;
   /** Of each top-level column, once decoded; an estimate from above, but for texts that are there many times. */
@@ -84,3 +95,14 @@ export type AnswerTo<Request extends ParquetRequest> = ParquetAnswers[Request["k
 export type Answered =
   | { readonly answer: ParquetAnswers[ParquetRequest["kind"]] }
   | { readonly error: { readonly message: string; readonly systemCode: string | null } };
+
+/** Numbers pair an answer with its request. */
+export interface NumberedRequest {
+  readonly id: number;
+  readonly request: ParquetRequest;
+}
+
+export interface NumberedAnswer {
+  readonly id: number;
+  readonly answered: Answered;
+}

@@ -1,5 +1,5 @@
 import { Worker } from "node:worker_threads";
-import type { Answered, AnswerTo, ParquetRequest } from "./protocol.js";
+import type { Answered, AnswerTo, NumberedAnswer, NumberedRequest, ParquetRequest } from "./protocol.js";
 
 const SCRIPT = new URL("./worker.js", import.meta.url);
 /** The slowest piece takes seconds; a disk far away may take long. */
@@ -24,10 +24,20 @@ export class ParquetRefusal extends Error {
 /** The library crashed, as it does on corrupt pages and without memory, or did not answer in time. */
 export class ParquetCrash extends Error {}
 
+/** The file was closed before it was asked; says nothing about its rows. */
+class ParquetClosed extends Error {
+  constructor() {
+    super("the Parquet file was closed while it was read");
+  }
+}
+
 /** Kept for the next reader: beginning one takes a fifth of a second, and a pool may have thousands of files. */
 let spare: RunningThread | null = null;
 
-/** A thread with the Parquet library, begun when there is work for it. One that dies fails what it was asked, and nothing else. */
+/**
+ * A thread with the Parquet library, begun when there is work for it. One that dies fails what it was asked, and
+ * nothing else.
+ */
 export class ParquetThread {
   private readonly script: URL;
   private readonly deadlineMs: number;
@@ -40,38 +50,46 @@ export class ParquetThread {
     this.deadlineMs = deadlineMs;
   }
 
-  /** One request at a time. @throws ParquetRefusal, ParquetCrash */
+  /** One request at a time. @throws ParquetRefusal, ParquetCrash, ParquetClosed */
   async ask<Request extends ParquetRequest>(request: Request): Promise<AnswerTo<Request>> {
-    const answered = this.turn.then(() => this.askNow(request));
-    this.turn = answered.catch(() => undefined);
-    const result = await answered;
-    if ("error" in result) throw new ParquetRefusal(result.error.message, result.error.systemCode ?? undefined);
-    return result.answer as AnswerTo<Request>;
+    if (this.closed) throw new ParquetClosed();
+    return await this.inTurn(request);
   }
 
   /** What it is asked fails. */
   async close(): Promise<void> {
     this.closed = true;
-    await this.running?.end("it was closed");
+    await this.running?.end(new ParquetClosed());
   }
 
-  /** Closes after what was asked is answered, and leaves the thread to the next reader. */
+  /** Takes no more requests, waits until those made are answered, and leaves the thread to the next reader. */
   async release(): Promise<void> {
-    const left = this.running === null ? undefined : await this.ask({ kind: "leave" }).catch(() => undefined);
     this.closed = true;
+    await this.turn;
+    if (this.running === null) return;
+    const hasLeft = await this.inTurn({ kind: "leave" }).then(
+      () => true,
+      () => false,
+    );
     const { running } = this;
     if (running === null) return;
-    if (left === undefined || spare !== null || this.script !== SCRIPT) return await running.end("it was closed");
+    if (!hasLeft || spare !== null || this.script !== SCRIPT || !running.isIdle)
+      return await running.end(new ParquetClosed());
     this.running = null;
     spare = running.ownedBy(() => {
       if (spare === running) spare = null;
     });
   }
 
-  private askNow(request: ParquetRequest): Promise<Answered> {
-    if (this.closed) throw new ParquetCrash("it was closed");
-    this.running ??= this.begin();
-    return this.running.ask(request, this.deadlineMs);
+  private async inTurn<Request extends ParquetRequest>(request: Request): Promise<AnswerTo<Request>> {
+    const answered = this.turn.then(() => {
+      this.running ??= this.begin();
+      return this.running.ask(request, this.deadlineMs);
+    });
+    this.turn = answered.catch(() => undefined);
+    const result = await answered;
+    if ("error" in result) throw new ParquetRefusal(result.error.message, result.error.systemCode ?? undefined);
+    return result.answer as AnswerTo<Request>;
   }
 
   private begin(): RunningThread {
@@ -83,24 +101,36 @@ export class ParquetThread {
   }
 }
 
+/** What was asked and is not answered. */
+interface Pending {
+  readonly id: number;
+  readonly resolve: (answered: Answered) => void;
+  readonly reject: (error: Error) => void;
+}
+
 /** Keeps the process alive only while it works. */
 class RunningThread {
   private readonly worker: Worker;
-  private waiting: { readonly resolve: (answered: Answered) => void; readonly reject: (error: Error) => void } | null =
-    null;
-  private cause = "it ended";
+  private pending: Pending | null = null;
+  private lastId = 0;
+  private cause: Error = new ParquetCrash("it ended");
   private onEnd: () => void = () => undefined;
 
   constructor(script: URL) {
     this.worker = new Worker(script);
-    this.worker.on("message", (answered: Answered) => this.waiting?.resolve(answered));
+    this.worker.on("message", (answer: NumberedAnswer) => this.settle(answer));
     this.worker.on("error", (error) => {
-      this.cause = error instanceof Error ? error.message : String(error);
+      this.cause = new ParquetCrash(error instanceof Error ? error.message : String(error));
     });
     this.worker.on("exit", () => {
       this.onEnd();
-      this.waiting?.reject(new ParquetCrash(this.cause));
+      this.pending?.reject(this.cause);
     });
+  }
+
+  /** Nothing that was asked is still to be answered. */
+  get isIdle(): boolean {
+    return this.pending === null;
   }
 
   /** @param onEnd called when it has ended */
@@ -110,22 +140,31 @@ class RunningThread {
   }
 
   async ask(request: ParquetRequest, deadlineMs: number): Promise<Answered> {
-    const late = setTimeout(() => void this.end(`no answer in ${deadlineMs / 1000} s`), deadlineMs);
+    if (this.pending !== null) throw new Error("a Parquet thread was asked twice at once");
+    this.lastId += 1;
+    const numbered: NumberedRequest = { id: this.lastId, request };
+    const late = setTimeout(() => void this.end(new ParquetCrash(`no answer in ${deadlineMs / 1000} s`)), deadlineMs);
     this.worker.ref();
     try {
       return await new Promise((resolve, reject) => {
-        this.waiting = { resolve, reject };
-        this.worker.postMessage(request, request.kind === "append" ? [request.ipc.buffer] : []);
+        this.pending = { id: numbered.id, resolve, reject };
+        this.worker.postMessage(numbered, request.kind === "append" ? [request.ipc.buffer] : []);
       });
     } finally {
       clearTimeout(late);
-      this.waiting = null;
+      this.pending = null;
       this.worker.unref();
     }
   }
 
-  async end(cause: string): Promise<void> {
+  async end(cause: Error): Promise<void> {
     this.cause = cause;
     await this.worker.terminate();
+  }
+
+  /** An answer that nobody waits for would be taken for the next one: the thread is of no use then. */
+  private settle({ id, answered }: NumberedAnswer): void {
+    if (this.pending?.id === id) this.pending.resolve(answered);
+    else void this.end(new Error(`the Parquet thread answered request ${id}, which nobody made or which was answered`));
   }
 }

@@ -18,18 +18,20 @@ import {
 } from "parquet-wasm";
 import { messageOf, systemCodeOf } from "../../core/errors.js";
 import { openFileBlob } from "./file-blob.js";
+import { editFooter, type FooterEdit, HIDDEN_SCHEMA } from "./footer-edit.js";
 import type {
   Answered,
   CreateRequest,
+  FileToRead,
   Footer,
+  NumberedAnswer,
+  NumberedRequest,
   ParquetAnswers,
   ParquetRequest,
   ReadRequest,
   RowGroup,
 } from "./protocol.js";
 
-const ARROW_SCHEMA = "ARROW:schema";
-const HIDDEN_SCHEMA = "arrow:schema";
 /** Says how pyarrow cut the pages of that very file; false of a copy. */
 const CHUNKING = "content_defined_chunking";
 /** At the end of a file: 4 bytes length of the footer, then the magic. */
@@ -49,8 +51,7 @@ const READ_CODECS: ReadonlySet<Compression> = new Set([
 ]);
 
 interface Input {
-  readonly path: string;
-  readonly isPlain: boolean;
+  readonly source: FileToRead;
   readonly file: ParquetFile;
   readonly close: () => Promise<void>;
 }
@@ -59,11 +60,12 @@ let input: Input | null = null;
 let stream: RowGroupStream | null = null;
 let output: ParquetOutput | null = null;
 
-parentPort?.on("message", (request: ParquetRequest) => {
+parentPort?.on("message", ({ id, request }: NumberedRequest) => {
   void answerTo(request).then((answered) => {
     const bytes = "answer" in answered && answered.answer instanceof Uint8Array ? [answered.answer.buffer] : [];
+    const numbered: NumberedAnswer = { id, answered };
     parentPort?.postMessage(
-      answered,
+      numbered,
       bytes.filter((buffer) => buffer instanceof ArrayBuffer),
     );
   });
@@ -104,19 +106,27 @@ function begun(file: ParquetOutput | null): ParquetOutput {
   return file;
 }
 
-async function openInput(request: { readonly path: string; readonly isPlain: boolean }): Promise<ParquetFile> {
-  const { path, isPlain } = request;
-  if (input?.path !== path || input.isPlain !== isPlain) {
+async function openInput(source: FileToRead): Promise<ParquetFile> {
+  if (input === null || !isSameSource(input.source, source)) {
     await closeInput();
-    const opened = await openFileBlob(path, isPlain ? withoutArrowSchema : undefined);
+    const { path, isPlain, textsAsBytes } = source;
+    const edit = { withoutArrowSchema: isPlain, textsAsBytes };
+    const opened = await openFileBlob(
+      path,
+      isPlain || textsAsBytes ? (...file) => editedEnd(edit, ...file) : undefined,
+    );
     try {
-      input = { path, isPlain, close: opened.close, file: await ParquetFile.fromFile(opened.blob) };
+      input = { source, close: opened.close, file: await ParquetFile.fromFile(opened.blob) };
     } catch (error) {
       await opened.close();
       throw error;
     }
   }
   return input.file;
+}
+
+function isSameSource(one: FileToRead, other: FileToRead): boolean {
+  return one.path === other.path && one.isPlain === other.isPlain && one.textsAsBytes === other.textsAsBytes;
 }
 
 async function closeInput(): Promise<void> {
@@ -126,14 +136,15 @@ async function closeInput(): Promise<void> {
   input = null;
 }
 
-/** Another name for the entry of the Arrow schema, so that the types are Parquet's own. */
-async function withoutArrowSchema(read: (start: number, end: number) => Promise<Uint8Array>, sizeBytes: number) {
+async function editedEnd(
+  edit: FooterEdit,
+  read: (start: number, end: number) => Promise<Uint8Array>,
+  sizeBytes: number,
+) {
   const tail = Buffer.from(await read(sizeBytes - TAIL_BYTES, sizeBytes));
   const start = sizeBytes - TAIL_BYTES - tail.readUInt32LE(0);
   const bytes = Buffer.from(await read(start, sizeBytes));
-  // With its length before it, as the entries of the footer have; they follow all names of columns.
-  const at = bytes.lastIndexOf(`${String.fromCharCode(ARROW_SCHEMA.length)}${ARROW_SCHEMA}`);
-  if (at !== -1) bytes.write(HIDDEN_SCHEMA, at + 1, "latin1");
+  editFooter(bytes.subarray(0, -TAIL_BYTES), edit);
   return { start, bytes };
 }
 
@@ -142,14 +153,16 @@ function readFooter(file: ParquetFile): Footer {
   const unreadCodecs = new Set<string>();
   const rowGroups = footer.rowGroups().map((group): RowGroup => {
     const decodedBytes = new Map<string, number>();
+    let fewestValues = Number.POSITIVE_INFINITY;
     for (const chunk of group.columns()) {
       const codec = chunk.compression();
       if (!READ_CODECS.has(codec)) unreadCodecs.add(Compression[codec] ?? String(codec));
       const [name = ""] = chunk.columnPath();
       decodedBytes.set(name, (decodedBytes.get(name) ?? 0) + decodedBytesOf(chunk));
+      fewestValues = Math.min(fewestValues, chunk.numValues());
       chunk.free();
     }
-    return { rowCount: group.numRows(), compressedBytes: group.compressedSize(), decodedBytes };
+    return { rowCount: group.numRows(), fewestValues, compressedBytes: group.compressedSize(), decodedBytes };
   });
   return { schema: schemaOf(file), rowGroups, unreadCodecs: [...unreadCodecs] };
 }
@@ -178,8 +191,8 @@ async function readPiece(request: ReadRequest): Promise<Uint8Array | null> {
 }
 
 /**
- * Pieces of one row group, in order. The library decodes all that is asked for before it hands over the first, so that it
- * is asked for some pieces at a time; the row group is fetched and skimmed again for the next.
+ * Pieces of one row group, in order. The library decodes all that is asked for before it hands over the first, so that
+ * it is asked for some pieces at a time; the row group is fetched and skimmed again for the next.
  */
 class RowGroupStream {
   private constructor(
@@ -206,10 +219,9 @@ class RowGroupStream {
   }
 
   canReach(other: ReadRequest): boolean {
-    const { path, isPlain, rowGroup, rowCount, columns } = this.request;
+    const { rowGroup, rowCount, columns } = this.request;
     return (
-      other.path === path &&
-      other.isPlain === isPlain &&
+      isSameSource(this.request, other) &&
       other.rowGroup === rowGroup &&
       other.rowCount === rowCount &&
       other.start >= this.next &&

@@ -1,0 +1,205 @@
+import { stat } from "node:fs/promises";
+import { join } from "node:path";
+import {
+  describeLeftOut,
+  isHidden,
+  type LeftOut,
+  leftOutBecause,
+  leftOutOfPattern,
+  type NamedKind,
+  namedKind,
+  shownName,
+} from "../core/data-names.js";
+import type { UserError } from "../core/errors.js";
+import { matcher } from "../core/glob.js";
+import { refuse } from "./data-problems.js";
+import { chooseSplit, type Folder, isFolder, openFolder } from "./folder.js";
+import { type Found, listBelow, walkFolder } from "./walk.js";
+
+/** Called with a sentence for each folder or pattern of which something was left out. */
+type OnNote = (sentence: string) => void;
+
+/**
+ * The files that the paths mean, in the order of their rows: patterns (`pool/*.parquet`) and folders become the files
+ * in them, in order of name; a `DatasetDict` becomes its split `train`, or its only one. A Hugging Face dataset stays
+ * one path.
+ * @throws UserError where a path, pattern or folder holds nothing that is read
+ */
+export async function expandData(
+  paths: readonly string[],
+  onNote: OnNote = () => undefined,
+): Promise<readonly string[]> {
+  const found: string[] = [];
+  for (const path of paths) {
+    if (await isFolder(path)) found.push(...(await expandFolder(path, onNote)));
+    else if (isPattern(path) && !(await exists(path))) found.push(...(await expandPattern(path, onNote)));
+    else found.push(path);
+  }
+  return found;
+}
+
+async function expandFolder(path: string, onNote: OnNote): Promise<readonly string[]> {
+  const { kind, names } = await openFolder(path);
+  if (kind === "dataset") return [path];
+  if (kind === "dict") return [await chooseSplit(path)];
+  if (kind !== "other") return await expandOwn(path, kind, names, onNote);
+  const found = await walkFolder(path);
+  const data = dataOf(found);
+  // A dataset of no rows, or a broken one, of which its reader says what is wrong.
+  if (data.length === 0 && names.has("state.json")) return [path];
+  if (data.length === 0 && names.has("dataset_dict.json")) return [await chooseSplit(path)];
+  const leftOut = [...found.leftOut, ...leftOutOf(found.files, leftOutBecause)];
+  if (data.length === 0) throw holdsNothing(path, leftOut);
+  refuseMixed(path, data);
+  tell(path, leftOut, onNote);
+  return data.map(({ name }) => join(path, name));
+}
+
+interface Datum {
+  /** Within the folder. */
+  readonly name: string;
+  readonly kind: NamedKind | "hf";
+}
+
+const KIND_WORDS = { lines: "JSON lines", parquet: "Parquet", arrow: "Arrow", hf: "saved datasets" } as const;
+
+/** In order of name. */
+function dataOf({ files, datasets }: Found): readonly Datum[] {
+  const named = files.flatMap((name) => {
+    const kind = leftOutBecause(name) === null ? namedKind(name) : undefined;
+    return kind === undefined ? [] : [{ name, kind }];
+  });
+  const saved = datasets.map((name) => ({ name, kind: "hf" }) as const);
+  return [...named, ...saved].sort((a, b) => Buffer.compare(Buffer.from(a.name), Buffer.from(b.name)));
+}
+
+/** Of a selection, what was selected; of a preparation, its one dataset. */
+async function expandOwn(
+  path: string,
+  kind: Exclude<Folder["kind"], "dataset" | "dict" | "other">,
+  names: ReadonlySet<string>,
+  onNote: OnNote,
+): Promise<readonly string[]> {
+  if (kind === "run") {
+    const what = "The folder is a run of ladm score: it holds scores and no data";
+    throw refuse({
+      code: "data-empty-folder",
+      what,
+      where: path,
+      got: "run.json",
+      fix: "Name the data that was scored.",
+    });
+  }
+  const mayBeMeant = kind === "selection" ? /^selected(?:\.|$)/ : /^(?:long|truncated)(?:\.|$)/;
+  const [only, ...others] = [...names].filter((name) => mayBeMeant.test(name)).sort();
+  if (only === undefined) {
+    const what = `The folder of a ${kind} holds no data`;
+    throw refuse({
+      code: "data-empty-folder",
+      what,
+      where: path,
+      got: shownName([...names].join(", ")),
+      fix: "Run the command again to its end.",
+    });
+  }
+  const [second] = others;
+  if (second !== undefined) {
+    const fix = `Name it: ${join(path, second)} to score, ${join(path, only)} to select from.`;
+    throw refuse({
+      code: "data-splits",
+      what: `Which dataset of the ${kind} is meant is not clear`,
+      where: path,
+      got: `${only}, ${second}`,
+      fix,
+    });
+  }
+  onNote(`data: ${shownName(path)} is a ${kind} of ladm: ${only} of it is read`);
+  return await expandData([join(path, only)], onNote);
+}
+
+const isPattern = (path: string) => /[*?[]/.test(path);
+
+async function expandPattern(pattern: string, onNote: OnNote): Promise<readonly string[]> {
+  const parts = pattern.split("/");
+  const fixed = parts.slice(0, parts.findIndex(isPattern)).join("/");
+  const root = fixed === "" ? (pattern.startsWith("/") ? "/" : ".") : fixed;
+  const wanted = parts.slice(parts.findIndex(isPattern));
+  const rest = wanted.join("/");
+  const depth = rest.includes("**") ? Number.POSITIVE_INFINITY : wanted.length;
+  const matches = matcher(rest);
+  const below = await listBelow(root, { depth, hidden: wanted.some(isHidden) });
+  const files = below.files.filter(matches);
+  const folders = below.folders.filter(matches);
+  const because = (name: string) => leftOutOfPattern(name, rest);
+  const taken = files.filter((name) => because(name) === null);
+  const leftOut = leftOutOf(files, because);
+  if (taken.length > 0) {
+    const unopened = folders.filter((folder) => !taken.some((file) => file.startsWith(`${folder}/`)));
+    const beside = unopened.map((folder) => ({ path: `${folder}/`, reason: "a folder beside files" }));
+    tell(pattern, [...leftOut, ...beside], onNote);
+    return taken.map((name) => join(root, name));
+  }
+  if (folders.length > 0) {
+    // As where a shell hands the folders over one by one.
+    tell(pattern, leftOut, onNote);
+    const paths = folders.map((name) => join(root, name));
+    return await expandData(paths, onNote);
+  }
+  if (leftOut.length > 0) throw holdsNothing(pattern, leftOut);
+  throw refuse({ code: "data-missing", what: "No file is named so", where: pattern, fix: "Check the pattern." });
+}
+
+function leftOutOf(files: readonly string[], because: (name: string) => string | null): readonly LeftOut[] {
+  return files.flatMap((path) => {
+    const reason = because(path);
+    return reason === null ? [] : [{ path, reason }];
+  });
+}
+
+function tell(where: string, leftOut: readonly LeftOut[], onNote: OnNote): void {
+  if (leftOut.length > 0) onNote(`data: left out of ${shownName(where)}: ${describeLeftOut(leftOut)}`);
+  if (leftOut.some(({ path }) => path === "_delta_log/"))
+    onNote(`data: ${shownName(where)} is a Delta table: files that its log has dropped are read as well`);
+}
+
+function holdsNothing(where: string, leftOut: readonly LeftOut[]): UserError {
+  const got = leftOut.length === 0 ? "no file of a kind that is read" : describeLeftOut(leftOut);
+  const fix = leftOut.length === 0 ? "Check it." : "Convert them, or name one that is data after all.";
+  return refuse({
+    code: "data-empty-folder",
+    what: `The ${isPattern(where) ? "pattern" : "folder"} holds no data`,
+    where,
+    got,
+    fix,
+  });
+}
+
+/** @throws UserError `data-mixed-folder` */
+function refuseMixed(path: string, data: readonly Datum[]): void {
+  const kinds = [...new Set(data.map(({ kind }) => kind))];
+  if (kinds.length < 2) return;
+  const first = (kind: Datum["kind"]) => data.find((one) => one.kind === kind)?.name ?? "";
+  const got = kinds.map((kind) => {
+    const count = data.filter((one) => one.kind === kind).length;
+    return `${KIND_WORDS[kind]}: ${shownName(first(kind))}${count === 1 ? "" : ` and ${count - 1} more`}`;
+  });
+  const patterns = kinds.map((kind) => patternFor(first(kind), kind));
+  throw refuse({
+    code: "data-mixed-folder",
+    what: "The folder holds data of several kinds",
+    where: path,
+    got: got.join("; "),
+    fix: `Name those that are meant: ${shownName([...new Set(patterns)].map((pattern) => join(path, pattern)).join(" or "))}.`,
+  });
+}
+
+/** By which the files of that kind, and no others, could be named. */
+function patternFor(name: string, kind: Datum["kind"]): string {
+  if (kind === "hf") return name;
+  const folder = name.includes("/") ? "**/" : "";
+  return `${folder}*${/\.[^./]+(?:\.(?:gz|gzip|zst|zstd|snappy))?$/i.exec(name)?.[0] ?? ""}`;
+}
+
+async function exists(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => null)) !== null;
+}

@@ -1,0 +1,40 @@
+import { dataKind, openTable } from "./data.js";
+import { columnOf, fieldsOf, readDataRows } from "./data-rows.js";
+import type { RowFields } from "./table-rows.js";
+
+/** What the columns of a file are known by. */
+export interface FirstRows {
+  /** Of a table, one with values of the kinds that its columns have. */
+  readonly rows: readonly RowFields[];
+  /** Lines among the first that cannot be read. */
+  readonly unreadable: number;
+  readonly isTable: boolean;
+}
+
+/** Of lines; the first is looked at however long it is. */
+const MAX_ROWS = 100;
+const MAX_BYTES = 1024 * 1024;
+
+/** The columns of a table, or the first lines of JSON. @throws as `readDataRows` */
+export async function readFirstRows(path: string): Promise<FirstRows> {
+  const kind = await dataKind(path);
+  if (kind !== "lines") {
+    const { exampleRow } = await import("./arrow/example.js");
+    const table = await openTable(path, kind);
+    const example = exampleRow(table.schema);
+    await table.close();
+    const row = { names: Object.keys(example), get: (name: string) => columnOf(example, name) };
+    return { rows: [row], unreadable: 0, isTable: true };
+  }
+  const rows: RowFields[] = [];
+  let unreadable = 0;
+  let sizeBytes = 0;
+  for await (const raw of readDataRows([path])) {
+    const fields = fieldsOf(raw);
+    if ("code" in fields) unreadable += 1;
+    else rows.push(fields);
+    sizeBytes += "sizeBytes" in raw.content ? raw.content.sizeBytes : 0;
+    if (raw.row + 1 >= MAX_ROWS || sizeBytes >= MAX_BYTES) break;
+  }
+  return { rows, unreadable, isTable: false };
+}
