@@ -1,4 +1,7 @@
-/** A hub on this machine: the part of the API that is used, of files made in a test, with the faults that a test asks for. */
+/**
+ * A hub on this machine: the part of the API that is used, of files made in a test, with the faults that a test asks
+ * for.
+ */
 import { createHash } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -25,8 +28,9 @@ export interface Fault {
   /** Nothing comes after so many bytes of the body. */
   readonly hangAfter?: number;
   readonly ignoreRange?: boolean;
-  /** Pause before each 16 kB. */
+  /** Pause before each 16 kB, or before each `chunkBytes`. */
   readonly pauseMs?: number;
+  readonly chunkBytes?: number;
 }
 
 interface Repository {
@@ -192,9 +196,11 @@ async function send(
     return;
   }
   const end = Math.min(fault.breakAfter ?? body.length, fault.hangAfter ?? body.length, body.length);
-  for (let at = 0; at < end; at += CHUNK_BYTES) {
+  const { chunkBytes = CHUNK_BYTES } = fault;
+  for (let at = 0; at < end; at += chunkBytes) {
     if (fault.pauseMs !== undefined) await sleep(fault.pauseMs);
-    const chunk = body.subarray(at, Math.min(at + CHUNK_BYTES, end));
+    if (response.destroyed) return;
+    const chunk = body.subarray(at, Math.min(at + chunkBytes, end));
     await new Promise<void>((done) => response.write(chunk, () => done()));
   }
   if (fault.breakAfter !== undefined) response.destroy();

@@ -27,7 +27,7 @@ export async function makeSetting(): Promise<Setting> {
     options: (environment) => ({
       environment: { ...base, ...environment },
       onNote: (message) => notes.push(message),
-      patience: { tries: 4, pauseMs: 2, silenceMs: 1000 },
+      patience: { tries: 4, pauseMs: 2, silenceMs: 1000, slowMs: 2000 },
     }),
   };
 }

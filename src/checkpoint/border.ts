@@ -1,6 +1,7 @@
-import { readFile, stat } from "node:fs/promises";
+import { lstat, readFile, stat } from "node:fs/promises";
 import type { z } from "zod";
 import { messageOf, systemCodeOf, UserError } from "../core/errors.js";
+import { JsonLimitError, parseRecord } from "../core/json.js";
 import { formatBytes } from "../core/units.js";
 
 /** The value as an error message shows it: short, on one line, with nothing in it that a terminal would obey. */
@@ -45,8 +46,9 @@ export function isRecord(value: unknown): value is Record<string, unknown> {
 export function parseJson(text: string, where: string): unknown {
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = parseRecord(text);
   } catch (error) {
+    if (error instanceof JsonLimitError) throw beyondLimits(error, where);
     throw new UserError(
       {
         code: "checkpoint-not-json",
@@ -69,6 +71,20 @@ export function parseJson(text: string, where: string): unknown {
     allowed: "each key once",
     fix: "No known writer does this: do not trust the file, get it from its source again.",
   });
+}
+
+function beyondLimits(error: JsonLimitError, where: string): UserError {
+  return new UserError(
+    {
+      code: "checkpoint-not-json",
+      what: "no JSON of a checkpoint",
+      where,
+      got: error.got,
+      allowed: error.allowed,
+      fix: "No known writer does this: do not trust the file, get it from its source again.",
+    },
+    { cause: error },
+  );
 }
 
 /** The first key that an object of this valid JSON text holds twice. */
@@ -112,7 +128,7 @@ function isFollowedByColon(text: string, start: number): boolean {
  * @throws UserError `checkpoint-unreadable`, `checkpoint-file-too-large` and those of `parseJson`.
  */
 export async function readJsonFile(path: string, maxBytes: number): Promise<unknown> {
-  const size = await sizeOf(path);
+  const size = await sizeOfOptional(path);
   if (size === null) return undefined;
   if (size > maxBytes) {
     throw new UserError({
@@ -156,6 +172,23 @@ export async function sizeOf(path: string): Promise<number | null> {
     where: path,
     allowed: "a file",
     fix: "Replace it by the checkpoint's own file.",
+  });
+}
+
+/**
+ * As `sizeOf`, of a file that a checkpoint may lack: a link that leads nowhere is no lack.
+ * @throws UserError `checkpoint-unreadable`
+ */
+export async function sizeOfOptional(path: string): Promise<number | null> {
+  const size = await sizeOf(path);
+  if (size !== null || (await lstat(path).catch(() => null)) === null) return size;
+  throw new UserError({
+    code: "checkpoint-unreadable",
+    what: "the copy of the checkpoint lacks a file",
+    where: path,
+    got: "a symbolic link that leads nowhere",
+    allowed: "a file",
+    fix: "Fetch the checkpoint again: what the link led to was moved or removed.",
   });
 }
 

@@ -1,13 +1,14 @@
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { systemCodeOf, UserError } from "../core/errors.js";
-import { readJsonFile, shown, sizeOf } from "./border.js";
+import { readJsonFile, shown, sizeOfOptional } from "./border.js";
 import type { DecoderConfig } from "./config.js";
 import { parseConfig } from "./config.js";
 import { llamaTensors } from "./llama-tensors.js";
 import type { HeaderTensor, StoredTensor, TensorDtype } from "./safetensors.js";
 import { isTensorDtype, TENSOR_DTYPES } from "./safetensors.js";
-import type { Placement } from "./weights.js";
+import { refuseUnexpected } from "./unexpected.js";
+import type { PlacedTensors, Placement } from "./weights.js";
 import { locateWeights, readPlaced } from "./weights.js";
 
 /** A model's configuration and where its weights lie; no weight is read. */
@@ -20,7 +21,10 @@ export interface Checkpoint {
    * `model.` (`layers.0.self_attn.q_proj.weight`). `file` is a real path in `weightsDirectory`.
    */
   readonly tensors: ReadonlyMap<string, StoredTensor>;
-  /** The final norm (`norm.weight`) and, where it is not the embedding, the LM head (`lm_head.weight`); null when the checkpoint lacks one of them. */
+  /**
+   * The final norm (`norm.weight`) and, where it is not the embedding, the LM head (`lm_head.weight`); null when the
+   * checkpoint lacks one of them, or it lies where the engine does not look.
+   */
   readonly headTensors: ReadonlyMap<string, StoredTensor> | null;
   /** The one real folder of all weight files: a hub snapshot's files are symbolic links out of it. */
   readonly weightsDirectory: string;
@@ -51,24 +55,30 @@ export async function openCheckpoint(directory: string): Promise<Checkpoint> {
   if (json === undefined) throw await noConfig(directory);
   const config = parseConfig(json, configFile);
   const placement = await locateWeights(directory);
-  const { needed, forbidden, head } = llamaTensors(config);
+  const { needed, head } = llamaTensors(config);
   const prefix = prefixOf(placement, directory);
-  for (const name of needed.keys()) if (!placement.has(prefix + name)) throw missingTensor(prefix + name, directory);
-  for (const name of forbidden) if (placement.has(prefix + name)) throw forbiddenBias(prefix + name, directory);
+  const read = { prefix, needed, config, directory };
+  refuseUnexpected({ ...read, names: placement.keys() });
   const names = [...needed.keys()];
+  for (const name of names) if (!placement.has(prefix + name)) throw missingTensor(prefix + name, directory);
   const placed = await readPlaced(
     names.map((name) => prefix + name),
     placement,
   );
+  const headPlaced = await placeHead(head, prefix, placement);
+  refuseUnexpected({ ...read, names: [...placed.names, ...(headPlaced?.names ?? [])] });
   const tensors = chosenTensors(needed, (name) => placed.tensors.get(prefix + name));
   const tokenizerFile = join(directory, "tokenizer.json");
   return {
     directory,
     config,
     tensors,
-    headTensors: await readHead(head, prefix, placement, placed.weightsDirectory),
+    headTensors:
+      headPlaced?.weightsDirectory === placed.weightsDirectory
+        ? chosenTensors(head, (name) => headPlaced.tensors.get(storedName(name, prefix)))
+        : null,
     weightsDirectory: placed.weightsDirectory,
-    tokenizerFile: (await sizeOf(tokenizerFile)) === null ? null : tokenizerFile,
+    tokenizerFile: (await sizeOfOptional(tokenizerFile)) === null ? null : tokenizerFile,
     ...totals(tensors),
   };
 }
@@ -85,20 +95,17 @@ function chosenTensors(
   return tensors;
 }
 
-/** Null when a tensor is missing, or lies where the engine does not look. */
-async function readHead(
-  shapes: ReadonlyMap<string, readonly number[]>,
+/** Null when a tensor is missing. */
+async function placeHead(
+  shapes: ReadonlyMap<string, unknown>,
   prefix: string,
   placement: Placement,
-  weightsDirectory: string,
-): Promise<ReadonlyMap<string, StoredTensor> | null> {
-  const stored = (name: string) => (name.startsWith("lm_head.") ? name : prefix + name);
-  const names = [...shapes.keys()].map(stored);
-  if (!names.every((name) => placement.has(name))) return null;
-  const placed = await readPlaced(names, placement);
-  if (placed.weightsDirectory !== weightsDirectory) return null;
-  return chosenTensors(shapes, (name) => placed.tensors.get(stored(name)));
+): Promise<PlacedTensors | null> {
+  const names = [...shapes.keys()].map((name) => storedName(name, prefix));
+  return names.every((name) => placement.has(name)) ? await readPlaced(names, placement) : null;
 }
+
+const storedName = (name: string, prefix: string) => (name.startsWith("lm_head.") ? name : prefix + name);
 
 function prefixOf(placement: Placement, directory: string): string {
   const name = "embed_tokens.weight";
@@ -169,7 +176,7 @@ async function checkDirectory(directory: string): Promise<void> {
 }
 
 async function noConfig(directory: string): Promise<UserError> {
-  const isAdapter = (await sizeOf(join(directory, "adapter_config.json"))) !== null;
+  const isAdapter = (await sizeOfOptional(join(directory, "adapter_config.json"))) !== null;
   return new UserError({
     code: "checkpoint-no-config",
     what: "the checkpoint folder has no config.json",
@@ -188,16 +195,5 @@ function missingTensor(name: string, where: string): UserError {
     got: "no tensor of that name",
     allowed: "all tensors that config.json demands, named as in a Hugging Face Llama",
     fix: "Get the checkpoint again, or correct num_hidden_layers and the bias fields of config.json.",
-  });
-}
-
-function forbiddenBias(name: string, where: string): UserError {
-  return new UserError({
-    code: "tensor-unexpected",
-    what: `tensor ${shown(name)} is a bias, which config.json says the model has not`,
-    where,
-    got: "a bias",
-    allowed: "biases only with attention_bias or mlp_bias",
-    fix: "Correct config.json or the weights: without the bias the scores would be another model's.",
   });
 }

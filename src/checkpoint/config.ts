@@ -2,9 +2,9 @@ import { z } from "zod";
 import { UserError } from "../core/errors.js";
 import { formatCount } from "../core/units.js";
 import { isRecord, parseWith, shown } from "./border.js";
+import { refuseUnsupported } from "./demands.js";
 import type { RopeScaling } from "./rope-scaling.js";
-import { MAX_POSITION, parseRope, ROPE_TYPES, windowTokensOf } from "./rope-scaling.js";
-import { TENSOR_DTYPES } from "./safetensors.js";
+import { MAX_POSITION, parseRope, windowTokensOf } from "./rope-scaling.js";
 
 export type { RopeScaling } from "./rope-scaling.js";
 
@@ -32,25 +32,6 @@ export interface DecoderConfig {
   readonly mlpBias: boolean;
   readonly ropeTheta: number;
   readonly ropeScaling: RopeScaling;
-}
-
-/** What a checkpoint may be. */
-export const SUPPORTED = {
-  modelTypes: ["llama"],
-  hiddenActivations: ["silu"],
-  ropeTypes: ROPE_TYPES,
-  dtypes: TENSOR_DTYPES,
-  files: ["model.safetensors", "model.safetensors.index.json with its shards"],
-} as const;
-
-/** One line for refusals: `model_type llama; …`. */
-export function describeSupported(): string {
-  return [
-    `model_type ${SUPPORTED.modelTypes.join(", ")}`,
-    `hidden_act ${SUPPORTED.hiddenActivations.join(", ")}`,
-    `rotary scaling ${SUPPORTED.ropeTypes.join(", ")}`,
-    `weights ${SUPPORTED.dtypes.join(", ")} in ${SUPPORTED.files.join(" or ")}`,
-  ].join("; ");
 }
 
 /** About eight times what the largest published Llama (405B) has, so that no product of two leaves 53 bits. */
@@ -85,58 +66,6 @@ const configSchema = z.object({
   attention_bias: flag,
   mlp_bias: flag,
 });
-
-const isAbsent = (value: unknown) => value === undefined || value === null;
-const isWhole = (value: unknown) => isAbsent(value) || value === 1;
-const isFullAttention = (value: unknown) =>
-  isAbsent(value) || (Array.isArray(value) && value.every((type) => type === "full_attention"));
-
-/** What makes another model of it than the one that is built, whatever the other fields say. */
-const DEMANDS: readonly {
-  readonly field: string;
-  readonly what: string;
-  readonly allowed: string;
-  readonly holds: (value: unknown) => boolean;
-}[] = [
-  {
-    field: "model_type",
-    what: "this kind of model is not supported",
-    allowed: SUPPORTED.modelTypes.join(", "),
-    holds: (value) => SUPPORTED.modelTypes.some((type) => type === value),
-  },
-  {
-    field: "quantization_config",
-    what: "quantised weights are not supported",
-    allowed: `weights in ${SUPPORTED.dtypes.join(", ")}`,
-    holds: isAbsent,
-  },
-  {
-    field: "compression_config",
-    what: "compressed weights are not supported",
-    allowed: `weights in ${SUPPORTED.dtypes.join(", ")}`,
-    holds: isAbsent,
-  },
-  {
-    field: "hidden_act",
-    what: "this activation is not supported",
-    allowed: SUPPORTED.hiddenActivations.join(", "),
-    holds: (value) => value === undefined || SUPPORTED.hiddenActivations.some((name) => name === value),
-  },
-  {
-    field: "partial_rotary_factor",
-    what: "rotating part of a head is not supported",
-    allowed: "absent or 1",
-    holds: isWhole,
-  },
-  { field: "sliding_window", what: "sliding-window attention is not supported", allowed: "absent", holds: isAbsent },
-  {
-    field: "layer_types",
-    what: "layers with another attention are not supported",
-    allowed: "absent or all full_attention",
-    holds: isFullAttention,
-  },
-  { field: "per_layer_config", what: "layers of several shapes are not supported", allowed: "absent", holds: isAbsent },
-];
 
 /**
  * A Hugging Face `config.json`, parsed, as a decoder. `where` is the file's path, for messages.
@@ -181,25 +110,6 @@ export function parseConfig(json: unknown, where: string): DecoderConfig {
     ropeTheta: rope.theta,
     ropeScaling: rope.scaling,
   };
-}
-
-function refuseUnsupported(json: Readonly<Record<string, unknown>>, where: string): void {
-  const places = ["rope_scaling", "rope_parameters"].map((name) => [`${name}.`, json[name]] as const);
-  for (const { field, what, allowed, holds } of DEMANDS) {
-    for (const [prefix, object] of [["", json] as const, ...places]) {
-      if (!isRecord(object) || (prefix !== "" && field !== "partial_rotary_factor")) continue;
-      const value = object[field];
-      if (holds(value)) continue;
-      throw new UserError({
-        code: "config-unsupported",
-        what,
-        where: `${where}, ${prefix}${field}`,
-        got: isRecord(value) ? shown(value.quant_method ?? value) : shown(value),
-        allowed,
-        fix: `Use a checkpoint that is supported: ${describeSupported()}.`,
-      });
-    }
-  }
 }
 
 function invalid(where: string, what: string, got: string, allowed: string): UserError {

@@ -1,5 +1,6 @@
 import { createHash, type Hash } from "node:crypto";
 import { open } from "node:fs/promises";
+import { readExactly } from "../core/files.js";
 import { canonicalJson } from "../core/fingerprint.js";
 import { orUnreadable } from "./border.js";
 import type { Checkpoint } from "./checkpoint.js";
@@ -8,11 +9,23 @@ import type { StoredTensor } from "./safetensors.js";
 const CHUNK_BYTES = 1024 * 1024;
 
 /**
- * SHA-256, hexadecimal, of what the config means and of every byte of the weights, tensor by tensor, wherever they lie. Nothing less will do: a
- * checkpoint that differs in one head is another, and samples of its bytes pass it by. Of what the engine is to read anyway, some 1 GB a second.
+ * SHA-256, hexadecimal, of what the config means and of every byte of the weights, tensor by tensor, wherever they lie.
+ * Nothing less will do: a checkpoint that differs in one head is another, and samples of its bytes pass it by. Of what
+ * the engine is to read anyway, some 1 GB a second.
  * @throws UserError `checkpoint-unreadable`
  */
-export async function fingerprintCheckpoint({ config, tensors, headTensors }: Checkpoint): Promise<string> {
+export function fingerprintCheckpoint(checkpoint: Checkpoint): Promise<string> {
+  const known = fingerprints.get(checkpoint);
+  if (known !== undefined) return known;
+  const fingerprint = hashCheckpoint(checkpoint);
+  fingerprints.set(checkpoint, fingerprint);
+  return fingerprint;
+}
+
+/** All weights are read once, whoever asks. */
+const fingerprints = new WeakMap<Checkpoint, Promise<string>>();
+
+async function hashCheckpoint({ config, tensors, headTensors }: Checkpoint): Promise<string> {
   const hash = createHash("sha256").update(canonicalJson(config));
   const chunk = Buffer.alloc(CHUNK_BYTES);
   for (const [name, tensor] of [...tensors, ...(headTensors ?? [])]) {
@@ -26,10 +39,9 @@ async function hashTensor(hash: Hash, { file: path, offset, sizeBytes }: StoredT
   const file = await open(path, "r");
   try {
     for (let done = 0; done < sizeBytes; ) {
-      const { bytesRead } = await file.read(chunk, 0, Math.min(CHUNK_BYTES, sizeBytes - done), offset + done);
-      if (bytesRead === 0) throw new Error("the file ends within a tensor");
-      hash.update(chunk.subarray(0, bytesRead));
-      done += bytesRead;
+      const bytes = await readExactly(file, chunk.subarray(0, sizeBytes - done), offset + done);
+      hash.update(bytes);
+      done += bytes.length;
     }
   } finally {
     await file.close();

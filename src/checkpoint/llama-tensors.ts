@@ -4,16 +4,16 @@ import type { DecoderConfig } from "./config.js";
 export interface TensorTable {
   /** Name → shape; linear layers are `[out, in]`. */
   readonly needed: ReadonlyMap<string, readonly number[]>;
-  /** Biases that the config says are not there: with them the checkpoint is another model. */
-  readonly forbidden: readonly string[];
-  /** What a loss needs besides, shapes likewise; a checkpoint may lack them. `lm_head.weight` has no prefix, and is the embedding where the config ties them. */
+  /**
+   * What a loss needs besides, shapes likewise; a checkpoint may lack them. `lm_head.weight` has no prefix, and is the
+   * embedding where the config ties them.
+   */
   readonly head: ReadonlyMap<string, readonly number[]>;
 }
 
 /**
- * What the graph of a score reads: the embeddings and all layers. The final norm and the LM head come after the last queries and
- * keys: only losses need them.
- * Source: transformers 5.23 modeling_llama.py.
+ * What the graph of a score reads: the embeddings and all layers. The final norm and the LM head come after the last
+ * queries and keys: only losses need them. Source: transformers 5.23 modeling_llama.py.
  */
 export function llamaTensors(config: DecoderConfig): TensorTable {
   const { hiddenSize, intermediateSize, attentionBias, mlpBias } = config;
@@ -30,16 +30,14 @@ export function llamaTensors(config: DecoderConfig): TensorTable {
     { name: "mlp.down_proj", outSize: hiddenSize, inSize: intermediateSize, bias: mlpBias },
   ];
   const needed = new Map<string, readonly number[]>([["embed_tokens.weight", [config.vocabSize, hiddenSize]]]);
-  const forbidden: string[] = [];
   for (let layer = 0; layer < config.layerCount; layer++) {
     for (const norm of norms) needed.set(`layers.${layer}.${norm}.weight`, [hiddenSize]);
     for (const { name, outSize, inSize, bias } of linears) {
       needed.set(`layers.${layer}.${name}.weight`, [outSize, inSize]);
       if (bias) needed.set(`layers.${layer}.${name}.bias`, [outSize]);
-      else forbidden.push(`layers.${layer}.${name}.bias`);
     }
   }
   const head = new Map<string, readonly number[]>([["norm.weight", [hiddenSize]]]);
   if (!config.tieWordEmbeddings) head.set("lm_head.weight", [config.vocabSize, hiddenSize]);
-  return { needed, forbidden, head };
+  return { needed, head };
 }

@@ -58,12 +58,36 @@ export function parseRope(
   }
   const refuse = (complaint: Complaint) =>
     invalid(context, { ...complaint, path: complaint.path === "" ? name : `${name}.${complaint.path}` });
+  refuseLayers(given, name, context);
   const scaling = { ...given };
   const outside = config.original_max_position_embeddings;
   if (outside !== undefined) scaling.original_max_position_embeddings = outside;
   scaling.original_max_position_embeddings ??= context.maxPositionEmbeddings;
-  const { rope_theta: theta } = parseWith(thetaSchema, { rope_theta: config.rope_theta, ...given }, refuse);
-  return { theta, scaling: parseScaling(scaling, name, context, refuse) };
+  const isInside = Object.hasOwn(given, "rope_theta");
+  const { rope_theta: theta } = parseWith(thetaSchema, isInside ? given : config, (complaint) =>
+    isInside ? refuse(complaint) : invalid(context, complaint),
+  );
+  const isOutside = (path: string) => path === "original_max_position_embeddings" && outside !== undefined;
+  return {
+    theta,
+    scaling: parseScaling(scaling, name, context, (complaint) =>
+      isOutside(complaint.path) ? invalid(context, complaint) : refuse(complaint),
+    ),
+  };
+}
+
+/** Parameters of each kind of layer, in objects of their own, as models of several kinds have them. */
+function refuseLayers(given: Readonly<Record<string, unknown>>, name: string, { where }: RopeContext): void {
+  const nested = Object.keys(given).find((key) => isRecord(given[key]));
+  if (nested === undefined) return;
+  throw new UserError({
+    code: "config-unsupported",
+    what: "rotary parameters for each kind of layer are not supported",
+    where: `${where}, ${name}`,
+    got: shown(nested),
+    allowed: "the same for all layers",
+    fix: "Use a checkpoint with one kind of attention.",
+  });
 }
 
 function parseScaling(

@@ -1,6 +1,7 @@
 import { open } from "node:fs/promises";
 import { z } from "zod";
 import { UserError } from "../core/errors.js";
+import { readExactly, readUpTo } from "../core/files.js";
 import { formatBytes } from "../core/units.js";
 import { decodeUtf8, isRecord, orUnreadable, parseJson, parseWith, shown, sizeOf } from "./border.js";
 
@@ -29,7 +30,10 @@ export interface HeaderTensor extends Omit<StoredTensor, "dtype"> {
 
 /** Bytes before the header: its length, an unsigned 64-bit integer. */
 const LENGTH_BYTES = 8;
-/** The largest Llama (126 layers) needs about 0.2 MB, 1,024 layers 2 MB; parsed JSON takes many times its text in memory. */
+/**
+ * The largest Llama (126 layers) needs about 0.2 MB, 1,024 layers 2 MB; parsed JSON takes many times its text in
+ * memory.
+ */
 const MAX_HEADER_BYTES = 16 * 1024 * 1024;
 /** Weights have one or two axes; no framework writes more than this. */
 const MAX_RANK = 8;
@@ -75,8 +79,7 @@ async function readHeaderText(path: string): Promise<{ text: string; dataStart: 
   if (fileBytes < LENGTH_BYTES) throw truncated(path, fileBytes, `at least ${LENGTH_BYTES} bytes`);
   const file = await orUnreadable(path, open(path, "r"));
   try {
-    const start = Buffer.alloc(LENGTH_BYTES);
-    await orUnreadable(path, file.read(start, 0, LENGTH_BYTES, 0));
+    const start = await orUnreadable(path, readExactly(file, Buffer.alloc(LENGTH_BYTES), 0));
     // A clone without Git LFS leaves a text file in the place of each large one.
     if (start.toString("latin1") === "version ") {
       throw new UserError({
@@ -97,7 +100,7 @@ async function readHeaderText(path: string): Promise<{ text: string; dataStart: 
     const dataStart = LENGTH_BYTES + length;
     if (dataStart > fileBytes) throw truncated(path, fileBytes, `a header of ${length} bytes`);
     const bytes = Buffer.alloc(length);
-    const { bytesRead } = await orUnreadable(path, file.read(bytes, 0, length, LENGTH_BYTES));
+    const bytesRead = await orUnreadable(path, readUpTo(file, bytes, LENGTH_BYTES));
     if (bytesRead < length) throw truncated(path, LENGTH_BYTES + bytesRead, `a header of ${length} bytes`);
     return { text: decodeUtf8(bytes, `header of ${path}`), dataStart, fileBytes };
   } finally {

@@ -1,4 +1,5 @@
 import { open } from "node:fs/promises";
+import { readExactly } from "../core/files.js";
 import { hashJson } from "../core/fingerprint.js";
 import { orUnreadable } from "./border.js";
 import type { Checkpoint } from "./checkpoint.js";
@@ -65,10 +66,8 @@ async function sampleTensor({ file: path, dtype, offset, sizeBytes }: StoredTens
   try {
     const values: number[] = [];
     for (let at = 1; at <= VALUES_PER_TENSOR; at++) {
-      const buffer = Buffer.alloc(bytes);
       const place = Math.floor(((at * GOLDEN_RATIO) % 1) * count);
-      await orUnreadable(path, file.read(buffer, 0, bytes, offset + place * bytes));
-      values.push(read(buffer));
+      values.push(read(await orUnreadable(path, readExactly(file, Buffer.alloc(bytes), offset + place * bytes))));
     }
     return values;
   } finally {
@@ -92,8 +91,8 @@ function float16(bits: number): number {
 }
 
 /**
- * How far rounding to nearest moves a float32 weight: half of the last place. BF16 has 8 significant bits, so at most 2^-8 of the value;
- * F16 has 11, so 2^-11, and below 2^-14 steps of 2^-24, so 2^-25.
+ * How far rounding to nearest moves a float32 weight: half of the last place. BF16 has 8 significant bits, so at most
+ * 2^-8 of the value; F16 has 11, so 2^-11, and below 2^-14 steps of 2^-24, so 2^-25.
  */
 const ROUNDING: Readonly<Record<TensorDtype, { readonly relative: number; readonly absolute: number }>> = {
   F32: { relative: 0, absolute: 0 },
@@ -102,9 +101,9 @@ const ROUNDING: Readonly<Record<TensorDtype, { readonly relative: number; readon
 };
 
 /**
- * Are both files of the same weights? Same configuration, same samples: equal where the dtypes are equal, else no further apart than
- * the two roundings of one weight can be. Where |a - w| <= r|w| and |b - w| <= s|w|, |a - b| <= (r + s) max(|a|, |b|).
- * A change that both roundings swallow is not seen.
+ * Are both files of the same weights? Same configuration, same samples: equal where the dtypes are equal, else no
+ * further apart than the two roundings of one weight can be. Where |a - w| <= r|w| and |b - w| <= s|w|, |a - b| <= (r +
+ * s) max(|a|, |b|). A change that both roundings swallow is not seen.
  */
 export function isSameModel(known: ModelIdentity, here: ModelIdentity): boolean {
   return (

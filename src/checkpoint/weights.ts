@@ -3,7 +3,7 @@ import { basename, dirname, join } from "node:path";
 import { z } from "zod";
 import { UserError } from "../core/errors.js";
 import { orUnreadable, parseWith, readJsonFile, shown, sizeOf } from "./border.js";
-import { SUPPORTED } from "./config.js";
+import { SUPPORTED } from "./demands.js";
 import type { HeaderTensor } from "./safetensors.js";
 import { readSafetensorsHeader } from "./safetensors.js";
 
@@ -23,15 +23,18 @@ const OTHER_WEIGHTS: readonly { readonly pattern: RegExp; readonly fix: string }
   { pattern: /\.safetensors$/, fix: "Name one file model.safetensors, or write an index for the shards." },
 ];
 
+const ADAPTER = /^adapter_(?:config\.json$|model\.)/;
+
 /** Tensor name → path of the file that should hold it. */
 export type Placement = ReadonlyMap<string, string>;
 
 /**
  * Where a folder's weights lie: in one file or in the shards of an index; with both in the one, as in `transformers`.
- * @throws UserError `checkpoint-no-weights`, `checkpoint-index` and those of reading a file.
+ * @throws UserError `checkpoint-no-weights`, `checkpoint-adapter`, `checkpoint-index` and those of reading a file.
  */
 export async function locateWeights(directory: string): Promise<Placement> {
   const names = await orUnreadable(directory, readdir(directory));
+  refuseAdapter(directory, names);
   if (names.includes(SINGLE_FILE)) {
     const path = join(directory, SINGLE_FILE);
     const header = await readSafetensorsHeader(await realFile(path));
@@ -52,6 +55,8 @@ export interface PlacedTensors {
   readonly weightsDirectory: string;
   /** `file` is the real path. */
   readonly tensors: ReadonlyMap<string, HeaderTensor>;
+  /** Of all tensors in the files that were read, those that nobody asked for included. */
+  readonly names: readonly string[];
 }
 
 /**
@@ -69,6 +74,7 @@ export async function readPlaced(names: readonly string[], placement: Placement)
       const real = await realFile(path);
       realFiles.add(real);
       header = await readSafetensorsHeader(real);
+      refuseSecond(header, path, placement);
       headers.set(path, header);
     }
     const tensor = header.get(name);
@@ -84,7 +90,24 @@ export async function readPlaced(names: readonly string[], placement: Placement)
     }
     tensors.set(name, tensor);
   }
-  return { weightsDirectory: oneDirectory([...realFiles]), tensors };
+  const all = [...headers.values()].flatMap((header) => [...header.keys()]);
+  return { weightsDirectory: oneDirectory([...realFiles]), tensors, names: all };
+}
+
+/** A tensor in two files has two values, and loaders differ in which one they take. */
+function refuseSecond(header: ReadonlyMap<string, HeaderTensor>, path: string, placement: Placement): void {
+  for (const name of header.keys()) {
+    const place = placement.get(name);
+    if (place === undefined || place === path) continue;
+    throw new UserError({
+      code: "checkpoint-index",
+      what: `tensor ${shown(name)} lies in another file than the index says`,
+      where: path,
+      got: basename(path),
+      allowed: basename(place),
+      fix: "Index and shards are of different checkpoints: get all of them again.",
+    });
+  }
 }
 
 /** The engine opens weights by base name in one folder, and follows no link out of it. */
@@ -112,6 +135,20 @@ async function realFile(path: string): Promise<string> {
     got: "nothing, or a symbolic link that leads nowhere",
     allowed: "a safetensors file",
     fix: "The download is not complete: get the file.",
+  });
+}
+
+/** `transformers` loads such a folder as the adapter's base model with the adapter on it. */
+function refuseAdapter(directory: string, names: readonly string[]): void {
+  const adapter = names.find((name) => ADAPTER.test(name));
+  if (adapter === undefined || !(names.includes(SINGLE_FILE) || names.includes(INDEX_FILE))) return;
+  throw new UserError({
+    code: "checkpoint-adapter",
+    what: "an adapter lies beside the weights, and nothing says whether it is merged into them",
+    where: directory,
+    got: shown(adapter),
+    allowed: "one model",
+    fix: "Merge it into its base model (merge_and_unload in peft) and save that; where that is done, move the adapter's files elsewhere.",
   });
 }
 

@@ -125,8 +125,8 @@ class AttentionLayer {
   }
 
   /**
-   * One attention for each block of queries, whose past is the sink and the block before: the same numbers as a masked attention, and
-   * no work for what is masked.
+   * One attention for each block of queries, whose past is the sink and the block before: the same numbers as a masked
+   * attention, and no work for what is masked.
    *
    *     for each block of W tokens:                                     (Loop, carrying past keys and values)
    *       query, key, value -> the block's rows                         [1, r, N*D]

@@ -29,7 +29,8 @@ export interface BlockLoop {
 }
 
 /**
- * Rows made block by block (`Loop`), so that what is needed on the way is of a block's size; the last block may be smaller.
+ * Rows made block by block (`Loop`), so that what is needed on the way is of a block's size; the last block may be
+ * smaller.
  * @returns float32 `[L, width]`
  */
 export function emitBlocks(builder: GraphBuilder, scope: string, loop: BlockLoop): Value {

@@ -18,8 +18,8 @@ const INT8_ACTIVATIONS = 4;
  *                                            -> v_proj -> attention -> o_proj -> + hidden
  *                         -> post_attention_layernorm -> down_proj(silu(gate_proj) * up_proj) -> + hidden
  *
- * The last tapped layer stops at its tap, unless losses are asked for. Hidden states are two-dimensional, so that a linear layer is one `Gemm` that reads the weight `[out, in]` as it lies
- * in the checkpoint.
+ * The last tapped layer stops at its tap, unless losses are asked for. Hidden states are two-dimensional, so that a
+ * linear layer is one `Gemm` that reads the weight `[out, in]` as it lies in the checkpoint.
  */
 export function buildLlama(
   builder: GraphBuilder,
@@ -54,12 +54,14 @@ export function buildLlama(
     hidden = emitFeedForward(builder, attended, (inner) => new LlamaLayer(inner, checkpoint, layer, plan.precision));
   }
   if (losses) emitLosses(builder, checkpoint, hidden);
-  // ONNX Runtime orders nodes depth-first from the last leaf: with the first layer's tap last, each tap runs when its layer's keys
-  // are there, and they are freed; the other way round all layers' queries and keys wait for the end.
+  // ONNX Runtime orders nodes depth-first from the last leaf: with the first layer's tap last, each tap runs when its
+  // layer's keys are there, and they are freed; the other way round all layers' queries and keys wait for the end.
   for (const point of points.reverse()) tap(builder, point);
 }
 
-/** Rows that go through the feed-forward part at a time: what it holds on the way is several times as wide as its rows. */
+/**
+ * Rows that go through the feed-forward part at a time: what it holds on the way is several times as wide as its rows.
+ */
 export const FEED_FORWARD_ROWS = 2048;
 
 /** `hidden + mlp(norm(hidden))`, float32 `[L, E]`, some rows at a time. */

@@ -21,7 +21,10 @@ export interface DecoderOptions {
   /** Layers to tap, ascending. The graph ends at the queries and keys of the last one, unless losses are asked for. */
   readonly layers: readonly number[];
   readonly tap: Tap;
-  /** Runs all layers, the final norm and the LM head at the positions of input `loss_positions`; output `losses`, float32 `[P]`, nats. */
+  /**
+   * Runs all layers, the final norm and the LM head at the positions of input `loss_positions`; output `losses`,
+   * float32 `[P]`, nats.
+   */
   readonly losses?: boolean;
   /** Default: the published pass. */
   readonly plan?: PassPlan;

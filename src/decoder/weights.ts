@@ -47,8 +47,9 @@ export interface QuantizedWeight {
 }
 
 /**
- * A checkpoint's matrix `[out, in]` rounded to 8 bits, with the scale of each block its largest size over 127. The engine folds it all when it loads
- * the graph, and reads the file as blocks at once: no file is written, and no second copy in float32 is made of float32 weights.
+ * A checkpoint's matrix `[out, in]` rounded to 8 bits, with the scale of each block its largest size over 127. The
+ * engine folds it all when it loads the graph, and reads the file as blocks at once: no file is written, and no second
+ * copy in float32 is made of float32 weights.
  * @returns null where rows are no whole number of blocks
  */
 export function quantizedWeight(

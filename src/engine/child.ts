@@ -1,11 +1,10 @@
 /**
- * The engine's process: one ONNX Runtime session for its life, since sessions made and released in turn leak, and `run` blocks the event loop.
- * The only file that imports `onnxruntime-node`.
+ * The engine's process: one ONNX Runtime session for its life, since sessions made and released in turn leak, and `run`
+ * blocks the event loop. The only file that imports `onnxruntime-node`.
  */
 import { readFileSync } from "node:fs";
-import { Worker } from "node:worker_threads";
 import { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node";
-import { messageOf } from "../core/errors.js";
+import { answerParent } from "../core/answer-parent.js";
 import type { NamedTensors, Tensor } from "../core/tensor.js";
 import type { Reply, Request } from "./protocol.js";
 
@@ -27,8 +26,8 @@ async function answer(request: Request): Promise<Reply> {
 }
 
 /**
- * Resident memory at its highest, mapped weights included. Linux counts into `maxRSS` what the process had that this one was forked from, but
- * keeps a mark of its own for each program.
+ * Resident memory at its highest, mapped weights included. Linux counts into `maxRSS` what the process had that this
+ * one was forked from, but keeps a mark of its own for each program.
  */
 function peakBytes(): number {
   let status = "";
@@ -82,26 +81,4 @@ function fromEngine(outputs: InferenceSession.OnnxValueMapType): NamedTensors {
   return tensors;
 }
 
-process.on("message", (request: Request) => {
-  void answer(request)
-    .catch((error: unknown): Reply => ({ kind: "failed", message: messageOf(error) }))
-    .then((reply) => process.send?.(reply));
-});
-// Ctrl-C reaches every process of the terminal; the parent decides when this one ends.
-process.on("SIGINT", () => undefined);
-process.on("disconnect", () => process.exit(0));
-watchParent(Number(process.argv[2]));
-
-/**
- * A pass blocks this thread for minutes; another one sees that the parent is gone and ends the orphan at once.
- * @param parent its process number, told by itself: it may be gone by now
- */
-function watchParent(parent: number): void {
-  const source = `
-    setInterval(() => {
-      if (process.ppid !== ${parent}) process.kill(process.pid, "SIGKILL");
-    }, 500);`;
-  const resourceLimits = { maxOldGenerationSizeMb: 32, maxYoungGenerationSizeMb: 2 };
-  // Without the watch an orphan ends after its pass; that is no reason to end here.
-  new Worker(source, { eval: true, resourceLimits }).on("error", () => undefined).unref();
-}
+answerParent(answer);

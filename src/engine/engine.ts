@@ -1,6 +1,5 @@
-import { type ChildProcess, fork } from "node:child_process";
-import { fileURLToPath } from "node:url";
 import { EngineError, UserError } from "../core/errors.js";
+import { MortalProcess, ProcessDied, RequestFailed } from "../core/mortal-process.js";
 import type { NamedTensors } from "../core/tensor.js";
 import type { Reply, Request } from "./protocol.js";
 
@@ -11,12 +10,15 @@ export interface EngineOptions {
   readonly weightsDirectory: string;
   /** Cores given to one operator. */
   readonly threads: number;
-  /** Lay weights out anew at the start, as products of 8-bit weights need it; default: no, which saves a copy of each. */
+  /**
+   * Lay weights out anew at the start, as products of 8-bit weights need it; default: no, which saves a copy of each.
+   */
   readonly packWeights?: boolean;
 }
 
-const CHILD = fileURLToPath(new URL("./child.js", import.meta.url));
-const STDERR_KEPT = 4000;
+type EngineProcess = MortalProcess<Request, Reply>;
+
+const CHILD = new URL("./child.js", import.meta.url);
 
 /**
  * ONNX Runtime in a process of its own. When that process dies, the request it was busy with fails and the next
@@ -30,7 +32,8 @@ export class Engine {
 
   /**
    * Loads the graph.
-   * @throws EngineError when it cannot be loaded; UserError when ONNX Runtime is not installed
+   * @throws EngineError when it cannot be loaded; UserError when ONNX Runtime is not installed, or no process can be
+   * started
    */
   async start(): Promise<void> {
     await this.process();
@@ -43,19 +46,23 @@ export class Engine {
 
   /**
    * One pass over the graph.
-   * @throws EngineError when the engine refuses, crashes or runs out of memory; the engine can be asked again
+   * @throws EngineError when the engine refuses, crashes or runs out of memory; the engine can be asked again.
+   * UserError as `start`: nothing is wrong with the inputs
    */
   async run(inputs: NamedTensors): Promise<NamedTensors> {
     const child = await this.process();
-    const reply = await child.ask({ kind: "run", inputs });
+    const reply = await ask(child, { kind: "run", inputs });
     if (reply.kind !== "outputs") throw new Error(`the engine answered a run with ${reply.kind}`);
     return reply.outputs;
   }
 
-  /** Resident memory of the process at its highest, bytes; one is started where none is alive. @throws EngineError as `run` */
+  /**
+   * Resident memory of the process at its highest, bytes; one is started where none is alive.
+   * @throws EngineError as `run`
+   */
   async peakBytes(): Promise<number> {
     const child = await this.process();
-    const reply = await child.ask({ kind: "usage" });
+    const reply = await ask(child, { kind: "usage" });
     if (reply.kind !== "usage") throw new Error(`the engine answered about its memory with ${reply.kind}`);
     return reply.peakBytes;
   }
@@ -71,9 +78,10 @@ export class Engine {
   private async process(): Promise<EngineProcess> {
     if (this.closed) throw new Error("the engine is closed");
     if (this.current === undefined) {
-      const child = new EngineProcess(() => {
+      const onEnd = () => {
         if (this.current?.child === child) this.current = undefined;
-      });
+      };
+      const child: EngineProcess = new MortalProcess(CHILD, { onEnd });
       this.current = { child, loaded: load(child, this.options) };
     }
     return this.current.loaded;
@@ -82,7 +90,7 @@ export class Engine {
 
 async function load(child: EngineProcess, options: EngineOptions): Promise<EngineProcess> {
   try {
-    await child.ask({ kind: "load", packWeights: false, ...options });
+    await ask(child, { kind: "load", packWeights: false, ...options });
     return child;
   } catch (error) {
     await child.close();
@@ -90,78 +98,16 @@ async function load(child: EngineProcess, options: EngineOptions): Promise<Engin
   }
 }
 
-/** A living child process and the one request it is busy with. */
-class EngineProcess {
-  private readonly child: ChildProcess;
-  private readonly exited: Promise<void>;
-  private waiting: { resolve(reply: Reply): void; reject(error: Error): void } | undefined;
-  private stderr = "";
-  private end: string | undefined;
-
-  constructor(onExit: () => void) {
-    this.child = fork(CHILD, [String(process.pid)], {
-      serialization: "advanced",
-      stdio: ["ignore", "ignore", "pipe", "ipc"],
-      execArgv: [],
-    });
-    this.child.stderr?.setEncoding("utf8").on("data", (text: string) => {
-      this.stderr = (this.stderr + text).slice(-STDERR_KEPT);
-    });
-    this.child.on("message", (reply: Reply) => this.settle(reply));
-    this.exited = new Promise((resolve) => {
-      this.child.on("error", (error) => {
-        this.end = `it could not be started: ${error.message}`;
-        onExit();
-        this.fail();
-        resolve();
-      });
-      this.child.on("close", (code, signal) => {
-        this.end ??= describeEnd(code, signal);
-        onExit();
-        this.fail();
-        resolve();
-      });
-    });
+/** @throws EngineError; UserError when ONNX Runtime is not installed */
+async function ask(child: EngineProcess, request: Request): Promise<Reply> {
+  if (child.pending > 0) throw new Error("the engine's process is asked one thing at a time");
+  try {
+    return await child.ask(request);
+  } catch (error) {
+    if (error instanceof RequestFailed) throw engineFailed(error.message);
+    if (error instanceof ProcessDied) throw engineDied(error);
+    throw error;
   }
-
-  get pid(): number | undefined {
-    return this.child.pid;
-  }
-
-  /** @throws EngineError */
-  ask(request: Request): Promise<Reply> {
-    return new Promise<Reply>((resolve, reject) => {
-      if (this.waiting !== undefined) throw new Error("the engine's process is asked one thing at a time");
-      this.waiting = { resolve, reject };
-      if (this.end !== undefined) this.fail();
-      // An undelivered request means that the process is gone, which its end reports.
-      else this.child.send(request, () => undefined);
-    });
-  }
-
-  async close(): Promise<void> {
-    this.child.kill("SIGKILL");
-    await this.exited;
-  }
-
-  private settle(reply: Reply): void {
-    const waiting = this.waiting;
-    this.waiting = undefined;
-    if (reply.kind === "failed") waiting?.reject(engineFailed(reply.message));
-    else waiting?.resolve(reply);
-  }
-
-  private fail(): void {
-    const waiting = this.waiting;
-    this.waiting = undefined;
-    waiting?.reject(engineDied(this.end ?? "it ended", this.stderr));
-  }
-}
-
-function describeEnd(code: number | null, signal: NodeJS.Signals | null): string {
-  if (signal === "SIGKILL")
-    return "it was killed (SIGKILL), which is how the system ends a process when memory runs out";
-  return signal === null ? `it ended with code ${code}` : `it was ended by ${signal}`;
 }
 
 function engineFailed(message: string): EngineError {
@@ -174,7 +120,7 @@ function engineFailed(message: string): EngineError {
   });
 }
 
-function engineDied(end: string, stderr: string): EngineError | UserError {
+function engineDied({ end, stderr }: ProcessDied): EngineError | UserError {
   const missing = /Cannot find (package|module)[^\n]*onnxruntime|onnxruntime_binding/.test(stderr);
   if (missing) return engineMissing();
   const tail = stderr.trim().split("\n").slice(-3).join(" | ");

@@ -17,5 +17,4 @@ export type Request =
 export type Reply =
   | { readonly kind: "loaded" }
   | { readonly kind: "outputs"; readonly outputs: NamedTensors }
-  | { readonly kind: "usage"; readonly peakBytes: number }
-  | { readonly kind: "failed"; readonly message: string };
+  | { readonly kind: "usage"; readonly peakBytes: number };

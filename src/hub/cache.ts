@@ -1,8 +1,11 @@
-import { randomUUID } from "node:crypto";
-import { link, mkdir, readdir, readFile, rename, rm, stat, symlink, writeFile } from "node:fs/promises";
+import { link, readdir, readFile, rename, stat, symlink } from "node:fs/promises";
 import { dirname, join, posix, relative } from "node:path";
 import { z } from "zod";
 import { systemCodeOf } from "../core/errors.js";
+import { makeFolders } from "../core/files.js";
+import { hashJson } from "../core/fingerprint.js";
+import { parseRecord } from "../core/json.js";
+import { stageAt, writeFileWhole } from "../core/staged.js";
 import type { HubEnvironment } from "./environment.js";
 import { writing } from "./errors.js";
 import { type HubName, isCommit } from "./names.js";
@@ -12,7 +15,9 @@ export interface RepositoryFile {
   /** With `/`; below the repository, whatever the hub says. */
   readonly path: string;
   readonly sizeBytes: number;
-  /** SHA-256 of a large file, git's SHA-1 of a small one, hexadecimal: the name of its blob, and what it is checked by. */
+  /**
+   * SHA-256 of a large file, git's SHA-1 of a small one, hexadecimal: the name of its blob, and what it is checked by.
+   */
   readonly etag: string;
 }
 
@@ -24,10 +29,25 @@ export interface Listing {
   readonly configs?: unknown;
 }
 
-/** No way out of the folder, and no name that a file system takes for something else. */
+/** Names of the files of a snapshot. */
+export interface SnapshotFiles {
+  /** Ascending. */
+  readonly here: readonly string[];
+  /** Links to blobs that were removed: the commit has such files, this machine has them no more. */
+  readonly gone: readonly string[];
+}
+
+const MAX_NAME_BYTES = 255;
+
+/**
+ * No way out of the folder, no name that a file system takes for something else, and no character that a terminal
+ * obeys.
+ */
 export function isSafePath(path: string): boolean {
   return (
-    path.length <= 1024 && !/[\\:\0]/.test(path) && path.split("/").every((part) => !["", ".", ".."].includes(part))
+    path.length <= 1024 &&
+    !/[\\:\p{Cc}\p{Cs}\p{Bidi_Control}\p{Zl}\p{Zp}]/u.test(path) &&
+    path.split("/").every((part) => !["", ".", ".."].includes(part) && Buffer.byteLength(part) <= MAX_NAME_BYTES)
   );
 }
 
@@ -42,6 +62,9 @@ export const listingSchema = z.object({
   ),
   configs: z.unknown().optional(),
 });
+
+/** As it lies on the disk: with the hash of the rest, which older ones lack. */
+const keptSchema = listingSchema.extend({ checksum: z.string().optional() });
 
 /** Folder of one repository, in the layout of `huggingface_hub`: `blobs`, `refs`, `snapshots`. */
 export class RepositoryCache {
@@ -71,13 +94,15 @@ export class RepositoryCache {
   /** For the next time without the hub; a cache that only may be read stays as it is. */
   async writeRef(revision: string, commit: string): Promise<void> {
     if (isCommit(revision) || (await this.readRef(revision)) === commit) return;
-    await writeWhole(join(this.folder, "refs", revision), commit).catch(() => undefined);
+    await writeInFolder(join(this.folder, "refs", revision), commit).catch(() => undefined);
   }
 
   /** What the hub said of a commit; null where it was not asked by us. */
   async readListing(commit: string): Promise<Listing | null> {
     try {
-      const { configs, ...listing } = listingSchema.parse(JSON.parse(await readFile(this.listing(commit), "utf8")));
+      const { checksum, ...kept } = keptSchema.parse(parseRecord(await readFile(this.listing(commit), "utf8")));
+      if (checksum !== undefined && checksum !== hashJson(kept)) return null;
+      const { configs, ...listing } = kept;
       return listing.commit === commit ? { ...listing, ...(configs === undefined ? {} : { configs }) } : null;
     } catch {
       return null;
@@ -85,18 +110,20 @@ export class RepositoryCache {
   }
 
   async writeListing(listing: Listing): Promise<void> {
-    const known = await stat(this.listing(listing.commit)).catch(() => null);
-    if (known === null) await writeWhole(this.listing(listing.commit), JSON.stringify(listing)).catch(() => undefined);
+    if ((await this.readListing(listing.commit)) !== null) return;
+    const text = JSON.stringify({ ...listing, checksum: hashJson(listing) });
+    await writeInFolder(this.listing(listing.commit), text).catch(() => undefined);
   }
 
   /** Names of the files of a snapshot, ascending; null where there is none. */
-  async readSnapshot(commit: string): Promise<readonly string[] | null> {
-    const names: string[] = [];
+  async readSnapshot(commit: string): Promise<SnapshotFiles | null> {
+    const here: string[] = [];
+    const gone: string[] = [];
     const visit = async (folder: string, prefix: string): Promise<void> => {
       for (const entry of await readdir(join(folder), { withFileTypes: true })) {
         const name = posix.join(prefix, entry.name);
         if (entry.isDirectory()) await visit(join(folder, entry.name), name);
-        else if ((await this.sizeOf(commit, name)) !== null) names.push(name);
+        else ((await this.sizeOf(commit, name)) === null ? gone : here).push(name);
       }
     };
     try {
@@ -104,7 +131,7 @@ export class RepositoryCache {
     } catch {
       return null;
     }
-    return names.sort();
+    return { here: here.sort(), gone };
   }
 
   /** Bytes of a snapshot's file, its link followed; null where it is not there or leads nowhere. */
@@ -120,15 +147,15 @@ export class RepositoryCache {
   }
 
   private async placeAt(target: string, blob: string): Promise<void> {
-    await mkdir(dirname(target), { recursive: true });
-    const temporary = `${target}.${randomUUID()}.tmp`;
+    await makeFolders(dirname(target));
+    const staged = await stageAt(target);
     try {
-      const linked = !this.withoutLinks && (await succeeds(symlink(relative(dirname(target), blob), temporary)));
+      const linked = !this.withoutLinks && (await succeeds(symlink(relative(dirname(target), blob), staged.path)));
       // Without symbolic links a second name costs no room; where there is none of either kind, the blob itself moves.
-      if (!linked && !(await succeeds(link(blob, temporary)))) await rename(blob, temporary);
-      await rename(temporary, target);
+      if (!linked && !(await succeeds(link(blob, staged.path)))) await rename(blob, staged.path);
+      await staged.publish();
     } finally {
-      await rm(temporary, { force: true });
+      await staged.discard();
     }
   }
 
@@ -149,14 +176,7 @@ async function succeeds(work: Promise<void>): Promise<boolean> {
   }
 }
 
-/** There whole or not at all. */
-async function writeWhole(path: string, text: string): Promise<void> {
-  const temporary = `${path}.${randomUUID()}.tmp`;
-  await mkdir(dirname(path), { recursive: true });
-  try {
-    await writeFile(temporary, text);
-    await rename(temporary, path);
-  } finally {
-    await rm(temporary, { force: true });
-  }
+async function writeInFolder(path: string, text: string): Promise<void> {
+  await makeFolders(dirname(path));
+  await writeFileWhole(path, text);
 }

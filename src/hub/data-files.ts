@@ -1,5 +1,5 @@
-import { posix } from "node:path";
 import { z } from "zod";
+import { describeLeftOut, type LeftOut, leftOutBecause, leftOutOfPattern, namedKind } from "../core/data-names.js";
 import { UserError } from "../core/errors.js";
 import { matcher } from "../core/glob.js";
 import { formatCount, plural } from "../core/units.js";
@@ -38,14 +38,12 @@ const configsSchema = z.array(
 );
 type Config = z.infer<typeof configsSchema>[number];
 
-/** Ours to read; the first that most files are of is taken. */
+/** Of the kinds that most files are of, the first is taken. */
 const KINDS = [
-  { kind: "Parquet", name: /\.parquet$/i },
-  { kind: "Arrow", name: /\.arrow$/i },
-  { kind: "JSON lines", name: /\.(?:jsonl|ndjson|json)(?:\.gz|\.zst)?$/i },
+  { kind: "parquet", words: "Parquet" },
+  { kind: "arrow", words: "Arrow" },
+  { kind: "lines", words: "JSON lines" },
 ] as const;
-/** As in `datasets`; with what `save_to_disk` writes beside its data. */
-const NO_DATA = new Set(["config.json", "dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json"]);
 
 /**
  * The files of a dataset's configuration and split, as `datasets` finds them: by the card's `configs`, else by their
@@ -53,14 +51,24 @@ const NO_DATA = new Set(["config.json", "dataset_info.json", "dataset_infos.json
  * @throws UserError `hub-choice`, `hub-no-data`
  */
 export function chooseDataFiles({ name, names, configs }: DataFilesOptions): ChosenFiles {
-  const data = names.filter(isData).toSorted();
-  if (data.length === 0) throw noData(name, names);
+  const data = names.filter((path) => leftOutBecause(path) === null).toSorted();
   const known = parseConfigs(configs, name);
+  if (data.length === 0 && known.length === 0) throw noData(name, names);
   const { config, split } = known.length > 0 ? partsByCard(name, known) : partsByFolder(name, data);
   const chosen = known.length > 0 ? chooseConfig(known, config, name) : { config_name: "default", data_dir: config };
-  const splits = splitsOf(chosen, data);
+  const splits = splitsOf(chosen, { data, names });
   if (splits.size === 0) throw noData(name, names);
-  return ofOneKind(chooseSplit(splits, split, name));
+  const { files, notes } = ofOneKind(chooseSplit(splits, split, name));
+  const leftOut = leftOutOf(names.filter((path) => !files.includes(path)));
+  if (leftOut.length > 0) notes.unshift(`left out: ${describeLeftOut(leftOut)}`);
+  return { files, note: notes.length === 0 ? null : notes.join("; ") };
+}
+
+function leftOutOf(names: readonly string[]): readonly LeftOut[] {
+  return names.flatMap((path) => {
+    const reason = leftOutBecause(path);
+    return reason === null ? [] : [{ path, reason }];
+  });
 }
 
 /**
@@ -85,15 +93,6 @@ export function checkShards(files: readonly string[], name: DatasetName): void {
       fix: "Start the same command where the hub can be reached.",
     });
   }
-}
-
-function isData(path: string): boolean {
-  if (path.split("/").some((part) => part.startsWith(".") || part.startsWith("__"))) return false;
-  return kindOf(path) !== undefined && !NO_DATA.has(posix.basename(path));
-}
-
-function kindOf(path: string): string | undefined {
-  return KINDS.find(({ name }) => name.test(path))?.kind;
 }
 
 function parseConfigs(configs: unknown, name: DatasetName): readonly Config[] {
@@ -153,7 +152,13 @@ function chooseConfig(configs: readonly Config[], asked: string | null, name: Da
   );
 }
 
-function splitsOf({ data_files, data_dir }: Omit<Config, "config_name">, data: readonly string[]): Splits {
+interface Repository {
+  readonly names: readonly string[];
+  /** Those of them that are data. */
+  readonly data: readonly string[];
+}
+
+function splitsOf({ data_files, data_dir }: Omit<Config, "config_name">, { names, data }: Repository): Splits {
   const prefix = data_dir == null || /^(?:\.?\/?)$/.test(data_dir) ? "" : `${trimmed(data_dir)}/`;
   if (data_files == null) {
     const inside = data.filter((path) => path.startsWith(prefix)).map((path) => path.slice(prefix.length));
@@ -166,10 +171,18 @@ function splitsOf({ data_files, data_dir }: Omit<Config, "config_name">, data: r
   for (const one of listed) {
     const { split, path } = typeof one === "string" ? { split: DEFAULT_SPLIT, path: [one] } : one;
     const files = splits.get(split) ?? [];
-    for (const pattern of path) files.push(...data.filter(matcher(prefix + trimmed(pattern))));
+    for (const pattern of path) files.push(...filesMatching(prefix + trimmed(pattern), names));
     splits.set(split, [...new Set(files)]);
   }
   return new Map([...splits].filter(([, files]) => files.length > 0));
+}
+
+/** Those that can be read, and that the pattern means: a hidden or side file only where the pattern says so. */
+function filesMatching(pattern: string, names: readonly string[]): readonly string[] {
+  return names
+    .filter(matcher(pattern))
+    .filter((path) => namedKind(path) !== undefined && leftOutOfPattern(path, pattern) === null)
+    .toSorted();
 }
 
 const trimmed = (path: string) => path.replace(/^(?:\.\/)+/, "").replace(/\/+$/, "");
@@ -194,13 +207,13 @@ function filesNamed(splits: Splits, asked: string): readonly string[] {
     .toSorted();
 }
 
-function ofOneKind(files: readonly string[]): ChosenFiles {
-  const counts = KINDS.map(({ kind }) => ({ kind, count: files.filter((file) => kindOf(file) === kind).length }));
-  const [most] = counts.toSorted((a, b) => b.count - a.count);
-  const taken = files.filter((file) => kindOf(file) === most?.kind);
+function ofOneKind(files: readonly string[]): { readonly files: readonly string[]; readonly notes: string[] } {
+  const counts = KINDS.map(({ kind, words }) => ({ words, files: files.filter((file) => namedKind(file) === kind) }));
+  const [most] = counts.toSorted((a, b) => b.files.length - a.files.length);
+  const taken = most?.files ?? [];
   const left = files.length - taken.length;
-  const note = `${plural(taken.length, "file")} of ${most?.kind ?? ""} taken, ${plural(left, "file")} of another kind left out`;
-  return { files: taken, note: left === 0 ? null : note };
+  const note = `${plural(taken.length, "file")} of ${most?.words ?? ""} taken, ${plural(left, "file")} of another kind left out`;
+  return { files: taken, notes: left === 0 ? [] : [note] };
 }
 
 function noChoice(
@@ -209,10 +222,9 @@ function noChoice(
   asked: string | null,
   known: readonly string[],
 ): UserError {
-  const shown =
-    known.length > 12
-      ? `${known.slice(0, 12).join(", ")} and ${formatCount(known.length - 12)} more`
-      : known.join(", ");
+  const told = known.slice(0, TOLD_NAMES).map(shortened).join(", ");
+  const more = known.length - TOLD_NAMES;
+  const shown = more > 0 ? `${told} and ${formatCount(more)} more` : told;
   const form = what === "split" ? ":CONFIG:SPLIT" : ":CONFIG";
   return new UserError({
     code: "hub-choice",
@@ -220,18 +232,23 @@ function noChoice(
       asked === null
         ? `Which ${what} of dataset ${describeName(name)} is meant is not said`
         : `Dataset ${describeName(name)} has no such ${what}`,
-    ...(asked === null ? {} : { got: asked }),
+    ...(asked === null ? {} : { got: shortened(asked) }),
     allowed: shown === "" ? `none: it has no ${what}s` : shown,
     fix: `Name it: ${name.repo}${form}${what === "split" ? ` (or ${name.repo}::SPLIT)` : ""}.`,
   });
 }
 
+/** A card decides neither how many names are told nor how long they are. */
+const TOLD_NAMES = 12;
+const TOLD_LENGTH = 100;
+const shortened = (name: string) => (name.length <= TOLD_LENGTH ? name : `${name.slice(0, TOLD_LENGTH)}…`);
+
 function noData(name: DatasetName, names: readonly string[]): UserError {
-  const kinds = [...new Set(names.map((path) => posix.extname(path)).filter((kind) => kind !== ""))].sort();
+  const leftOut = leftOutOf(names);
   return new UserError({
     code: "hub-no-data",
     what: `Dataset ${describeName(name)} has no data files that are read`,
-    got: names.length === 0 ? "no files" : `files of ${kinds.slice(0, 12).join(", ")}`,
+    got: names.length === 0 ? "no files" : leftOut.length === 0 ? "none that its card names" : describeLeftOut(leftOut),
     allowed: ".parquet, .arrow, .jsonl, .json, .jsonl.gz, .jsonl.zst",
     fix: "Convert it; for many datasets the hub does so: try revision refs/convert/parquet.",
   });

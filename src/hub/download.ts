@@ -1,6 +1,7 @@
 import { createHash, type Hash } from "node:crypto";
 import { type FileHandle, rm, stat } from "node:fs/promises";
 import { UserError } from "../core/errors.js";
+import { readUpTo } from "../core/files.js";
 import { formatCount } from "../core/units.js";
 import type { RepositoryCache, RepositoryFile } from "./cache.js";
 import { openFile } from "./client.js";
@@ -136,7 +137,7 @@ class PartFile {
     if (size > this.file.sizeBytes) return await this.startAnew();
     const buffer = Buffer.alloc(Math.min(READ_BYTES, size));
     while (this.sizeBytes < size) {
-      const { bytesRead } = await this.handle.read(buffer, 0, buffer.length, this.sizeBytes);
+      const bytesRead = await readUpTo(this.handle, buffer, this.sizeBytes);
       if (bytesRead === 0) break;
       this.hash.update(buffer.subarray(0, bytesRead));
       this.sizeBytes += bytesRead;

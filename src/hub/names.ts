@@ -26,14 +26,18 @@ const MAX_NAME_LENGTH = 96;
 const REVISION = /^[\w][\w.\-+]*(?:\/[\w][\w.\-+]*)*$/;
 const COMMIT = /^[0-9a-f]{40}$/;
 /** `pool/missing.jsonl` is a file that is not there, and nothing to look for elsewhere. */
-const FILE_NAME = /\.(jsonl?|ndjson|parquet|arrows?|feather|csv|tsv|txt|safetensors|gguf|gz|zst|bz2|xz|zip|tar|tgz)$/i;
+const FILE_NAME =
+  /\.(jsonl?|ndjson|jsonlines|parquet|pq|arrows?|feather|ipc|csv|tsv|txt|mds|safetensors|gguf|gz|gzip|zstd?|bz2|xz|zip|tar|tgz)$/i;
 
 /** A full commit hash: what it names never changes. */
 export function isCommit(revision: string): boolean {
   return COMMIT.test(revision);
 }
 
-/** `org/name[@revision]` or `name[@revision]`; null for what can only be a path. Whether such a path exists is not asked. */
+/**
+ * `org/name[@revision]` or `name[@revision]`; null for what can only be a path. Whether such a path exists is not
+ * asked.
+ */
 export function parseModelName(text: string): HubName | null {
   const { name, revision } = splitRevision(text);
   return isRepository(name) && isRevision(revision) ? { kind: "model", repo: name, revision } : null;

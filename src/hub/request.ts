@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { messageOf, type Problem, systemCodeOf, UserError } from "../core/errors.js";
-import { formatDuration } from "../core/units.js";
+import { formatCount, formatDuration } from "../core/units.js";
 import { VERSION } from "../core/version.js";
 
 /** How often and how long the hub is tried; milliseconds. */
@@ -10,6 +10,8 @@ export interface Patience {
   readonly pauseMs: number;
   /** Without any byte. */
   readonly silenceMs: number;
+  /** In which at least `LEAST_BYTES` must come: a server that drips would hold us for ever. */
+  readonly slowMs: number;
 }
 
 export interface Access {
@@ -30,6 +32,8 @@ export interface Answer {
   readonly discard: () => Promise<void>;
 }
 
+/** What the slowest line brings in a minute, and what counts as progress from try to try. */
+const LEAST_BYTES = 1024;
 const MAX_REDIRECTS = 5;
 const MAX_PAUSE_MS = 60_000;
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
@@ -47,7 +51,7 @@ export class TryAgain extends Error {
 }
 
 /**
- * Runs `attempt` until it does not throw `TryAgain`; progress made by it renews the tries.
+ * Runs `attempt` until it does not throw `TryAgain`; progress made by it, in bytes, renews the tries.
  * @throws UserError `hub-unreachable` when they are used up; the signal's reason
  */
 export async function persist<T>(
@@ -64,7 +68,7 @@ export async function persist<T>(
     } catch (error) {
       signal?.throwIfAborted();
       if (!(error instanceof TryAgain)) throw error;
-      tried = progress() > reached ? 1 : tried + 1;
+      tried = progress() >= reached + LEAST_BYTES ? 1 : tried + 1;
       reached = progress();
       const pauseMs = Math.max(error.afterMs ?? 0, patience.pauseMs * 2 ** (tried - 1));
       if (tried >= patience.tries || pauseMs > MAX_PAUSE_MS) throw unreachable(endpoint, error, tried);
@@ -120,7 +124,7 @@ async function getOnce({ token, patience, signal }: Access, url: URL, start: num
     status: response.status,
     statusText: response.statusText,
     headers: response.headers,
-    chunks: readChunks(response.body, timer),
+    chunks: readChunks(response.body, timer, patience.slowMs),
     discard: async () => {
       clearTimeout(timer);
       await response.body?.cancel().catch(() => undefined);
@@ -128,12 +132,29 @@ async function getOnce({ token, patience, signal }: Access, url: URL, start: num
   };
 }
 
-async function* readChunks(body: ReadableStream<Uint8Array> | null, timer: NodeJS.Timeout): AsyncGenerator<Uint8Array> {
+async function* readChunks(
+  body: ReadableStream<Uint8Array> | null,
+  timer: NodeJS.Timeout,
+  slowMs: number,
+): AsyncGenerator<Uint8Array> {
+  // Only the time that is waited for the server: what is done with the bytes may take its own.
+  let waitedMs = 0;
+  let cameBytes = 0;
   try {
+    let startMs = performance.now();
     for await (const chunk of body ?? []) {
       timer.refresh();
+      waitedMs += performance.now() - startMs;
+      cameBytes += chunk.length;
+      if (waitedMs >= slowMs) {
+        if (cameBytes < LEAST_BYTES)
+          throw new Error(`${formatCount(cameBytes)} bytes came in ${formatDuration(waitedMs)}`);
+        waitedMs = 0;
+        cameBytes = 0;
+      }
       yield chunk;
       timer.refresh();
+      startMs = performance.now();
     }
   } catch (error) {
     throw new TryAgain(reasonOf(error), null, { cause: error });

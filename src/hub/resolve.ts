@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { z } from "zod";
 import { UserError } from "../core/errors.js";
+import { parseRecord } from "../core/json.js";
 import { isSafePath } from "./cache.js";
 import { describeName, type HubName, parseModelName } from "./names.js";
 import { type HubOptions, type Snapshot, withSnapshot } from "./snapshot.js";
@@ -16,6 +17,8 @@ const OTHERS = [
   "tokenizer_config.json",
   "special_tokens_map.json",
   "calibration.json",
+  // Seen beside the weights, it says that they are not the whole model.
+  "adapter_config.json",
 ];
 /** As for reading a checkpoint. */
 const MAX_INDEX_BYTES = 16 * 1024 * 1024;
@@ -33,11 +36,11 @@ export async function resolveModel(name: string, options: HubOptions = {}): Prom
   const parsed = nameOf(name);
   return await withSnapshot(parsed, options, async (snapshot) => {
     const { names } = snapshot;
-    if (!names.includes(CONFIG)) throw unsuitable(parsed, names, `no ${CONFIG}`);
+    if (!names.includes(CONFIG)) await refuseLack(snapshot, parsed, CONFIG, `no ${CONFIG}`);
     const files = [CONFIG, ...OTHERS.filter((one) => names.includes(one))];
     if (names.includes(SINGLE_FILE)) await snapshot.bring([...files, SINGLE_FILE]);
     else if (names.includes(INDEX_FILE)) await snapshot.bring([...files, ...(await shardsOf(snapshot, parsed))]);
-    else throw unsuitable(parsed, names, "no safetensors");
+    else await refuseLack(snapshot, parsed, SINGLE_FILE, "no safetensors");
     return snapshot.folder;
   });
 }
@@ -49,10 +52,20 @@ export async function resolveModel(name: string, options: HubOptions = {}): Prom
 export async function resolveTokenizer(name: string, options: HubOptions = {}): Promise<string> {
   const parsed = nameOf(name);
   return await withSnapshot(parsed, options, async (snapshot) => {
-    if (!snapshot.names.includes(TOKENIZER)) throw unsuitable(parsed, snapshot.names, `no ${TOKENIZER}`);
+    if (!snapshot.names.includes(TOKENIZER)) await refuseLack(snapshot, parsed, TOKENIZER, `no ${TOKENIZER}`);
     await snapshot.bring([TOKENIZER]);
     return join(snapshot.folder, TOKENIZER);
   });
+}
+
+/**
+ * Where nobody has the whole list, what a copy lacks may well be on the hub.
+ * @throws UserError `hub-incomplete`, `hub-unsuitable`
+ */
+async function refuseLack(snapshot: Snapshot, name: HubName, file: string, lack: string): Promise<never> {
+  const { names, isWholeList } = snapshot;
+  if (!isWholeList && !names.some((one) => OTHER_WEIGHTS.test(one))) await snapshot.bring([file]);
+  throw unsuitable(name, names, lack);
 }
 
 /** The shards that the index names, and itself. */
@@ -68,7 +81,7 @@ async function shardsOf(snapshot: Snapshot, name: HubName): Promise<readonly str
 
 function namesInIndex(text: string): readonly string[] | null {
   try {
-    return [...new Set(Object.values(indexSchema.parse(JSON.parse(text)).weight_map))].sort();
+    return [...new Set(Object.values(indexSchema.parse(parseRecord(text)).weight_map))].sort();
   } catch {
     return null;
   }

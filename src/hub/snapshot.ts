@@ -23,7 +23,7 @@ export interface HubOptions {
 /** One commit of a repository: the files that are known of it, and those that lie on this machine. */
 export interface Snapshot {
   readonly folder: string;
-  /** Ascending. Of all its files, or, where nobody asked the hub, of those that are here. */
+  /** Ascending. Of all its files, or, where nobody asked the hub, of those that are or once were here. */
   readonly names: readonly string[];
   readonly isWholeList: boolean;
   /** `configs` of a dataset's card; undefined where it has none, or nobody asked. */
@@ -33,7 +33,7 @@ export interface Snapshot {
   readonly read: (name: string) => Promise<Buffer>;
 }
 
-const PATIENCE: Patience = { tries: 5, pauseMs: 500, silenceMs: 30_000 };
+const PATIENCE: Patience = { tries: 5, pauseMs: 500, silenceMs: 30_000, slowMs: 60_000 };
 /** For questions to which an old answer will do. */
 const QUESTION_TRIES = 3;
 
@@ -63,7 +63,7 @@ export async function withSnapshot<T>(
   const question = { ...access, patience: { ...patience, tries: Math.min(QUESTION_TRIES, patience.tries) } };
   let listing: Listing;
   try {
-    listing = await fetchListing(question, name);
+    listing = await fetchListing(question, name, options.onNote);
   } catch (error) {
     if (cached === null || !hasCode(error, "hub-unreachable")) throw error;
     options.onNote?.(
@@ -95,8 +95,9 @@ async function openCached(
   { offline }: HubEnvironment,
 ): Promise<Snapshot | null> {
   const commit = await cache.readRef(name.revision);
-  const here = commit === null ? null : await cache.readSnapshot(commit);
-  if (commit === null || here === null) return null;
+  const files = commit === null ? null : await cache.readSnapshot(commit);
+  if (commit === null || files === null) return null;
+  const { here, gone } = files;
   const listing = await cache.readListing(commit);
   const bring = async (names: readonly string[]): Promise<void> => {
     const lacking = names.filter((one) => !here.includes(one));
@@ -104,7 +105,7 @@ async function openCached(
   };
   return {
     ...describe(cache, commit),
-    names: listing === null ? here : namesOf(listing),
+    names: listing === null ? [...here, ...gone].sort() : namesOf(listing),
     isWholeList: listing !== null,
     configs: listing?.configs,
     bring,

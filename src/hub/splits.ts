@@ -14,7 +14,9 @@ const WORDS = [
   ["test", ["test", "testing", "eval", "evaluation"]],
 ] as const;
 
-/** The ways in which names tell splits, in the order of `datasets`; the first by which one file has a split is taken. */
+/**
+ * The ways in which names tell splits, in the order of `datasets`; the first by which one file has a split is taken.
+ */
 const WAYS: readonly ((path: string) => string | null)[] = [
   (path) => /^data\/([^/]+)-\d{5}-of-\d{5}[^/]*$/.exec(path)?.[1] ?? null,
   (path) => splitIn(path.split("/").slice(0, -1)),

@@ -21,7 +21,8 @@ export interface ContextualDependency {
 }
 
 /**
- * CDS from pair scores, in float64 (paper, equations 3 to 5; published code's `chunk_score`). For query span s with pair scores PFS(s,k):
+ * CDS from pair scores, in float64 (paper, equations 3 to 5; published code's `chunk_score`). For query span s with
+ * pair scores PFS(s,k):
  *
  *     AFS(s) = sigma(s) * (s/L) * sum over k of distance(s,k)/L * PFS(s,k)        sigma: sample deviation (n-1) over k
  *     CDS of a layer = mean over s of AFS(s)        CDS = mean over layers

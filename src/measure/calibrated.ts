@@ -37,9 +37,11 @@ export function weightedHeads(calibration: Pick<CalibratedWeights, "weights">): 
  *
  *     score = sum over layers or heads of weight · focus / scale   (+ weight · lexical focus / scale)
  *
- * `focus` is that of the layer's mean over heads, or of the head; the lexical one has neither deviation nor distance weights.
+ * `focus` is that of the layer's mean over heads, or of the head; the lexical one has neither deviation nor distance
+ * weights.
  * @param lexicalPairs of the same sample on the same grid, where the calibration has a lexical part; else null
- * @returns null when no query span fits, or a layer, the heads or the lexical pair scores that the calibration needs are missing
+ * @returns null when no query span fits, or a layer, the heads or the lexical pair scores that the calibration needs
+ * are missing
  */
 export function calibratedScore(
   pairs: PairScores,

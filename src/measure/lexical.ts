@@ -39,8 +39,8 @@ export function addDocument(counts: Map<number, number>, tokenIds: Int32Array): 
 }
 
 /**
- * Weights (1 + ln tf) · ln((N + 1) / (df + 1)) of a stretch of tokens, scaled to length 1 (Salton and Buckley 1988, with smoothed idf).
- * Without any token that tells documents apart it is empty, and its cosine with everything 0.
+ * Weights (1 + ln tf) · ln((N + 1) / (df + 1)) of a stretch of tokens, scaled to length 1 (Salton and Buckley 1988,
+ * with smoothed idf). Without any token that tells documents apart it is empty, and its cosine with everything 0.
  */
 export function termVector(tokenIds: Int32Array, { documentCount, counts }: DocumentFrequencies): TermVector {
   const sorted = tokenIds.slice().sort();

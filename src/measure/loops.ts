@@ -19,7 +19,8 @@ export interface AttentionInputs {
  *     A[h,r,t] = softmax over t of (Q[h,s+r] . K[h,t]) / sqrt(D)
  *     PFS[h](s,k) = sum over r, and over t in key span k, of A[h,r,t]
  *
- * @param ownSpan false: keys are [0, s) (published code); true: [0, s+r], the query's own span causally included (paper)
+ * @param ownSpan false: keys are [0, s) (published code); true: [0, s+r], the query's own span causally included
+ * (paper)
  * @returns `[H, pair]`, heads apart
  */
 export function pairScoreLoops(inputs: AttentionInputs, grid: SpanGrid, ownSpan: boolean): Float64Array[] {

@@ -27,7 +27,10 @@ export function layerPairs(scores: PairScores, layerPosition: number): Float64Ar
   return mean;
 }
 
-/** The same pair scores with the mean over heads in their place, rounded to float32; themselves where heads were not kept apart. */
+/**
+ * The same pair scores with the mean over heads in their place, rounded to float32; themselves where heads were not
+ * kept apart.
+ */
 export function meanOverHeads(scores: PairScores): PairScores {
   if (scores.headCount === null) return scores;
   const pairs = pairCount(scores.grid);

@@ -1,17 +1,24 @@
 export { DEFAULT_MAX_REDUNDANCY } from "../core/redundancy.js";
 
-/** Tokens in a row that must agree. Fewer are turns of phrase and forms; with more, a few changed tokens hide a repetition. */
+/**
+ * Tokens in a row that must agree. Fewer are turns of phrase and forms; with more, a few changed tokens hide a
+ * repetition.
+ */
 const GRAM_TOKENS = 20;
-/** Part of the sample that lies between. Lists, tables and code repeat nearby; what a score of far dependency rewards is far. */
+/**
+ * Part of the sample that lies between. Lists, tables and code repeat nearby; what a score of far dependency rewards is
+ * far.
+ */
 const FAR = 1 / 8;
 
 const BASE = 0x01000193;
 
 /**
- * How much of a sample is said again: the share of its tokens that lie in a run of 20 tokens which also stands at least an eighth of the
- * sample before. Linear in the length; a collision of hashes adds 20 tokens at most.
+ * How much of a sample is said again: the share of its tokens that lie in a run of 20 tokens which also stands at least
+ * an eighth of the sample before. Linear in the length; a collision of hashes adds 20 tokens at most.
  * @param tokenIds `[L]`
- * @returns 0 to 1; null for fewer than 20 tokens, which hold no such run. A text of one piece over and over has at least a half.
+ * @returns 0 to 1; null for fewer than 20 tokens, which hold no such run. A text of one piece over and over has at
+ * least a half.
  */
 export function redundancy(tokenIds: Int32Array): number | null {
   const { length } = tokenIds;

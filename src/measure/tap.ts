@@ -22,7 +22,10 @@ export interface PairScoreTapOptions {
   readonly headDim: number;
   /** One score per head instead of their mean. */
   readonly keepHeads: boolean;
-  /** With `keepHeads`: query heads to listen to, ascending, by layer; default: all. The others score 0, which means nothing. */
+  /**
+   * With `keepHeads`: query heads to listen to, ascending, by layer; default: all. The others score 0, which means
+   * nothing.
+   */
   readonly heads?: ReadonlyMap<number, readonly number[]>;
 }
 
@@ -32,8 +35,8 @@ const outputName = (layer: number): string => `pfs.layers.${layer}`;
 /**
  * Emits the pair scores (PFS) of a layer into a graph, for samples of any length.
  *
- * The attention that a span receives is an attention whose *values* are span membership: give the operator
- * `V[t,k] = 1` where token t lies in key span k, and its output rows are the masses that PFS adds up. So a flash attention does the
+ * The attention that a span receives is an attention whose *values* are span membership: give the operator `V[t,k] = 1`
+ * where token t lies in key span k, and its output rows are the masses that PFS adds up. So a flash attention does the
  * softmax over all keys in O(L) memory, whatever the device:
  *
  *     for each query span s:                          (Loop)
@@ -146,7 +149,9 @@ export class PairScoreTap {
     builder.output(scores);
   };
 
-  /** The heads that are listened to: all as they come, or the query heads asked for, each with its key head beside it. */
+  /**
+   * The heads that are listened to: all as they come, or the query heads asked for, each with its key head beside it.
+   */
   private chooseHeads({ layer, query, key }: AttentionPoint, scope: string) {
     const { headCount, keyValueHeadCount: kvHeads, headDim } = this.options;
     const heads = this.options.heads?.get(layer);
@@ -225,8 +230,8 @@ export class PairScoreTap {
   }
 
   /**
-   * Which key span each token lies in, once for all layers and query spans: float32 `[1, L, K]`. Where key spans lie at fixed distances
-   * before their query span, the rows of query span s are the last s of them, so one table serves all.
+   * Which key span each token lies in, once for all layers and query spans: float32 `[1, L, K]`. Where key spans lie at
+   * fixed distances before their query span, the rows of query span s are the last s of them, so one table serves all.
    */
   private emitMembership(anchors: Value, length: Value): Value {
     const { settings } = this.options;

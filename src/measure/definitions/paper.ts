@@ -9,8 +9,8 @@ const LOCAL_SPANS = 4;
 const FIRST_QUERY_SPAN = 16;
 
 /**
- * The paper's equations (LADM, ACL 2025, section 3): N = floor(L/C) spans from the first token; what is left at the end of
- * a sample whose length is no multiple of C belongs to no span.
+ * The paper's equations (LADM, ACL 2025, section 3): N = floor(L/C) spans from the first token; what is left at the end
+ * of a sample whose length is no multiple of C belongs to no span.
  *
  * 1. Query spans j = N-1, N-1-d_cds, … while j >= 16 (the paper does not anchor the grid; this anchor is ours).
  * 2. Keys of a query span are spans 0 … j, its own included, causal inside it.
