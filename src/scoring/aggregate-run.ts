@@ -1,19 +1,28 @@
-import { randomUUID } from "node:crypto";
-import { mkdir, readdir, rename, rm, writeFile } from "node:fs/promises";
-import { basename } from "node:path";
+import { readdir } from "node:fs/promises";
+import { basename, resolve } from "node:path";
 import { z } from "zod";
 import { openCheckpoint } from "../checkpoint/checkpoint.js";
 import { fingerprintCheckpoint } from "../checkpoint/fingerprint.js";
 import { identifyModel, isSameModel } from "../checkpoint/samples.js";
 import { describeProblem, messageOf, type Problem, systemCodeOf, UserError } from "../core/errors.js";
+import { cannotWrite, makeFolders } from "../core/files.js";
 import { parseOptions } from "../core/invalid.js";
+import { isJsonObject } from "../core/json.js";
 import { describePlan, EXACT, isExact } from "../core/plan.js";
-import type { JsonObject, PairScores } from "../core/records.js";
+import type { JsonObject, JsonValue, PairScores } from "../core/records.js";
+import { stageAt, tryPlace } from "../core/staged.js";
 import { formatRanges } from "../core/units.js";
 import { VERSION } from "../core/version.js";
-import { type AppendFile, openAppend, readJsonLines } from "../formats/append.js";
+import {
+  type AppendFile,
+  BEGINS_ANEW,
+  closeAll,
+  openAppend,
+  readJsonLines,
+  writeFileAtomic,
+} from "../formats/append.js";
 import { type Calibration, describeCalibration } from "../formats/calibration.js";
-import { readPairs } from "../formats/pairs.js";
+import { type PairsPlace, readBatches } from "../formats/pairs.js";
 import { type Run, type RunConfiguration, runFolder, type ShardEnd } from "../formats/run-folder.js";
 import { readRun } from "../formats/run-json.js";
 import { aggregate } from "../measure/aggregate.js";
@@ -28,6 +37,7 @@ import {
   settingsDifferences,
 } from "./calibrations.js";
 import { NO_DEVIATION, notFinite } from "./outcome.js";
+import { orNotWritable } from "./run-folder.js";
 import { readShardEnd } from "./shard.js";
 
 const aggregateSchema = z.strictObject({
@@ -54,8 +64,8 @@ type Aggregated =
   | { readonly score: null; readonly problem: Problem; readonly bad: boolean };
 
 /**
- * Scores the rows of a whole run once more, from the pair scores it kept and without the model, into a run folder of its own, which
- * appears whole. Rows without pair scores keep their reasons.
+ * Scores the rows of a whole run once more, from the pair scores it kept and without the model, into a run folder of
+ * its own, which appears whole. Rows without pair scores keep their reasons.
  * @throws UserError when the pair scores do not suffice, the run is not whole, or `out` is in use
  */
 export async function aggregateRun(options: AggregateRunOptions): Promise<AggregateRunSummary> {
@@ -64,10 +74,11 @@ export async function aggregateRun(options: AggregateRunOptions): Promise<Aggreg
   const run = await readRun(folder);
   if (run === null) throw noRun(folder);
   refuseWithoutPairs(folder, run.configuration);
+  await refuseUsed(out);
+  await orNotWritable(out, () => tryPlace(resolve(out), "folder"));
   const calibration = asked === "none" ? null : await fittingCalibration(asked, folder, run);
   const calibrated = calibration === null ? null : new CalibratedScorer(calibration);
   const ends = await readEnds(folder, run.configuration.numShards);
-  await refuseUsed(out);
   const configuration: RunConfiguration = {
     ...run.configuration,
     ablation,
@@ -75,21 +86,29 @@ export async function aggregateRun(options: AggregateRunOptions): Promise<Aggreg
     calibration: calibration === null ? null : describeCalibration(calibration),
   };
   const score = (pairs: PairScores) => aggregated(pairs, configuration, calibrated, calibration?.model.layerCount);
-  const stage = `${out}.${randomUUID()}.tmp`;
+  const staged = await stageAt(resolve(out));
+  const stage = staged.path;
   try {
-    await mkdir(runFolder.scores(stage), { recursive: true });
+    await orNotWritable(out, () => makeFolders(runFolder.scores(stage)));
     const summary = { scored: 0, unscored: 0, bad: 0 };
     for (const end of ends) {
       const counts = await aggregateShard({ folder, stage, end, score });
       for (const key of ["scored", "unscored", "bad"] as const) summary[key] += counts[key];
     }
-    await calibrated?.keep(stage);
     const versions = { ...run.versions, ladm: VERSION };
-    await writeFile(runFolder.runJson(stage), `${JSON.stringify({ ...run, configuration, versions }, null, 2)}\n`);
-    await rename(stage, out);
+    await orNotWritable(out, async () => calibrated?.keep(stage));
+    await writeFileAtomic(
+      runFolder.runJson(stage),
+      `${JSON.stringify({ ...run, configuration, versions }, null, 2)}\n`,
+    );
+    await staged.publish().catch(async (error: unknown) => {
+      // Filled meanwhile, by another command.
+      await refuseUsed(out);
+      throw cannotWrite(out, error, BEGINS_ANEW);
+    });
     return summary;
   } finally {
-    await rm(stage, { recursive: true, force: true });
+    await staged.discard();
   }
 }
 
@@ -128,7 +147,8 @@ interface ShardOptions {
 async function aggregateShard({ folder, stage, end, score }: ShardOptions): Promise<AggregateRunSummary> {
   const { shardIndex } = end;
   const scorePath = runFolder.score(folder, shardIndex);
-  const pairs = readPairs(runFolder.pairs(folder, shardIndex));
+  const pairsPath = runFolder.pairs(folder, shardIndex);
+  const pairs = readBatches(pairsPath);
   const unscored = readJsonLines(runFolder.unscored(folder, shardIndex));
   const scoreFile = await openAppend(runFolder.score(stage, shardIndex));
   const unscoredFile = await openAppend(runFolder.unscored(stage, shardIndex));
@@ -148,10 +168,12 @@ async function aggregateShard({ folder, stage, end, score }: ShardOptions): Prom
     for await (const { line, value } of readJsonLines(scorePath)) {
       await keepUnscoredBefore(Number(value.row));
       const kept = await pairs.next();
-      if (kept.done === true || kept.value.row !== value.row) {
-        throw pairsMissing(runFolder.pairs(folder, shardIndex), `${scorePath}:${line}`);
-      }
-      const result = score(kept.value.scores);
+      const where = `${scorePath}:${line}`;
+      if (kept.done === true) throw pairsMissing(pairsPath, where);
+      if (!isPlace(value.pairs, kept.value.place)) throw pairsDamaged(pairsPath, where);
+      const { row, scores } = await kept.value.decode();
+      if (row !== value.row) throw pairsMissing(pairsPath, where);
+      const result = score(scores);
       if (result.score === null) await keepUnscored(unscoredLine(value, result, scorePath, line));
       else {
         await append(scoreFile, value, result);
@@ -162,13 +184,16 @@ async function aggregateShard({ folder, stage, end, score }: ShardOptions): Prom
   } finally {
     await pairs.return(undefined);
     await unscored.return(undefined);
-    for (const file of [scoreFile, unscoredFile]) {
-      await file.sync();
-      await file.close();
-    }
+    await closeAll([scoreFile, unscoredFile]);
   }
-  await writeFile(runFolder.end(stage, shardIndex), `${JSON.stringify({ ...end, ...counts })}\n`);
+  await writeFileAtomic(runFolder.end(stage, shardIndex), `${JSON.stringify({ ...end, ...counts })}\n`);
   return counts;
+}
+
+/** Rows of older runs have no checksum. */
+function isPlace(told: JsonValue | undefined, { offset, sizeBytes, crc32 }: PairsPlace): boolean {
+  if (!isJsonObject(told)) return false;
+  return told.offset === offset && told.sizeBytes === sizeBytes && (told.crc32 ?? crc32) === crc32;
 }
 
 /** The fields of the row in their order, with another score. */
@@ -340,5 +365,16 @@ function pairsMissing(path: string, line: string): UserError {
     got: `other pair scores than those of ${line}`,
     allowed: "those of each row, in the order of the rows",
     fix: "The file was changed or damaged: score again into another folder.",
+  });
+}
+
+function pairsDamaged(path: string, line: string): UserError {
+  return new UserError({
+    code: "broken-pairs-file",
+    what: "Pair scores are not as they were written",
+    where: path,
+    got: `another place, length or checksum than those in ${line}`,
+    allowed: "the bytes that were written with that row",
+    fix: "The file was changed or damaged: get it from a copy, or score again into another folder.",
   });
 }

@@ -47,7 +47,10 @@ export class CalibratedScorer {
     return calibratedScore(pairs, this.calibration, lexicalPairs);
   }
 
-  /** Copies the calibration into the run folder, where it is not there yet. @throws the system's error when it cannot be written */
+  /**
+   * Copies the calibration into the run folder, where it is not there yet.
+   * @throws the system's error when it cannot be written
+   */
   async keep(out: string): Promise<void> {
     await createExclusively(runFolder.calibration(out), `${JSON.stringify(this.calibration)}\n`);
   }

@@ -2,6 +2,7 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Checkpoint } from "../checkpoint/checkpoint.js";
+import { fingerprintCheckpoint } from "../checkpoint/fingerprint.js";
 import { identifyModel, isSameModel, type ModelIdentity } from "../checkpoint/samples.js";
 import { UserError } from "../core/errors.js";
 import { formatCount } from "../core/units.js";
@@ -84,7 +85,7 @@ export async function findCalibration(asked: string, target: CalibrationTarget):
     const calibration = await readCalibration(path);
     if (calibration === null) continue;
     identity ??= await identifyModel(checkpoint);
-    if (!isSameModel(calibration.model, identity)) {
+    if (!(await isMadeFor(calibration, checkpoint, identity))) {
       // The others are for other checkpoints as a matter of course.
       if (path === label) reason = `${label} is for another checkpoint`;
       continue;
@@ -94,6 +95,16 @@ export async function findCalibration(asked: string, target: CalibrationTarget):
     nearestReason ??= `${label} is for ${first.there}, this run has ${first.here}`;
   }
   return { calibration: null, reason: nearestReason ?? reason ?? "there is no calibration for this checkpoint" };
+}
+
+/**
+ * The samples tell most checkpoints apart; in the precision of the calibration's own, every byte of the weights does.
+ * Of another precision the samples must do, and a fine-tune that leaves them within rounding is not told from its base.
+ */
+async function isMadeFor({ model }: Calibration, checkpoint: Checkpoint, identity: ModelIdentity): Promise<boolean> {
+  if (!isSameModel(model, identity)) return false;
+  const isSamePrecision = model.samples.every(({ dtype }, at) => dtype === identity.samples[at]?.dtype);
+  return !isSamePrecision || (await fingerprintCheckpoint(checkpoint)) === model.fingerprint;
 }
 
 /** A calibration that is named must be there. @throws UserError `calibration-missing`, `calibration-broken` */
@@ -150,7 +161,8 @@ export function settingsDifferences(
 
 async function namedCalibration(path: string, target: CalibrationTarget): Promise<Calibration> {
   const calibration = await readNamedCalibration(path);
-  const isSame = isSameModel(calibration.model, await identifyModel(target.checkpoint));
+  const { checkpoint } = target;
+  const isSame = await isMadeFor(calibration, checkpoint, await identifyModel(checkpoint));
   refuseMismatch(path, [...(isSame ? [] : [OTHER_CHECKPOINT]), ...settingsDifferences(calibration, target)]);
   return calibration;
 }

@@ -24,8 +24,8 @@ const SAMPLES_PER_THREAD = 2;
 type LexicalOptions = Pick<ResolvedRunOptions, "maxLength" | "attnChunkSize" | "dAfs" | "dCds" | "threads">;
 
 /**
- * The calculator without a model: cosines of tf-idf span vectors in the place of attention, on the published grid, as one layer. The
- * score is the mean over query spans of their best key span. Every core works on samples of its own.
+ * The calculator without a model: cosines of tf-idf span vectors in the place of attention, on the published grid, as
+ * one layer. The score is the mean over query spans of their best key span. Every core works on samples of its own.
  */
 export class LexicalScorer implements Calculator {
   readonly family = LEXICAL;

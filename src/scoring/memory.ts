@@ -23,7 +23,9 @@ export interface MemoryEstimate {
 const PROCESSES_BYTES = 150_000_000;
 const FLOAT32_BYTES = 4;
 
-/** Values as wide as the hidden state that are alive at once: in the attention of a layer, and in its feed-forward part. */
+/**
+ * Values as wide as the hidden state that are alive at once: in the attention of a layer, and in its feed-forward part.
+ */
 const WIDE_IN_ATTENTION = 7;
 const WIDE_IN_FEED_FORWARD = 3;
 /** Values of the intermediate width, of the rows that go at a time. */
@@ -31,8 +33,9 @@ const INTERMEDIATE = 5;
 
 /**
  * Memory that scoring samples of `length` tokens takes, parent and engine together. Float32 weights are mapped from
- * their files; others are mapped and cast to float32 copies, which takes three times their size. The feed-forward part goes some rows at a time.
- * Fitted on SmolLM2-135M at 8,192 and 32,768 tokens, so it is an estimate for any other model.
+ * their files; others are mapped and cast to float32 copies, which takes three times their size. The feed-forward part
+ * goes some rows at a time. Fitted on SmolLM2-135M at 8,192 and 32,768 tokens, so it is an estimate for any other
+ * model.
  */
 export function estimateMemory({ config, tensors }: SizedModel, length: number): MemoryEstimate {
   let weightsBytes = 0;

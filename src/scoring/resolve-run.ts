@@ -2,27 +2,35 @@ import { parseOptions } from "../core/invalid.js";
 import { chooseLayout } from "../corpus/layout.js";
 import { checkData, expandData } from "../formats/data.js";
 import type { RunConfiguration } from "../formats/run-folder.js";
+import { readRun } from "../formats/run-json.js";
 import { askedCalibration } from "./calibrations.js";
 import { refuseLexicalOptions } from "./lexical-scorer.js";
 import { configurationOf } from "./open-run.js";
 import { prepareCalculator } from "./prepare-calculator.js";
 import { type ResolvedRunOptions, type ScoreRunOptions, scoreRunSchema } from "./run-options.js";
 
-/** Options as they are used, and what is to be said of them. @throws UserError when they are wrong, or the data cannot be read */
+/**
+ * Options as they are used, and what is to be said of them.
+ * @throws UserError when they are wrong, or the data cannot be read
+ */
 export async function resolveRun(
   options: ScoreRunOptions,
 ): Promise<{ readonly resolved: ResolvedRunOptions; readonly notes: readonly string[] }> {
   const parsed = parseOptions(scoreRunSchema, options);
-  const data = await expandData(parsed.data);
+  const notes: string[] = [];
+  const data = await expandData(parsed.data, (note) => notes.push(note));
   const costs = await checkData(data);
-  const { sentence, ...columns } = await chooseLayout(data, parsed);
+  // A guess that another version would make otherwise ends no run.
+  const there = await readRun(parsed.out);
+  const { notes: guesses, ...columns } = await chooseLayout(data, parsed, there?.configuration);
   const resolved = { ...parsed, data, ...columns, calibration: askedCalibration(options) };
   refuseLexicalOptions(options);
-  return { resolved, notes: [...(sentence === null ? [] : [sentence]), ...costs] };
+  return { resolved, notes: [...notes, ...guesses, ...costs] };
 }
 
 /**
- * What `scoreRun` would write into `run.json`: nothing is scored or written. The fingerprint of `lexical`, which is learned, is empty.
+ * What `scoreRun` would write into `run.json`: nothing is scored or written. The fingerprint of `lexical`, which is
+ * learned, is empty.
  * @throws UserError as `scoreRun` before it reads the data
  */
 export async function describeRun(options: ScoreRunOptions): Promise<RunConfiguration> {

@@ -11,7 +11,10 @@ export const scoreRunSchema = scorerSchema
     data: z.array(z.string().min(1)).min(1).readonly(),
     /** The run folder. */
     out: z.string().min(1),
-    /** A file, `auto` (the checkpoint's own or this package's, when one fits) or `none`; default: `auto` unless another score is asked for. */
+    /**
+     * A file, `auto` (the checkpoint's own or this package's, when one fits) or `none`; default: `auto` unless another
+     * score is asked for.
+     */
     calibration: z.string().min(1).optional(),
     /** Which windows of a document longer than `maxLength` are scored. */
     window: z.enum(["truncate", "all", "head-tail"]).default("truncate"),
@@ -29,8 +32,8 @@ export const scoreRunSchema = scorerSchema
     numShards: positive.default(1),
     shardIndex: z.number().int().nonnegative().default(0),
     /**
-     * Score these rows of the data only, from 0, in any order. Such a run is never complete (`configuration.subset`), and may be given other
-     * rows later: it then holds those too. By default all.
+     * Score these rows of the data only, from 0, in any order. Such a run is never complete (`configuration.subset`),
+     * and may be given other rows later: it then holds those too. By default all.
      */
     rows: z.array(z.number().int().nonnegative()).min(1).readonly().optional(),
     /** Stop at the first bad row. */

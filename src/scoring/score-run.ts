@@ -1,15 +1,16 @@
 import { type Problem, UserError } from "../core/errors.js";
 import { inOrder } from "../core/in-order.js";
-import { holdLock } from "../core/lock.js";
+import { holdLock, type Lock } from "../core/lock.js";
 import { describePlan, isExact } from "../core/plan.js";
 import type { Sample, SampleWindow, UnscoredRow } from "../core/records.js";
 import { formatBytes } from "../core/units.js";
 import { readDocuments } from "../corpus/documents.js";
 import { badRow } from "../corpus/rows.js";
 import { tokenizeSamples } from "../corpus/samples.js";
-import type { DataSurvey } from "../corpus/survey.js";
+import type { SurveyProgress } from "../corpus/survey.js";
 import type { Tokenizer } from "../corpus/tokenizer.js";
 import { countWindows, type Windows } from "../corpus/windows.js";
+import { type DataVersions, pinData } from "../formats/data-versions.js";
 import { type Run, runFolder } from "../formats/run-folder.js";
 import { weightedLayers } from "../measure/calibrated.js";
 import type { Calculator } from "./calculator.js";
@@ -18,6 +19,7 @@ import { openRun } from "./open-run.js";
 import { TOO_SHORT } from "./outcome.js";
 import { prepareCalculator } from "./prepare-calculator.js";
 import { resolveRun } from "./resolve-run.js";
+import { orNotWritable } from "./run-folder.js";
 import { columnsOf, type ResolvedRunOptions, type ScoreRunOptions } from "./run-options.js";
 import { readShardEnd, Shard, type ShardCounts } from "./shard.js";
 import { type WantedRows, wantedRows } from "./wanted-rows.js";
@@ -34,23 +36,33 @@ export interface RunPlan {
   readonly maxLength: number;
   readonly layerCount: number;
   readonly listenedLayers: number;
-  /** What the score is made with, and the layers that it weighs; null: the published score, or what another flag asks for. */
+  /**
+   * What the score is made with, and the layers that it weighs; null: the published score, or what another flag asks
+   * for.
+   */
   readonly calibration: { readonly name: string; readonly layers: readonly number[] } | null;
   /** Why no calibration is used though one was looked for; else null. */
   readonly uncalibrated: string | null;
   readonly threads: number;
-  /** Mean over the first documents of what is still to be scored, all windows of one together; null when none could be read. */
+  /**
+   * Mean over the first documents of what is still to be scored, all windows of one together; null when none could be
+   * read.
+   */
   readonly meanTokenCount: { readonly scored: number; readonly document: number } | null;
   /** `model_type` of the checkpoint, or `lexical`. */
   readonly family: string;
-  /** Bytes that scoring one whole window takes, weights included; null for `lexical`, where the window hardly matters. */
+  /**
+   * Bytes that scoring one whole window takes, weights included; null for `lexical`, where the window hardly matters.
+   */
   readonly memoryBytes: number | null;
   /** Things to be said aloud. */
   readonly warnings: readonly string[];
 }
 
 export type RunEvent =
-  | { readonly kind: "survey"; readonly rows: number; readonly sizeBytes: number }
+  | ({ readonly kind: "survey" } & SurveyProgress)
+  /** Another process holds the shard, and only its silence can tell whether it is dead. */
+  | { readonly kind: "wait"; readonly holder: string; readonly atMostMs: number }
   | { readonly kind: "plan"; readonly plan: RunPlan }
   | { readonly kind: "started"; readonly loadMs: number }
   | {
@@ -76,6 +88,8 @@ export interface RunSummary extends ShardCounts {
 }
 
 export interface RunHooks {
+  /** Called when the run folder is there and is this run's, before anything is scored. */
+  readonly onOpened?: () => Promise<void>;
   readonly onEvent?: (event: RunEvent) => void;
   /** Stops at once; rows so far are kept. */
   readonly signal?: AbortSignal;
@@ -88,43 +102,76 @@ export interface RunHooks {
 export async function scoreRun(options: ScoreRunOptions, hooks: RunHooks = {}): Promise<RunSummary> {
   const emit = hooks.onEvent ?? (() => undefined);
   const { resolved, notes } = await resolveRun(options);
-  const { out, limit, shardIndex } = resolved;
+  const { out, shardIndex } = resolved;
+  // Before any of it is counted or fingerprinted: what is scored is what that was made of.
+  const versions = await pinData(resolved.data);
   const scorer = await prepareCalculator(resolved);
+  const { signal } = hooks;
+  const stop = () => void scorer.close();
+  signal?.addEventListener("abort", stop);
   try {
     const windows = chooseWindows(resolved, scorer.maxLength);
-    const tokenizer = await scorer.openTokenizer();
-    const onSurvey = (soFar: DataSurvey) => emit({ kind: "survey", ...soFar });
-    const opened = await openRun(resolved, scorer, tokenizer, { onSurvey, signal: hooks.signal });
+    const tokenizer = await unlessAborted(signal, scorer.openTokenizer());
+    if (tokenizer === INTERRUPTED) return NOTHING_BEGUN;
+    const onSurvey = (soFar: SurveyProgress) => emit({ kind: "survey", ...soFar });
+    const opened = await openRun(resolved, scorer, tokenizer, { onSurvey, versions, signal });
     if (opened === null) return NOTHING_BEGUN;
     const { run } = opened;
-    const warnings = [...notes, ...opened.warnings];
+    await orNotWritable(out, async () => hooks.onOpened?.());
+    const warnings = [...notes, ...(tokenizer?.notes ?? []), ...opened.warnings];
     const wanted = wantedRows(resolved, run.rows);
-    const unlock = await holdLock(runFolder.lock(out, shardIndex));
-    const shard = await Shard.open(out, shardIndex, run.configuration).catch(async (error: unknown) => {
-      await unlock();
-      throw error;
-    });
+    const lock = await lockShard(runFolder.lock(out, shardIndex), hooks);
+    if (lock === INTERRUPTED) return NOTHING_BEGUN;
     try {
-      const job = { options: resolved, scorer, windows, tokenizer, shard, wanted, hooks };
-      const plan = await planShard(job, run, warnings);
-      emit({ kind: "plan", plan });
-      const shardRows = wanted.count;
-      const leftRows = shardRows - plan.doneRows;
-      const finished = leftRows <= 0 || (await scoreShard(job, leftRows));
-      if (finished) await endShard(job, limit !== undefined && limit < run.rows ? limit : null);
-      const doneRows = windows.mode === "truncate" ? {} : { doneRows: wanted.doneIn(shard) };
-      return { ...shard.counts, finished, shardRows, ...doneRows };
+      const shard = await Shard.open(out, shardIndex, run.configuration);
+      try {
+        const runOptions = { ...resolved, data: [...opened.data] };
+        const job = { options: runOptions, versions, scorer, windows, tokenizer, lock, shard, wanted, hooks };
+        return await workOn(job, run, warnings);
+      } finally {
+        await shard.close();
+      }
     } finally {
-      await shard.close();
-      await unlock();
+      await lock.release();
     }
   } finally {
+    signal?.removeEventListener("abort", stop);
     await scorer.close();
   }
 }
 
-/** Writes the end record, unless the shard holds more than is asked for now: a smaller `--limit` than before changes nothing. */
-async function endShard({ shard, wanted, options }: ShardJob, limit: number | null): Promise<void> {
+const INTERRUPTED = Symbol("interrupted");
+
+async function unlessAborted<T>(signal: AbortSignal | undefined, work: Promise<T>): Promise<T | typeof INTERRUPTED> {
+  return work.catch((error: unknown) => {
+    if (signal?.aborted === true) return INTERRUPTED;
+    throw error;
+  });
+}
+
+/** @throws UserError as `holdLock` */
+function lockShard(path: string, { onEvent, signal }: RunHooks): Promise<Lock | typeof INTERRUPTED> {
+  return unlessAborted(signal, holdLock(path, { signal, onWait: (wait) => onEvent?.({ kind: "wait", ...wait }) }));
+}
+
+async function workOn(job: ShardJob, run: Run, warnings: readonly string[]): Promise<RunSummary> {
+  const { shard, wanted, windows, hooks, options } = job;
+  const shardRows = wanted.count;
+  const plan = await unlessAborted(hooks.signal, planShard(job, run, warnings));
+  if (plan !== INTERRUPTED) hooks.onEvent?.({ kind: "plan", plan });
+  const leftRows = plan === INTERRUPTED ? 0 : shardRows - plan.doneRows;
+  const finished = plan !== INTERRUPTED && (leftRows <= 0 || (await scoreShard(job, leftRows)));
+  const { limit } = options;
+  if (finished) await endShard(job, limit !== undefined && limit < run.rows ? limit : null);
+  const doneRows = windows.mode === "truncate" ? {} : { doneRows: wanted.doneIn(shard) };
+  return { ...shard.counts, finished, shardRows, ...doneRows };
+}
+
+/**
+ * Writes the end record, unless the shard holds more than is asked for now: a smaller `--limit` than before changes
+ * nothing.
+ */
+async function endShard({ lock, shard, wanted, options }: ShardJob, limit: number | null): Promise<void> {
   const shardRows = wanted.count;
   const rows = wanted.doneIn(shard);
   if (rows !== shardRows) {
@@ -137,6 +184,7 @@ async function endShard({ shard, wanted, options }: ShardJob, limit: number | nu
       fix: "Score the changed data into another --out.",
     });
   }
+  lock.check();
   // Rows that were chosen before belong to the run as well.
   if (options.rows !== undefined) return await shard.end(shard.rowsBelow(), null);
   const end = await readShardEnd(options.out, options.shardIndex);
@@ -146,9 +194,11 @@ async function endShard({ shard, wanted, options }: ShardJob, limit: number | nu
 
 interface ShardJob {
   readonly options: ResolvedRunOptions;
+  readonly versions: DataVersions;
   readonly scorer: Calculator;
   readonly windows: Windows;
   readonly tokenizer: Tokenizer | null;
+  readonly lock: Lock;
   readonly shard: Shard;
   readonly wanted: WantedRows;
   readonly hooks: RunHooks;
@@ -219,9 +269,17 @@ function machineWarnings(options: ResolvedRunOptions, { threads, memoryBytes }: 
 }
 
 /** What this shard still has to write, in the order of the data. */
-function samplesOf({ options, scorer, windows, tokenizer, shard, wanted }: ShardJob, batchTexts?: number) {
+function samplesOf(
+  { options, versions, scorer, windows, tokenizer, shard, wanted, hooks }: ShardJob,
+  batchTexts?: number,
+) {
   const isLeft = (row: number) => wanted.has(row) && !shard.has(row);
-  const documents = readDocuments(options.data, { ...columnsOf(options), wanted: isLeft });
+  const documents = readDocuments(options.data, {
+    ...columnsOf(options),
+    wanted: isLeft,
+    versions,
+    signal: hooks.signal,
+  });
   return tokenizeSamples(documents, {
     tokenizer,
     maxLength: scorer.maxLength,
@@ -237,12 +295,10 @@ function samplesOf({ options, scorer, windows, tokenizer, shard, wanted }: Shard
  * @returns false when it was interrupted
  */
 async function scoreShard(job: ShardJob, leftRows: number): Promise<boolean> {
-  const { options, scorer, shard, hooks } = job;
+  const { options, scorer, lock, shard, hooks } = job;
   const { signal } = hooks;
   const emit = hooks.onEvent ?? (() => undefined);
   let left = leftRows;
-  const stop = () => void scorer.close();
-  signal?.addEventListener("abort", stop);
   try {
     signal?.throwIfAborted();
     const startMs = performance.now();
@@ -251,6 +307,7 @@ async function scoreShard(job: ShardJob, leftRows: number): Promise<boolean> {
     const score = (item: Sample | UnscoredRow) => timed(() => scoreItem(scorer, item));
     for await (const { outcome, elapsedMs } of inOrder(samplesOf(job), scorer.samplesAtOnce, score)) {
       if (signal?.aborted === true) return false;
+      lock.check();
       if ("score" in outcome) await shard.writeScore(outcome);
       else if (options.strict && outcome.bad) throw strictError(outcome);
       else await shard.writeUnscored(outcome);
@@ -262,8 +319,6 @@ async function scoreShard(job: ShardJob, leftRows: number): Promise<boolean> {
   } catch (error) {
     if (signal?.aborted === true) return false;
     throw error;
-  } finally {
-    signal?.removeEventListener("abort", stop);
   }
 }
 

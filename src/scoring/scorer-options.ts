@@ -26,15 +26,24 @@ const scorerShape = {
   keepHeads: z.boolean().default(false),
   /** Losses can be asked for too (`read`): the pass then goes to the end, whatever the layers. */
   losses: z.boolean().default(false),
-  /** What the score is made with: a file that `ladm calibrate` wrote, `auto` (one that fits, where there is one) or `none`. */
+  /**
+   * What the score is made with: a file that `ladm calibrate` wrote, `auto` (one that fits, where there is one) or
+   * `none`.
+   */
   calibration: z.string().min(1).default("none"),
   /** With a calibration: listen to all layers, so that the published score is there too. */
   withCds: z.boolean().default(false),
-  /** What layers attend to: `full`, `window:W[+sink:S]`, or by layers (`parseAttention`). Anything but `full` gives no published score. */
+  /**
+   * What layers attend to: `full`, `window:W[+sink:S]`, or by layers (`parseAttention`). Anything but `full` gives no
+   * published score.
+   */
   attention: z.string().min(1).optional(),
   /** Of the linear layers; `int8` gives no published score. */
   precision: z.enum(PRECISIONS).optional(),
-  /** With a calibration of heads: listen to those only. There are then neither pair scores nor scores of layers beside the score. */
+  /**
+   * With a calibration of heads: listen to those only. There are then neither pair scores nor scores of layers beside
+   * the score.
+   */
   weighedHeadsOnly: z.boolean().default(false),
   /** Cores; default: all of this machine. */
   threads: positive.default(() => availableParallelism()),

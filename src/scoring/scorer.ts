@@ -1,12 +1,14 @@
 import { availableParallelism } from "node:os";
 import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.js";
 import { fingerprintCheckpoint } from "../checkpoint/fingerprint.js";
-import { EngineError, UserError } from "../core/errors.js";
+import { pinWeights } from "../checkpoint/versions.js";
+import { EngineError, type Problem, UserError } from "../core/errors.js";
 import { parseOptions } from "../core/invalid.js";
 import { describePlan, EXACT, isExact, type PassPlan, type PlanTarget, parseAttention } from "../core/plan.js";
 import type { PairScores, SpanGrid } from "../core/records.js";
 import { int64Tensor, type NamedTensors } from "../core/tensor.js";
 import { VERSION } from "../core/version.js";
+import { encodeTexts } from "../corpus/encode.js";
 import { openTokenizer, type Tokenizer } from "../corpus/tokenizer.js";
 import { buildDecoder, decoderInputs } from "../decoder/decoder.js";
 import { Engine } from "../engine/engine.js";
@@ -30,7 +32,8 @@ export type ScorerInput = { readonly text: string } | { readonly tokenIds: Array
 
 /**
  * A checkpoint, ready to score samples one after another in a process of its own.
- * @throws UserError when the options, the checkpoint or the window are wrong; EngineError when the graph cannot be loaded
+ * @throws UserError when the options, the checkpoint or the window are wrong; EngineError when the graph cannot be
+ * loaded
  */
 export async function openScorer(options: ScorerOptions): Promise<Scorer> {
   const scorer = await prepareScorer(options);
@@ -50,11 +53,12 @@ export async function prepareScorer(options: ScorerOptions): Promise<Scorer> {
   const { definition, attnChunkSize, dAfs, dCds } = resolved;
   const asked = askedCalibration({ ...resolved, definition: definition === "reference" ? undefined : definition });
   const checkpoint = await openCheckpoint(resolved.model);
-  if (asked === "none") return new Scorer(checkpoint, resolved);
+  const watch = await pinWeights(checkpoint);
+  if (asked === "none") return new Scorer(checkpoint, resolved, watch);
   const minimumLength = DEFINITIONS[definition].minimumLength({ attnChunkSize, dAfs, dCds });
   const maxLength = chooseWindow(resolved, checkpoint.config.windowTokens, minimumLength);
   const target = { checkpoint, maxLength, definition, attnChunkSize, dAfs, dCds };
-  return new Scorer(checkpoint, resolved, await findCalibration(asked, target));
+  return new Scorer(checkpoint, resolved, watch, await findCalibration(asked, target));
 }
 
 export interface ReadOptions {
@@ -106,12 +110,15 @@ export class Scorer {
   private readonly tap: PairScoreTap;
   private readonly engine: Engine;
   private tokenizer: Promise<Tokenizer> | undefined;
+  private readonly closing = new AbortController();
   private print: Promise<string> | undefined;
 
   /** @throws UserError when layers or window do not fit the checkpoint */
   constructor(
     readonly checkpoint: Checkpoint,
     private readonly options: ResolvedScorerOptions,
+    /** Throws where the weights, which the engine maps, are not those that were opened. */
+    private readonly checkWeights: () => Promise<void>,
     readonly calibration: CalibrationChoice = { calibration: null, reason: null },
   ) {
     const { config } = checkpoint;
@@ -180,7 +187,10 @@ export class Scorer {
   /** A checkpoint learns nothing from the data. */
   async learn(): Promise<void> {}
 
-  /** The calibration, so that the run can be read without its file. @throws the system's error when it cannot be written */
+  /**
+   * The calibration, so that the run can be read without its file.
+   * @throws the system's error when it cannot be written
+   */
   async keep(out: string): Promise<void> {
     await this.calibrated?.keep(out);
   }
@@ -205,7 +215,7 @@ export class Scorer {
 
   /**
    * Pair scores over any grid of spans of this scorer's size and distances, and losses at some positions, in one pass.
-   * @throws EngineError as `pairScores`
+   * @throws EngineError as `pairScores`; UserError `checkpoint-changed`
    */
   async read(tokenIds: Int32Array, { grid, lossPositions = [] }: ReadOptions = {}): Promise<Reading> {
     const spans = grid ?? this.definition.grid(tokenIds.length, this.settings);
@@ -215,6 +225,7 @@ export class Scorer {
       ...(this.options.losses ? lossInputs(tokenIds, lossPositions) : {}),
     };
     const outputs = await this.engine.run(inputs);
+    await this.checkWeights();
     const { losses } = outputs;
     return {
       pairs: this.tap.collect(outputs, spans, this.layers),
@@ -262,27 +273,31 @@ export class Scorer {
   ): AsyncGenerator<Outcome<Input>> {
     for await (const sample of samples) {
       const tokenIds = "tokenIds" in sample ? Int32Array.from(sample.tokenIds) : await this.tokenize(sample.text);
-      yield await this.scoreTokens(sample, tokenIds.subarray(0, this.maxLength));
+      yield "code" in tokenIds
+        ? { sample, score: null, problem: tokenIds }
+        : await this.scoreTokens(sample, tokenIds.subarray(0, this.maxLength));
     }
   }
 
-  /** Ends the engine's process; a sample that is being scored fails. */
-  close(): Promise<void> {
-    return this.engine.close();
+  /** Ends the processes of the engine and the tokenizer; a sample that is being scored or tokenised fails. */
+  async close(): Promise<void> {
+    this.closing.abort();
+    const tokenizer = await this.tokenizer?.catch(() => null);
+    await Promise.all([this.engine.close(), tokenizer?.close()]);
   }
 
-  /** Null where the checkpoint has no tokenizer. @throws UserError when it cannot be used */
+  /** Null where the checkpoint has no tokenizer; closed with this. @throws UserError when it cannot be used */
   async openTokenizer(): Promise<Tokenizer | null> {
     const { tokenizerFile } = this.checkpoint;
     if (tokenizerFile === null) return null;
-    this.tokenizer ??= openTokenizer(tokenizerFile);
+    this.tokenizer ??= openTokenizer(tokenizerFile, { signal: this.closing.signal });
     return await this.tokenizer;
   }
 
-  private async tokenize(text: string): Promise<Int32Array> {
+  private async tokenize(text: string): Promise<Int32Array | Problem> {
     const tokenizer = await this.openTokenizer();
     if (tokenizer === null) throw tokenizerMissing(this.checkpoint.directory);
-    const [tokenIds] = await tokenizer.encodeBatch([text]);
+    const [tokenIds] = await encodeTexts([text], tokenizer);
     return tokenIds ?? new Int32Array();
   }
 }

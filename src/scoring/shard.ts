@@ -1,7 +1,8 @@
 import { readFile, rm } from "node:fs/promises";
 import { systemCodeOf, UserError } from "../core/errors.js";
 import type { JsonObject, PairScores, Sample, UnscoredRow } from "../core/records.js";
-import { type AppendFile, openAppend, readJsonLines, writeFileAtomic } from "../formats/append.js";
+import { type AppendFile, closeAll, openAppend, readJsonLines, writeFileAtomic } from "../formats/append.js";
+import { describeValue } from "../formats/data-rows.js";
 import { openPairsFile, type PairsFile } from "../formats/pairs.js";
 import {
   type RunConfiguration,
@@ -35,8 +36,8 @@ export interface ShardCounts {
 }
 
 /**
- * The files of one shard: lines are written once, whole, in the order of the data; what is there already is known by its
- * row and window, so that a restart goes on where the last process stopped.
+ * The files of one shard: lines are written once, whole, in the order of the data; what is there already is known by
+ * its row and window, so that a restart goes on where the last process stopped.
  */
 export class Shard {
   private lastSyncMs = performance.now();
@@ -67,7 +68,7 @@ export class Shard {
       const pairsFile = keepsPairs ? await openPairsFile(runFolder.pairs(run, shardIndex), pairsEnd) : null;
       return new Shard(run, shardIndex, configuration, scoreFile, unscoredFile, pairsFile, rows, tally);
     } catch (error) {
-      for (const file of files) await file.close();
+      await closeAll(files);
       throw error;
     }
   }
@@ -152,10 +153,11 @@ export class Shard {
   }
 
   async close(): Promise<void> {
-    await this.sync();
-    await this.scoreFile.close();
-    await this.unscoredFile.close();
-    await this.pairsFile?.close();
+    try {
+      await this.sync();
+    } finally {
+      await closeAll([this.scoreFile, this.unscoredFile, ...(this.pairsFile === null ? [] : [this.pairsFile])]);
+    }
   }
 
   private async syncNowAndThen(): Promise<void> {
@@ -195,19 +197,22 @@ async function readShard(
   shardIndex: number,
   { numShards, window }: RunConfiguration,
 ) {
-  const rows = new WrittenRows();
+  const rows = new WrittenRows(numShards, shardIndex);
   const tally = { scored: 0, unscored: 0, bad: 0 };
   let pairsEnd = 0;
   const keepRow = (value: JsonObject, where: string) => {
     const { row } = value;
-    const own = typeof row === "number" && row % numShards === shardIndex;
+    const own = isRow(row) && row % numShards === shardIndex;
     if (own && rows.add(row, window === "truncate" ? null : windowOfLine(value))) return;
     throw damaged(where, value, numShards, shardIndex);
   };
   for await (const { line, value } of readJsonLines(scorePath)) {
-    keepRow(value, `${scorePath}:${line}`);
+    const where = `${scorePath}:${line}`;
+    keepRow(value, where);
     tally.scored += 1;
-    pairsEnd = Math.max(pairsEnd, endOfPairs(value));
+    const end = endOfPairs(value);
+    if (!Number.isSafeInteger(end) || end < 0) throw damaged(where, value, numShards, shardIndex);
+    pairsEnd = Math.max(pairsEnd, end);
   }
   for await (const { line, value } of readJsonLines(unscoredPath)) {
     keepRow(value, `${unscoredPath}:${line}`);
@@ -217,18 +222,20 @@ async function readShard(
   return { rows, tally, pairsEnd };
 }
 
+const isRow = (row: unknown): row is number => typeof row === "number" && Number.isSafeInteger(row) && row >= 0;
+
 /** Null: the line stands for the whole row. */
 function windowOfLine({ chunked_index: number, windows: count }: JsonObject): WrittenWindow | null {
   return typeof number === "number" && typeof count === "number" ? { number, count } : null;
 }
 
 function damaged(where: string, line: JsonObject, numShards: number, shardIndex: number): UserError {
-  const window = line.windows === undefined ? "" : `, window ${JSON.stringify(line.chunked_index ?? null)}`;
+  const window = line.windows === undefined ? "" : `, window ${describeValue(line.chunked_index ?? null)}`;
   return new UserError({
     code: "shard-damaged",
     what: "The shard holds a line that no run of it wrote",
     where,
-    got: `row ${JSON.stringify(line.row)}${window}`,
+    got: `row ${describeValue(line.row)}${window}`,
     allowed: `each row${window === "" ? "" : ", or each of its windows,"} once, row mod ${numShards} = ${shardIndex}`,
     fix: "Remove the files of this shard and score it again.",
   });

@@ -1,5 +1,6 @@
 import { UserError } from "../core/errors.js";
 import { plural } from "../core/units.js";
+import { IndexSet } from "../corpus/index-set.js";
 import type { ResolvedRunOptions } from "./run-options.js";
 import type { Shard } from "./shard.js";
 
@@ -29,11 +30,12 @@ export function wantedRows({ rows, limit, numShards, shardIndex }: RowOptions, d
   }
   const outside = rows.find((row) => row >= dataRows);
   if (outside !== undefined) throw rowOutside(outside, dataRows);
-  const chosen = new Set(rows.filter(isOwn));
+  const chosen = new IndexSet();
+  const own = rows.filter((row) => isOwn(row) && chosen.add(row));
   return {
-    count: chosen.size,
+    count: own.length,
     has: (row) => chosen.has(row),
-    doneIn: (shard) => [...chosen].filter((row) => shard.has(row)).length,
+    doneIn: (shard) => own.reduce((done, row) => (shard.has(row) ? done + 1 : done), 0),
   };
 }
 

@@ -2,7 +2,10 @@ import { Worker } from "node:worker_threads";
 import { EngineError } from "../core/errors.js";
 import type { Answered, Asked, WorkerAnswer, WorkerRequest } from "./lexical-protocol.js";
 
-/** Threads that answer requests, begun when there is work for them. One that dies fails what it was asked, and the next request begins another. */
+/**
+ * Threads that answer requests, begun when there is work for them. One that dies fails what it was asked, and the next
+ * request begins another.
+ */
 export class WorkerPool {
   private readonly threads = new Set<Thread>();
   private lesson: WorkerRequest | null = null;

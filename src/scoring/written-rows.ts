@@ -1,3 +1,5 @@
+import { IndexSet } from "../corpus/index-set.js";
+
 /** One of a row's windows. */
 export interface WrittenWindow {
   /** From 0. */
@@ -6,11 +8,17 @@ export interface WrittenWindow {
   readonly count: number;
 }
 
-/** Which rows have all their lines: one, or one for each window. What is held in memory is one number a row. */
+/** Which rows of a shard have all their lines: one, or one for each window. What is held in memory is one bit a row. */
 export class WrittenRows {
-  private readonly whole = new Set<number>();
+  /** By place in the shard, so that its rows are neighbours. */
+  private readonly whole = new IndexSet();
   /** Rows that still lack windows; in a run of ours at most one. */
   private readonly begun = new Map<number, { readonly count: number; readonly numbers: Set<number> }>();
+
+  constructor(
+    private readonly numShards = 1,
+    private readonly shardIndex = 0,
+  ) {}
 
   /**
    * One line more.
@@ -18,7 +26,7 @@ export class WrittenRows {
    * @returns false where no run writes such a line beside those before
    */
   add(row: number, window: WrittenWindow | null): boolean {
-    if (this.whole.has(row)) return false;
+    if (this.has(row)) return false;
     if (window === null || window.count === 1) {
       const fits = window === null || (window.number === 0 && !this.begun.has(row));
       if (fits) this.finish(row);
@@ -35,23 +43,24 @@ export class WrittenRows {
   }
 
   has(row: number): boolean {
-    return this.whole.has(row);
+    return this.whole.has(this.placeOf(row));
   }
 
   hasWindow(row: number, number: number): boolean {
-    return this.whole.has(row) || this.begun.get(row)?.numbers.has(number) === true;
+    return this.has(row) || this.begun.get(row)?.numbers.has(number) === true;
   }
 
   /** Rows before `limit` that have all their lines. */
   countBelow(limit: number): number {
-    if (limit === Infinity) return this.whole.size;
-    let count = 0;
-    for (const row of this.whole) if (row < limit) count += 1;
-    return count;
+    return this.whole.countBelow(Math.ceil((limit - this.shardIndex) / this.numShards));
+  }
+
+  private placeOf(row: number): number {
+    return Math.floor(row / this.numShards);
   }
 
   private finish(row: number): void {
     this.begun.delete(row);
-    this.whole.add(row);
+    this.whole.add(this.placeOf(row));
   }
 }
