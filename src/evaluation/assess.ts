@@ -65,7 +65,9 @@ export interface Assessment
   readonly fitted: Fit;
   /** Every text, scored by a choice and weights in which its fold had no say. */
   readonly heldOut: readonly (ScoredText & { readonly fold: number })[];
-  /** By fold: the texts outside, scored by what they chose themselves, in folds of their own; and how well that tells. */
+  /**
+   * By fold: the texts outside, scored by what they chose themselves, in folds of their own; and how well that tells.
+   */
   readonly outside: ReadonlyMap<number, { readonly scored: readonly ScoredText[]; readonly quality: number }>;
   /** Of the same texts in the same order: the published score of these passes, and the lexical one. */
   readonly published: readonly number[];

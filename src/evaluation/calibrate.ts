@@ -1,10 +1,9 @@
-import { dirname } from "node:path";
 import { z } from "zod";
 import { UserError } from "../core/errors.js";
 import { parseOptions } from "../core/invalid.js";
 import type { PassPlan } from "../core/plan.js";
 import { type ScoredText, trialsAgainst } from "../core/trials.js";
-import { makeFolder, writeFileAtomic } from "../formats/append.js";
+import { checkPlace, writeFileAtomic } from "../formats/append.js";
 import { type Calibration, calibrationSchema } from "../formats/calibration.js";
 import type { CalibrationReport, PlanSearch } from "../formats/calibration-report.js";
 import { LEXICAL } from "../measure/lexical.js";
@@ -14,11 +13,14 @@ import { judge, judgeDifference } from "./judge.js";
 import { makeCalibration } from "./make-calibration.js";
 import { type ModelMaterial, materialShape, openMaterial } from "./material.js";
 import { type PlanSearchEvent, plansFor, searchPlans } from "./plan-search.js";
-import { poolProgress, unlessAborted } from "./read-all.js";
+import { poolHooks, unlessAborted } from "./read-all.js";
 
 const calibrateSchema = z.strictObject({
   ...materialShape,
-  /** Weights for layers, or for the heads of layers, fitted; `retrieval`: heads weigh as much as they look back at what is repeated. */
+  /**
+   * Weights for layers, or for the heads of layers, fitted; `retrieval`: heads weigh as much as they look back at what
+   * is repeated.
+   */
   by: z.enum(["layer", "head", "retrieval"]).default("layer"),
   folds: z.number().int().min(2).default(5),
   /** Search how the passes are made too, for what is cheapest and as good: several times the passes. */
@@ -46,8 +48,8 @@ export interface CalibrateHooks {
 }
 
 /**
- * Learns which layers or heads tell whole documents from texts made of their like, on the user's own data, and writes them down. With `cost`
- * it finds the cheapest plan of a pass that does it as well.
+ * Learns which layers or heads tell whole documents from texts made of their like, on the user's own data, and writes
+ * them down. With `cost` it finds the cheapest plan of a pass that does it as well.
  * @returns null when it was interrupted; the passes made are kept
  * @throws UserError before anything is read, for a mistake of the user
  */
@@ -60,10 +62,11 @@ export async function calibrate(
   if (rest.model === LEXICAL) throw nothingToCalibrate();
   refuseCostOptions(resolved);
   const gain = yardstick === "gain";
+  await checkPlace(out);
   const opening = openMaterial(rest, {
     controls: ["near", "glued"],
     losses: gain,
-    onProgress: poolProgress(hooks),
+    ...poolHooks(hooks),
     accept: (scorer) => void plansFor(scorer, asked),
   });
   const opened = await unlessAborted(hooks.signal, opening);
@@ -72,7 +75,6 @@ export async function calibrate(
     const { scorer } = opened;
     if (scorer === null) throw nothingToCalibrate();
     const material = { ...opened, scorer };
-    await makeFolder(dirname(out));
     const fitOptions = { by, folds, seed: rest.seed };
     if (cost) {
       const search = { ...fitOptions, material: rest, prefer: prefer ?? "balanced", asked, gain };

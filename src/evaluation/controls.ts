@@ -43,8 +43,9 @@ export function glue(donors: readonly Donor[], options: GluingOptions, random: R
 }
 
 /**
- * Pieces of different documents, chosen for their likeness (cosine of tf-idf vectors): the first is the one most like `whole`, every other the
- * one most like those chosen before it. Documents of `whole`'s source come first, the rest of the group where they are too few.
+ * Pieces of different documents, chosen for their likeness (cosine of tf-idf vectors): the first is the one most like
+ * `whole`, every other the one most like those chosen before it. Documents of `whole`'s source come first, the rest of
+ * the group where they are too few.
  * @returns null when there are fewer documents than pieces
  */
 export function glueNear(

@@ -94,8 +94,9 @@ export function learnWeights(texts: readonly LabelledText[], fit: FitTexts): Lea
 }
 
 /**
- * Fold of each text, `[text]`: whole groups where there are as many groups as folds, so that neither a document, nor its source, nor its
- * domain is on both sides; else sources, or documents of groups with one source. As even as these allow; of fewer than `folds` each is one.
+ * Fold of each text, `[text]`: whole groups where there are as many groups as folds, so that neither a document, nor
+ * its source, nor its domain is on both sides; else sources, or documents of groups with one source. As even as these
+ * allow; of fewer than `folds` each is one.
  */
 export function assignFolds(texts: readonly LabelledText[], folds: number): number[] {
   const wholes = texts.filter(({ kind }) => kind === "whole");

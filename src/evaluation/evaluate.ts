@@ -6,7 +6,7 @@ import { describePlan, EXACT, isExact } from "../core/plan.js";
 import type { PairScores } from "../core/records.js";
 import { rankCorrelation } from "../core/statistics.js";
 import { type ScoredText, trialsAgainst } from "../core/trials.js";
-import { makeFolder, writeFileAtomic } from "../formats/append.js";
+import { checkPlace, writeFileAtomic } from "../formats/append.js";
 import type { Calibration } from "../formats/calibration.js";
 import type { EvaluatedMeasure, Evaluation } from "../formats/evaluation.js";
 import { focus, PUBLISHED_AGGREGATION } from "../measure/focus.js";
@@ -16,7 +16,7 @@ import { findCalibration } from "../scoring/calibrations.js";
 import { correlate, judge } from "./judge.js";
 import { type Material, type MaterialOptions, materialShape, modelName, openMaterial, withPlan } from "./material.js";
 import { lexicalOnlyMeasures, type Measure, modelMeasures } from "./measures.js";
-import { poolProgress, type ReadHooks, type ReadResult, readAll, unlessAborted } from "./read-all.js";
+import { poolHooks, type ReadHooks, type ReadResult, readAll, unlessAborted } from "./read-all.js";
 import { everyNthQuery, type Reading } from "./reader.js";
 import type { EvaluationText } from "./texts.js";
 
@@ -41,7 +41,8 @@ export type EvaluateOptions = Readonly<z.input<typeof evaluateSchema>>;
 type ResolvedOptions = z.output<typeof evaluateSchema>;
 
 /**
- * How well scores tell whole documents from texts made of their like, on the user's own data; written to `evaluation.json`.
+ * How well scores tell whole documents from texts made of their like, on the user's own data; written to
+ * `evaluation.json`.
  * @returns null when it was interrupted; the passes made are kept
  * @throws UserError before anything is read, for a mistake of the user
  */
@@ -49,7 +50,8 @@ export async function evaluate(options: EvaluateOptions, hooks: ReadHooks = {}):
   const resolved = parseOptions(evaluateSchema, options);
   const { calibration: asked, controls, yardstick, maxRedundancy, out, ...rest } = resolved;
   const losses = yardstick === "gain";
-  const opening = openMaterial(rest, { controls, losses, onProgress: poolProgress(hooks) });
+  await checkPlace(join(out, "evaluation.json"));
+  const opening = openMaterial(rest, { controls, losses, ...poolHooks(hooks) });
   const material = await unlessAborted(hooks.signal, opening);
   if (material === null) return null;
   try {
@@ -59,7 +61,6 @@ export async function evaluate(options: EvaluateOptions, hooks: ReadHooks = {}):
         "the calibration was fitted to some of these documents, so its figures flatter it; --part keeps them apart";
       hooks.onEvent?.({ kind: "note", message });
     }
-    await makeFolder(out);
     const wantedOf = ({ kind }: EvaluationText) => ({ everySpan: kind === "whole", gain: losses && kind === "whole" });
     const result = await readAll(material, wantedOf, hooks);
     if (result === null) return null;
@@ -254,7 +255,9 @@ function scoredBy(rows: readonly Row[], numberOf: (row: Row) => number | null): 
   });
 }
 
-/** Lowest Spearman between the scores of two offsets of the grid; null where it has one offset only, or too few texts. */
+/**
+ * Lowest Spearman between the scores of two offsets of the grid; null where it has one offset only, or too few texts.
+ */
 function offsetStability(measure: Measure, wholes: readonly Row[], dCds: number): number | null {
   const byOffset = Array.from({ length: dCds }, (_, offset) =>
     wholes.map(({ text, reading, planned }) => {
@@ -290,7 +293,10 @@ function rankCorrelationOfKnown(a: readonly (number | null)[], b: readonly (numb
   );
 }
 
-/** Share of the published score that each layer holds, mean over the whole texts that have such a score; empty where none has. */
+/**
+ * Share of the published score that each layer holds, mean over the whole texts that have such a score; empty where
+ * none has.
+ */
 function layerShares(wholes: readonly Row[], dCds: number): number[] {
   const shares = wholes.flatMap(({ reading }) => {
     const layers = focus(everyNthQuery(reading.pairs, dCds, 0), PUBLISHED_AGGREGATION, "layer");

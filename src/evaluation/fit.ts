@@ -11,9 +11,10 @@ const SWEEPS = 5000;
 const CONVERGED = 1e-6;
 
 /**
- * Non-negative weights that make whole texts score above controls: logistic regression on the differences, without intercept, with a ridge.
- * Minimises `sum of weight · ln(1 + exp(-w·difference)) + ridge/2 · |w|²` over `w >= 0` by coordinate descent; each step divides by an upper
- * bound of the curvature, so that it never overshoots. A convex problem: the same data give the same weights.
+ * Non-negative weights that make whole texts score above controls: logistic regression on the differences, without
+ * intercept, with a ridge. Minimises `sum of weight · ln(1 + exp(-w·difference)) + ridge/2 · |w|²` over `w >= 0` by
+ * coordinate descent; each step divides by an upper bound of the curvature, so that it never overshoots. A convex
+ * problem: the same data give the same weights.
  * @returns `[feature]`; all 0 when no feature tells them apart
  */
 export function fitWeights(comparisons: readonly Comparison[], featureCount: number, ridge: number): Float64Array {

@@ -2,9 +2,9 @@ import { Random } from "../core/random.js";
 import type { Scorer } from "../scoring/scorer.js";
 
 /**
- * The yardstick: how much the model's loss falls when it sees the whole window instead of the first 128 tokens and the last 512.
- * Positions are eight runs of 64 tokens, spread over the last three quarters of the window by the seed; the first of a run sees the last 512 tokens, the last
- * one 575.
+ * The yardstick: how much the model's loss falls when it sees the whole window instead of the first 128 tokens and the
+ * last 512. Positions are eight runs of 64 tokens, spread over the last three quarters of the window by the seed; the
+ * first of a run sees the last 512 tokens, the last one 575.
  */
 const RUNS = 8;
 const RUN_TOKENS = 64;

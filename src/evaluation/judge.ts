@@ -5,7 +5,8 @@ import { estimateAdvantage, estimateChance, type ScoredText, type Trial, trialsA
 import type { Estimate } from "../formats/evaluation.js";
 
 /**
- * Chance that a whole text scores above a control, with its 95% interval over resampled whole texts (each takes its controls along).
+ * Chance that a whole text scores above a control, with its 95% interval over resampled whole texts (each takes its
+ * controls along).
  * @param pooled pairs of all groups, or of one group only
  */
 export function judge(trials: readonly Trial[], pooled: "within" | "overall", seed: number): Estimate | null {
@@ -19,8 +20,8 @@ export interface TwiceScored extends Omit<ScoredText, "score"> {
 }
 
 /**
- * How much better the first of two measures tells whole texts from near and glued ones than the second, as the mean of both chances, with its
- * 95% interval over resampled whole texts.
+ * How much better the first of two measures tells whole texts from near and glued ones than the second, as the mean of
+ * both chances, with its 95% interval over resampled whole texts.
  */
 export function judgeDifference(texts: readonly TwiceScored[], seed: number): Estimate | null {
   const scoredBy = (which: 0 | 1) => texts.map(({ scores, ...text }) => ({ ...text, score: scores[which] }));

@@ -1,4 +1,5 @@
 import { availableParallelism } from "node:os";
+import { join } from "node:path";
 import { z } from "zod";
 import type { Checkpoint } from "../checkpoint/checkpoint.js";
 import type { Control } from "../core/controls.js";
@@ -9,7 +10,9 @@ import type { SpanGrid } from "../core/records.js";
 import { chooseLayout } from "../corpus/layout.js";
 import { openTokenizer, type Tokenizer } from "../corpus/tokenizer.js";
 import { openWords, WORD_ID_END } from "../corpus/words.js";
+import { checkPlace } from "../formats/append.js";
 import { checkData, expandData, fingerprintData } from "../formats/data.js";
+import { pinData } from "../formats/data-versions.js";
 import { DEFINITIONS } from "../measure/definitions/index.js";
 import { countDocumentFrequencies, type DocumentFrequencies, LEXICAL, LEXICAL_WINDOW } from "../measure/lexical.js";
 import { prepareScorer, type Scorer, tokenizerMissing } from "../scoring/scorer.js";
@@ -93,32 +96,46 @@ export async function openMaterial(
     controls,
     losses,
     onProgress,
+    onNote,
+    signal,
     accept,
   }: {
     readonly controls: readonly Control[];
     readonly losses: boolean;
     readonly onProgress: (progress: PoolProgress) => void;
+    /** What was left out or guessed, and other things to be said aloud. */
+    readonly onNote: (message: string) => void;
+    /** Ends the tokenizer: its reason is thrown. */
+    readonly signal: AbortSignal | undefined;
     /** Throws where the model does not suit, before a document is read. */
     readonly accept?: (scorer: Scorer) => void;
   },
 ): Promise<Material> {
   const { seed, segment, part, documents, attnChunkSize, dAfs, dCds } = options;
-  const data = await expandData(options.data);
+  const data = await expandData(options.data, onNote);
   await checkData(data);
-  const { sentence, ...layout } = await chooseLayout(data, options);
+  const versions = await pinData(data);
+  const { notes, ...layout } = await chooseLayout(data, options);
+  for (const note of notes) onNote(note);
   const settings = { attnChunkSize, dAfs, dCds };
   const scorer = options.model === LEXICAL ? null : await openModel(options, losses);
   try {
-    if (scorer !== null) accept?.(scorer);
+    if (scorer !== null) {
+      accept?.(scorer);
+      await checkPlace(join(cacheFolder(options), "reading"));
+    }
     const minimumLength = definition.minimumLength(settings);
     const window = { maxLength: options.maxLength, allowLonger: true };
     const maxLength = scorer?.maxLength ?? chooseWindow(window, LEXICAL_WINDOW, minimumLength);
     refuseSegment(segment, maxLength);
-    const tokenizer = scorer === null ? openWords() : await tokenizerOf(scorer.checkpoint);
     const vocabSize = scorer?.vocabSize ?? WORD_ID_END;
     const { groupBy, sourceBy } = options;
     const columns = { ...layout, groupBy, sourceBy };
-    const pool = await readPool({ data, ...columns, tokenizer, vocabSize, maxLength, segment, seed, onProgress });
+    const tokenizer = scorer === null ? openWords() : await tokenizerOf(scorer.checkpoint, signal);
+    for (const note of tokenizer.notes) onNote(note);
+    const pool = await closing(tokenizer, () =>
+      readPool({ data, sizes: versions, ...columns, tokenizer, vocabSize, maxLength, segment, seed, onProgress }),
+    );
     const frequencies = countDocumentFrequencies(documentsOf(pool));
     const groups = makeTexts(pool, { documents, controls, segment, maxLength, seed, part, frequencies });
     const texts = inTurn(groups);
@@ -127,6 +144,7 @@ export async function openMaterial(
     const reader =
       scorer === null || cache === null ? lexicalReader(definition, settings, frequencies) : modelReader(scorer, cache);
     const files = await Promise.all(data.map(fingerprintData));
+    await versions.checkAll();
     return {
       scorer,
       reader,
@@ -173,18 +191,33 @@ export async function withPlan(material: Material, options: MaterialOptions, pla
   return { ...material, scorer, reader: modelReader(scorer, openCache(options, fingerprint, scorer.plan)) };
 }
 
+async function closing<T>(tokenizer: Pick<Tokenizer, "close">, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } finally {
+    await tokenizer.close();
+  }
+}
+
 /** Of a checkpoint without one: refuses the first text. */
-async function tokenizerOf({ tokenizerFile, directory }: Checkpoint): Promise<Pick<Tokenizer, "encodeBatch">> {
-  if (tokenizerFile !== null) return openTokenizer(tokenizerFile);
+async function tokenizerOf(
+  { tokenizerFile, directory }: Checkpoint,
+  signal: AbortSignal | undefined,
+): Promise<Pick<Tokenizer, "encodeBatch" | "notes" | "close">> {
+  if (tokenizerFile !== null) return openTokenizer(tokenizerFile, { signal });
   return {
     encodeBatch: () => Promise.reject(tokenizerMissing(directory)),
+    notes: [],
+    close: () => Promise.resolve(),
   };
 }
 
 /** Passes that are remembered, of each plan apart. */
 function openCache({ cache }: MaterialOptions, fingerprint: string, plan: PassPlan): ReadingCache {
-  return new ReadingCache(cache ?? defaultCache(process.env), fingerprint, plan);
+  return new ReadingCache(cacheFolder({ cache }), fingerprint, plan);
 }
+
+const cacheFolder = ({ cache }: Pick<MaterialOptions, "cache">): string => cache ?? defaultCache(process.env);
 
 function* documentsOf(pool: Pool): Generator<Int32Array> {
   for (const { documents } of pool.groups) for (const { tokenIds } of documents) yield tokenIds;

@@ -20,8 +20,8 @@ export interface MeasureHooks {
 }
 
 /**
- * Times passes of several kinds in turn, text by text, so that what else the machine does meets all of them; of each the quickest counts, since
- * what disturbs only slows. One engine lives at a time, warmed by a short sample.
+ * Times passes of several kinds in turn, text by text, so that what else the machine does meets all of them; of each
+ * the quickest counts, since what disturbs only slows. One engine lives at a time, warmed by a short sample.
  * @param openers what each kind is scored with
  * @param samples token ids `[L]`, one for each round
  * @returns `[kind]`, null for one on which the engine failed; null when it was interrupted

@@ -35,7 +35,10 @@ export interface MeasureOptions {
 
 const ALL_PAIRS: Aggregation = { ...LEXICAL_AGGREGATION, over: "mean" };
 
-/** What is compared for a checkpoint: the published score, its ablations, each layer of it, the calibrated score, and what needs no model. */
+/**
+ * What is compared for a checkpoint: the published score, its ablations, each layer of it, the calibrated score, and
+ * what needs no model.
+ */
 export function modelMeasures(options: MeasureOptions): Measure[] {
   const { layerCount, calibration, frequencies } = options;
   const ofModel = { layer: null, cost: 1, onGrid: true } as const;

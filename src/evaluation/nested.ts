@@ -21,8 +21,8 @@ export interface NestedSearch {
 }
 
 /**
- * Searches all texts, and once more without each fold to score the texts of that fold: so no text has a say in what judges it, neither in
- * the weights nor in the choice.
+ * Searches all texts, and once more without each fold to score the texts of that fold: so no text has a say in what
+ * judges it, neither in the weights nor in the choice.
  */
 export function searchNested(options: SearchOptions): NestedSearch {
   const { folds, textsOf, fit = fitTexts, onProgress = () => undefined } = options;
@@ -49,7 +49,10 @@ export function searchNested(options: SearchOptions): NestedSearch {
   return { found, heldOut, agreement: { folds: foldCount, sameRecipe }, choices: byFold };
 }
 
-/** Where folds are whole groups those of the choice are too, fewer where fewer groups are left; one group alone is divided by its units. */
+/**
+ * Where folds are whole groups those of the choice are too, fewer where fewer groups are left; one group alone is
+ * divided by its units.
+ */
 function innerFolds(folds: number, groups: number, left: number): number {
   return groups >= folds && left > 1 ? Math.min(folds, left) : folds;
 }

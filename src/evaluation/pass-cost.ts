@@ -5,8 +5,8 @@ import type { Scorer } from "../scoring/scorer.js";
 const OPERATIONS_PER_CORE_SECOND = 55e9;
 
 /**
- * Seconds of a pass over `length` tokens, from the model's size: products of weights and of attention, two operations each, in either
- * precision alike. A token sees half of the sample on average, or one and a half windows and the sink.
+ * Seconds of a pass over `length` tokens, from the model's size: products of weights and of attention, two operations
+ * each, in either precision alike. A token sees half of the sample on average, or one and a half windows and the sink.
  * @param lastLayer where the pass ends; default: the model's last
  */
 export function estimatePassSeconds(

@@ -5,8 +5,8 @@ const NARROWEST = 512;
 const SINK = 128;
 
 /**
- * Attentions to try, the exact one first: windows in all layers (a quarter of the sample, 512 tokens, and one between), then halves of the layers
- * by depth, the narrow window below and full or the wide one above, and the other way round.
+ * Attentions to try, the exact one first: windows in all layers (a quarter of the sample, 512 tokens, and one between),
+ * then halves of the layers by depth, the narrow window below and full or the wide one above, and the other way round.
  */
 export function candidatePlans({ layerCount, maxLength }: PlanTarget): readonly PassPlan[] {
   const widths = windowWidths(maxLength);

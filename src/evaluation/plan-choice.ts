@@ -55,8 +55,8 @@ export interface NestedChoice {
 }
 
 /**
- * Chooses once more without each fold, by the same rule on the scores of the texts outside in folds of their own, to score the texts of that
- * fold: so none has a say in the plan that it is scored by.
+ * Chooses once more without each fold, by the same rule on the scores of the texts outside in folds of their own, to
+ * score the texts of that fold: so none has a say in the plan that it is scored by.
  * @param otherwise where nothing can be chosen
  */
 export function chooseWithoutFolds(

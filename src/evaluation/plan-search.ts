@@ -77,8 +77,8 @@ export function plansFor(
 }
 
 /**
- * Reads the texts under each plan, the exact one first and then the cheapest, finds recipe, last layer and weights anew under each, times what
- * scoring by each would take, and chooses one.
+ * Reads the texts under each plan, the exact one first and then the cheapest, finds recipe, last layer and weights anew
+ * under each, times what scoring by each would take, and chooses one.
  * @param material of the exact plan; its engine is closed on the way
  * @returns null when it was interrupted; what was read is kept
  */
@@ -218,7 +218,10 @@ class Search {
     );
   }
 
-  /** Times scoring by each plan; plans whose passes are the same up to the last layer are timed once. @returns null when it was interrupted */
+  /**
+   * Times scoring by each plan; plans whose passes are the same up to the last layer are timed once.
+   * @returns null when it was interrupted
+   */
   async measure(): Promise<ReadonlyMap<ReadPlan, MeasuredCost | null> | null> {
     const listening = this.reads.filter(({ weights }) => weights.length > 0);
     const kinds = new Map(listening.map((read) => [passOf(read), read]));

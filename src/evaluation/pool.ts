@@ -1,8 +1,13 @@
+import { UserError } from "../core/errors.js";
 import { DOMAIN_FIELDS, metaField, SOURCE_FIELD } from "../core/fields.js";
+import { isJsonObject } from "../core/json.js";
+import { nearest } from "../core/nearest.js";
 import { Random } from "../core/random.js";
 import type { Document } from "../core/records.js";
+import { plural } from "../core/units.js";
 import { readDocuments } from "../corpus/documents.js";
-import type { Tokenizer } from "../corpus/tokenizer.js";
+import { type Encoder, encodeTexts } from "../corpus/encode.js";
+import type { DataSizes } from "../formats/data-versions.js";
 import type { Donor } from "./controls.js";
 
 /** A document of the pool that whole texts and controls are cut from. */
@@ -32,6 +37,8 @@ export interface Pool {
 
 export interface PoolProgress {
   readonly rows: number;
+  /** How much of the data they are, 0 to 1; null where it is not known. */
+  readonly share: number | null;
   readonly tokenised: number;
   /** Null while rows are read. */
   readonly of: number | null;
@@ -39,6 +46,9 @@ export interface PoolProgress {
 
 export interface PoolOptions {
   readonly data: readonly string[];
+  /** Of the files, so that a share can be told. */
+  readonly sizes?: DataSizes;
+  readonly signal?: AbortSignal | undefined;
   readonly textColumn: string;
   readonly idColumn: string;
   readonly metaColumns: readonly string[];
@@ -46,7 +56,8 @@ export interface PoolOptions {
   readonly groupBy?: string | undefined;
   /** `meta.…` or `none`; default: `meta.source`. */
   readonly sourceBy?: string | undefined;
-  readonly tokenizer: Pick<Tokenizer, "encodeBatch">;
+  /** Documents that it refuses are left out. */
+  readonly tokenizer: Encoder;
   /** Documents with a token id that is not below it are left out. */
   readonly vocabSize: number;
   /** Tokens of a whole text, and of a piece: shorter documents are left out. */
@@ -58,6 +69,7 @@ export interface PoolOptions {
 }
 
 const PEEKED_ROWS = 200;
+const SHOWN_KEYS = 20;
 /** More would change no figure that a few dozen texts can show. */
 const DOCUMENTS_PER_GROUP = 96;
 /** Of a very long document, so many windows are enough; a token is some 4 characters, a window may want 6. */
@@ -74,18 +86,24 @@ interface Candidate {
 }
 
 /**
- * Up to 96 documents of each group, chosen by the seed and the row alone, those that may fill a window first; memory holds no more than those.
+ * Up to 96 documents of each group, chosen by the seed and the row alone, those that may fill a window first; memory
+ * holds no more than those.
  * @throws UserError as the readers of the data
  */
 export async function readPool(options: PoolOptions): Promise<Pool> {
   const fields = await chooseFields(options);
   const candidates = new Map<string, Candidate[]>();
   let documentCount = 0;
-  const { data, textColumn, idColumn, metaColumns } = options;
-  for await (const row of readDocuments(data, { textColumn, idColumn, metaColumns })) {
+  const { data, sizes, signal, textColumn, idColumn, metaColumns } = options;
+  let done: number | null = null;
+  const onShare = (part: number) => {
+    done = part;
+  };
+  const share = sizes && { sizes, onShare };
+  for await (const row of readDocuments(data, { textColumn, idColumn, metaColumns, share, signal })) {
     if (!("content" in row)) continue;
     documentCount += 1;
-    options.onProgress?.({ rows: documentCount, tokenised: 0, of: null });
+    options.onProgress?.({ rows: documentCount, share: done, tokenised: 0, of: null });
     keep(candidates, candidateOf(row, fields, options));
   }
   const groups: PoolGroup[] = [];
@@ -93,7 +111,7 @@ export async function readPool(options: PoolOptions): Promise<Pool> {
   let tokenised = 0;
   const onTokenised = (count: number) => {
     tokenised += count;
-    options.onProgress?.({ rows: documentCount, tokenised, of });
+    options.onProgress?.({ rows: documentCount, share: 1, tokenised, of });
   };
   for (const [name, kept] of [...candidates].sort(([a], [b]) => (a < b ? -1 : 1))) {
     const documents = (await tokenize(kept, options, onTokenised)).filter(
@@ -126,8 +144,26 @@ async function chooseFields({
   const asked = (field: string | undefined, usual: string | undefined) =>
     field === "none" ? null : (field ?? usual ?? null);
   const groupField = asked(groupBy, DOMAIN_FIELDS.find(hasAll));
+  refuseMissing("--group-by", groupBy, metas);
+  refuseMissing("--source-by", sourceBy, metas);
   const source = groupField !== SOURCE_FIELD && hasAll(SOURCE_FIELD) ? SOURCE_FIELD : undefined;
   return { groupField, sourceField: asked(sourceBy, source) };
+}
+
+/** @throws UserError `group-field` where none of the documents looked at has the field */
+function refuseMissing(flag: string, field: string | undefined, metas: readonly Document["meta"][]): void {
+  if (field === undefined || field === "none" || metas.length === 0) return;
+  if (metas.some((meta) => metaField(meta, field) !== null)) return;
+  const keys = metas.flatMap((meta) => (isJsonObject(meta) ? Object.keys(meta) : []));
+  const known = [...new Set(keys)].slice(0, SHOWN_KEYS).map((key) => `meta.${key}`);
+  const close = nearest(field.replace(/^(?!meta\.)/, "meta."), known);
+  throw new UserError({
+    code: "group-field",
+    what: "No document has the field",
+    where: `${flag} ${field}, the first ${plural(metas.length, "document")}`,
+    allowed: [...known, "none"].join(", "),
+    fix: close === undefined ? "--meta-columns NAMES puts more columns under meta." : `Did you mean ${close}?`,
+  });
 }
 
 function candidateOf(document: Document, fields: Fields, { seed, maxLength, segment }: PoolOptions): Candidate | null {
@@ -171,13 +207,13 @@ async function tokenize(
   let characters = 0;
   const flush = async () => {
     const texts = batch.flatMap(({ document: { content } }) => ("text" in content ? content.text : []));
-    const encoded = texts.length === 0 ? [] : await tokenizer.encodeBatch(texts);
+    const encoded = texts.length === 0 ? [] : await encodeTexts(texts, tokenizer);
     let at = 0;
     for (const { document, group, source } of batch) {
       const { content, row, meta } = document;
       const tokenIds = "inputIds" in content ? content.inputIds : encoded[at++];
       const licence = metaField(meta, "meta.licence") ?? metaField(meta, "meta.license");
-      if (tokenIds?.every((id) => id < vocabSize) !== true) continue;
+      if (tokenIds === undefined || "code" in tokenIds || !tokenIds.every((id) => id < vocabSize)) continue;
       documents.push({ row, group, source, licence, tokenIds });
     }
     onTokenised(batch.length);

@@ -59,11 +59,15 @@ export interface ReadResult {
   readonly secondsPerPass: number | null;
 }
 
-/** Tells how the drawing of documents goes. @throws the signal's reason once it is aborted */
-export function poolProgress({ onEvent, signal }: ReadHooks): (progress: PoolProgress) => void {
-  return (progress) => {
-    signal?.throwIfAborted();
-    onEvent?.({ kind: "pool", ...progress });
+/** What tells how the drawing of documents goes; it throws the signal's reason once that is aborted. */
+export function poolHooks({ onEvent, signal }: ReadHooks) {
+  return {
+    signal,
+    onNote: (message: string) => onEvent?.({ kind: "note", message }),
+    onProgress: (progress: PoolProgress) => {
+      signal?.throwIfAborted();
+      onEvent?.({ kind: "pool", ...progress });
+    },
   };
 }
 
@@ -89,6 +93,11 @@ export async function readAll(
   const isAborted = () => signal?.aborted === true;
   const known = await knownTexts(material, wantedOf);
   const passes = texts.length - known.size;
+  const damaged = reader.damaged();
+  if (damaged !== null) {
+    const message = `${damaged} is damaged or of an older version: what it and others like it kept is read from the model again`;
+    onEvent({ kind: "note", message });
+  }
   onEvent({
     kind: "plan",
     ...extentOf(material),

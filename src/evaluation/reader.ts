@@ -25,6 +25,8 @@ export interface TextReader {
   readonly layerCount: number;
   /** Does it hold all that `read` would need a pass for? */
   readonly isKnown: (text: EvaluationText, wanted: Wanted) => Promise<boolean>;
+  /** The first file of what it remembers that turned out damaged; null where none did. */
+  readonly damaged: () => string | null;
   /** @throws EngineError when the engine fails on this text */
   readonly read: (text: EvaluationText, wanted: Wanted) => Promise<Reading>;
   readonly close: () => Promise<void>;
@@ -83,6 +85,7 @@ export function modelReader(scorer: Scorer, cache: ReadingCache): TextReader {
       }
       return { pairs, gain: meanDifference(short, whole) };
     },
+    damaged: () => cache.damaged,
     close: () => scorer.close(),
   };
 }
@@ -100,13 +103,14 @@ export function lexicalReader(
       const grid = gridOf(definition, settings, tokenIds.length, everySpan);
       return Promise.resolve({ pairs: lexicalPairScores(tokenIds, grid, frequencies), gain: null });
     },
+    damaged: () => null,
     close: () => Promise.resolve(),
   };
 }
 
 /**
- * The pair scores of every `stride`-th query span alone, from the `offset`-th on: of scores on which every span is a query span, the published
- * grid is offset 0.
+ * The pair scores of every `stride`-th query span alone, from the `offset`-th on: of scores on which every span is a
+ * query span, the published grid is offset 0.
  */
 export function everyNthQuery(scores: PairScores, stride: number, offset: number): PairScores {
   const { queries, ...spans } = scores.grid;

@@ -13,7 +13,10 @@ export interface RecurringText extends EvaluationText {
 /** More say no more: a window has several repeats. */
 const TEXTS = 8;
 
-/** Windows of whole texts, the first of each group, in each of which about half of the query spans repeat one of their key spans. */
+/**
+ * Windows of whole texts, the first of each group, in each of which about half of the query spans repeat one of their
+ * key spans.
+ */
 export function makeRecurring(
   texts: readonly EvaluationText[],
   gridOf: (length: number) => SpanGrid,
@@ -48,8 +51,8 @@ function repeatSpans(tokenIds: Int32Array, { queries, spanLength }: SpanGrid, ra
 }
 
 /**
- * How much more each head attends to the span that is repeated than to the other key spans, the mean over repeats: what is known as a
- * retrieval score (arXiv 2404.15574), on spans. Text alone makes it, no label.
+ * How much more each head attends to the span that is repeated than to the other key spans, the mean over repeats: what
+ * is known as a retrieval score (arXiv 2404.15574), on spans. Text alone makes it, no label.
  * @returns `[layer, head]`, 0 where it attends no more
  */
 export function retrievalScores(

@@ -26,14 +26,17 @@ export interface SearchOptions {
   readonly recipes?: readonly Recipe[];
   /** Default: `fitTexts`. */
   readonly fit?: FitTexts;
-  /** Texts, always the same in the same order, with the features of a recipe: `[layer, (head,)]` and then the lexical one where it has it. */
+  /**
+   * Texts, always the same in the same order, with the features of a recipe: `[layer, (head,)]` and then the lexical
+   * one where it has it.
+   */
   readonly textsOf: (recipe: Recipe) => readonly LabelledText[];
   readonly onProgress?: (done: number, of: number) => void;
 }
 
 /**
- * A recipe with the layer that it ends at, and how well it did on texts that its weights were not fitted to. The chosen one was chosen by
- * these figures, so they flatter it: `searchNested` judges.
+ * A recipe with the layer that it ends at, and how well it did on texts that its weights were not fitted to. The chosen
+ * one was chosen by these figures, so they flatter it: `searchNested` judges.
  */
 export interface Candidate {
   readonly recipe: Recipe;
@@ -74,8 +77,8 @@ export const RECIPES: readonly Recipe[] = ([null, "mean", "best"] as const).flat
 const TOLERANCE = 0.01;
 
 /**
- * Chooses the recipe that tells whole texts best from near and glued ones on texts that it was not fitted to, then the earliest layer that
- * loses at most 0.01 by it.
+ * Chooses the recipe that tells whole texts best from near and glued ones on texts that it was not fitted to, then the
+ * earliest layer that loses at most 0.01 by it.
  */
 export function search(options: SearchOptions): SearchResult {
   const { layerCount, recipes: choice = RECIPES, onProgress = () => undefined } = options;

@@ -57,8 +57,9 @@ export interface GroupTexts {
 }
 
 /**
- * Whole texts and their controls, group by group. No document gives both: what is cut from a document is never held against it, in
- * fitting or in testing. A group with fewer documents than a glued text has pieces, and one more, gives no text.
+ * Whole texts and their controls, group by group. No document gives both: what is cut from a document is never held
+ * against it, in fitting or in testing. A group with fewer documents than a glued text has pieces, and one more, gives
+ * no text.
  */
 export function makeTexts(pool: Pool, options: TextOptions): GroupTexts[] {
   const parts = pool.groups.map((group) => partOf(group, options.part));

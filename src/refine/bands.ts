@@ -1,8 +1,8 @@
 import { type Band, type ErrorModel, type Known, type Pool, type PreparedPool, REACH, sumOf } from "./errors.js";
 
 /**
- * `[N]`: the chance of each document to lie on the other side of its group's cut by the dearer score. A group that is taken whole, or not at all,
- * has no other side.
+ * `[N]`: the chance of each document to lie on the other side of its group's cut by the dearer score. A group that is
+ * taken whole, or not at all, has no other side.
  */
 export function wrongSideChances({ cuts, members, logits }: PreparedPool, { slope, above }: ErrorModel): Float64Array {
   const chances = new Float64Array(logits.length);
@@ -26,8 +26,9 @@ export function wrongSideChances({ cuts, members, logits }: PreparedPool, { slop
 }
 
 /**
- * Documents of the selection that are expected to be others than those of the dearer score, of all that are not known. In each group as many go
- * wrong as the larger of two sums: those that should be out, and those that should be in. Its mean is at most what is counted here.
+ * Documents of the selection that are expected to be others than those of the dearer score, of all that are not known.
+ * In each group as many go wrong as the larger of two sums: those that should be out, and those that should be in. Its
+ * mean is at most what is counted here.
  */
 export class ExpectedLoss {
   readonly #pool: PreparedPool;
@@ -80,8 +81,8 @@ function lossOf(sums: { readonly out: number; readonly in: number; readonly vari
 }
 
 /**
- * Widens the bands, the most doubtful document first, until at most `budget` documents of the selection are expected to be wrong. Known documents
- * count in as they come, so that those outside are as doubtful as the unknown ones there.
+ * Widens the bands, the most doubtful document first, until at most `budget` documents of the selection are expected to
+ * be wrong. Known documents count in as they come, so that those outside are as doubtful as the unknown ones there.
  * @returns the bands, each at least as wide as before
  */
 export function widenBands(
@@ -153,8 +154,9 @@ export function expectedAgreement(
 }
 
 /**
- * 95% limits of how many of the `unseen` are wrong, where the sample is one of seen and unseen together: those counts under which neither as few nor
- * as many wrong ones in it have a chance of 2.5% or less (exact, by the hypergeometric distribution).
+ * 95% limits of how many of the `unseen` are wrong, where the sample is one of seen and unseen together: those counts
+ * under which neither as few nor as many wrong ones in it have a chance of 2.5% or less (exact, by the hypergeometric
+ * distribution).
  */
 export function unseenLimits(
   { count, wrong }: OutsideSample,

@@ -10,6 +10,7 @@ import { refuseAnotherRun } from "../scoring/run-folder.js";
 import type { ScoreRunOptions } from "../scoring/run-options.js";
 import type { ResolvedRefineOptions } from "./options.js";
 
+const DEFAULT_ID_COLUMN = "id";
 /** Strides of the published code. */
 const PUBLISHED_STRIDE = 4;
 
@@ -21,10 +22,10 @@ export interface DearRunOptions extends ResolvedRefineOptions {
 }
 
 /**
- * Options of `scoreRun` for the dearer run: the data, columns and windows of the cheap one, another calculator. With a calibration its spans; else
- * those of the cheap run, whose strides are made no coarser than the published ones.
- * @throws UserError where the calculator is none, cannot be used, or is the same; where the token ids of the data are not its own; where `refineRun`
- * holds another run
+ * Options of `scoreRun` for the dearer run: the data, columns and windows of the cheap one, another calculator. With a
+ * calibration its spans; else those of the cheap run, whose strides are made no coarser than the published ones.
+ * @throws UserError where the calculator is none, cannot be used, or is the same; where the token ids of the data are
+ * not its own; where `refineRun` holds another run
  */
 export async function prepareDearRun(cheap: Run, options: DearRunOptions): Promise<ScoreRunOptions> {
   const { refineRun } = options;
@@ -37,7 +38,7 @@ export async function prepareDearRun(cheap: Run, options: DearRunOptions): Promi
   const there = await readRun(refineRun);
   if (there !== null) {
     const fix = "Give another --refine-run, or the options that it was made with.";
-    refuseAnotherRun(refineRun, there.configuration, here, fix);
+    refuseAnotherRun(refineRun, there, { configuration: here, paths: { data: dear.data } }, fix);
   }
   return dear;
 }
@@ -62,7 +63,8 @@ async function scoringOptions({ configuration, paths }: Run, options: DearRunOpt
     window,
     ...(stride === null ? {} : { stride }),
     textColumn,
-    idColumn,
+    // Named, it would be refused where the data has none.
+    ...(idColumn === DEFAULT_ID_COLUMN ? {} : { idColumn }),
     metaColumns,
     ...(threads === undefined ? {} : { threads }),
   };

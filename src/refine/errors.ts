@@ -1,9 +1,10 @@
 /**
- * How far a cheap score can be trusted near a group's cut, learned from documents that a dearer calculator scored as well. Scores enter as ranks alone.
+ * How far a cheap score can be trusted near a group's cut, learned from documents that a dearer calculator scored as
+ * well. Scores enter as ranks alone.
  *
- * Model: logit(dearer percentile) = group's level + slope · logit(cheap percentile) + error. The error's distribution is the pairs' residuals, each
- * smoothed by a t distribution with 3 degrees of freedom, so that no error has chance 0. A group's level drops out, since so many of its documents
- * are selected by either score. docs/decisions/0013 says why.
+ * Model: logit(dearer percentile) = group's level + slope · logit(cheap percentile) + error. The error's distribution
+ * is the pairs' residuals, each smoothed by a t distribution with 3 degrees of freedom, so that no error has chance 0.
+ * A group's level drops out, since so many of its documents are selected by either score. docs/decisions/0013 says why.
  */
 
 /** Documents in the order of the cheap score, best first; a document is named by its rank. */
@@ -102,8 +103,9 @@ interface Residual {
 }
 
 /**
- * Weighted least squares with one slope. Each group has a level of its own where at least half of the pairs are left to learn from, else their
- * levels are a part of the error. Residuals are those of a pair that had no say (over √(1 - leverage)).
+ * Weighted least squares with one slope. Each group has a level of its own where at least half of the pairs are left to
+ * learn from, else their levels are a part of the error. Residuals are those of a pair that had no say (over √(1 -
+ * leverage)).
  */
 function fitWithinGroups({ groups, logits, levels }: PreparedPool, { ranks, weights, dear }: Pairs) {
   const sums = new Map<number, { weight: number; cheap: number; dear: number }>();
@@ -143,7 +145,9 @@ export const REACH = 32;
 const CELLS = 2048;
 const STEP = (2 * REACH) / CELLS;
 
-/** The residuals' distribution, smoothed with Silverman's width, and no narrower than one rank of a pair in the middle. */
+/**
+ * The residuals' distribution, smoothed with Silverman's width, and no narrower than one rank of a pair in the middle.
+ */
 function smoothedTail(residuals: readonly Residual[], pairs: number): (value: number) => number {
   const total = sumOf(residuals, ({ weight }) => weight);
   const width = Math.max(0.9 * spreadOf(residuals) * pairs ** -0.2, 4 / pairs, STEP);
@@ -166,7 +170,9 @@ function smoothedTail(residuals: readonly Residual[], pairs: number): (value: nu
   };
 }
 
-/** The lesser of deviation and quartiles, so that a few wild pairs do not widen all others; they are there themselves. */
+/**
+ * The lesser of deviation and quartiles, so that a few wild pairs do not widen all others; they are there themselves.
+ */
 function spreadOf(residuals: readonly Residual[]): number {
   const sorted = residuals.toSorted((a, b) => a.value - b.value);
   const total = sumOf(sorted, ({ weight }) => weight);

@@ -2,7 +2,10 @@ import { z } from "zod";
 import type { SelectOptions } from "../selection/options.js";
 
 export const refineOptionsSchema = z.strictObject({
-  /** What the dearer scores are made with: a calibration file, `auto` (one that fits, where there is one) or `exact` (the published score of all layers). */
+  /**
+   * What the dearer scores are made with: a calibration file, `auto` (one that fits, where there is one) or `exact`
+   * (the published score of all layers).
+   */
   refineWith: z.string().min(1),
   /** Folder of the dearer checkpoint; default: that of the run. */
   model: z.string().min(1).optional(),

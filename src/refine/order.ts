@@ -6,12 +6,18 @@ const LEAST = 30;
 const MOST = 1000;
 const SHARE = 0.05;
 
-/** Documents of the audit where none are asked for: 5%, but at least 30, and no more than 1,000, which tell errors of a few in a thousand. */
+/**
+ * Documents of the audit where none are asked for: 5%, but at least 30, and no more than 1,000, which tell errors of a
+ * few in a thousand.
+ */
 export function auditSize(documents: number, asked: number | undefined): number {
   return Math.min(documents, asked ?? Math.max(LEAST, Math.min(MOST, Math.ceil(SHARE * documents))));
 }
 
-/** A random sample of ranks, all equally likely, of each group in proportion (systematic, in random order within groups); ascending. */
+/**
+ * A random sample of ranks, all equally likely, of each group in proportion (systematic, in random order within
+ * groups); ascending.
+ */
 export function drawAudit({ members }: PreparedPool, size: number, seed: number): readonly number[] {
   const random = new Random(seed, "audit");
   const queue = members.flatMap((ranks) => random.shuffle([...ranks]));
@@ -22,8 +28,8 @@ export function drawAudit({ members }: PreparedPool, size: number, seed: number)
 }
 
 /**
- * The refined order: the documents of a group that have a dearer score change places among themselves, in the order of that score (ties: of the
- * cheap one). All others keep theirs.
+ * The refined order: the documents of a group that have a dearer score change places among themselves, in the order of
+ * that score (ties: of the cheap one). All others keep theirs.
  */
 export function refinedPlaces(
   { groups }: Pick<Pool, "groups">,

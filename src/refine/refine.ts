@@ -42,9 +42,9 @@ export interface RefineHooks {
 }
 
 /**
- * Selects in two stages: by the scores of a run, then once more after a dearer calculator has scored the documents near the cuts, as many as make the
- * selection agree with scoring all of them. A random audit says how far the cheap scores can be trusted. The dearer scores lie in `refineRun`, so that
- * a call that was killed goes on.
+ * Selects in two stages: by the scores of a run, then once more after a dearer calculator has scored the documents near
+ * the cuts, as many as make the selection agree with scoring all of them. A random audit says how far the cheap scores
+ * can be trusted. The dearer scores lie in `refineRun`, so that a call that was killed goes on.
  * @returns null when it was interrupted
  * @throws UserError as `select` and `scoreRun`; `refine-…`
  */
@@ -92,7 +92,10 @@ interface Job {
   readonly hooks: RefineHooks;
 }
 
-/** The dearer run as it grows. Only what this call asks for is known, whatever else lies there, so that one that goes on chooses as before. */
+/**
+ * The dearer run as it grows. Only what this call asks for is known, whatever else lies there, so that one that goes on
+ * chooses as before.
+ */
 class DearScoring {
   readonly #job: Job;
   readonly #asked: number[] = [];
@@ -129,7 +132,10 @@ class DearScoring {
 
 const signalOf = ({ signal }: RefineHooks): RunHooks => (signal === undefined ? {} : { signal });
 
-/** The dearer scores of documents, made of their windows as the cheap ones are; a document shorter than the dearer window has none that compares. */
+/**
+ * The dearer scores of documents, made of their windows as the cheap ones are; a document shorter than the dearer
+ * window has none that compares.
+ */
 async function readKnown({ cheap, dear, select }: Job, asked: readonly number[]): Promise<Known> {
   const rankOf = new Map(asked.map((rank) => [cheap.rows[rank] ?? 0, rank]));
   const scores = new Map<number, number>();

@@ -14,7 +14,10 @@ import { crossed, refinedPlaces } from "./order.js";
 /** After the first bands; each learns from all that is known by then. */
 const MOST_WIDENINGS = 2;
 
-/** `audit`: documents drawn at random; `band`: those around the cuts; `wider`: more of them, after the estimate was made again. */
+/**
+ * `audit`: documents drawn at random; `band`: those around the cuts; `wider`: more of them, after the estimate was made
+ * again.
+ */
 export type Stage = "audit" | "band" | "wider";
 
 export interface StageOptions {
@@ -42,8 +45,8 @@ export interface Found {
 }
 
 /**
- * Scores the audit, then bands around the cuts, so wide that the agreement asked for is expected. The estimate is then made again of all that is known,
- * and the bands are widened while it expects less: twice at most.
+ * Scores the audit, then bands around the cuts, so wide that the agreement asked for is expected. The estimate is then
+ * made again of all that is known, and the bands are widened while it expects less: twice at most.
  */
 export async function runStages(
   pool: PreparedPool,

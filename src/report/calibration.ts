@@ -8,7 +8,10 @@ import { printable } from "./text.js";
 
 const RECIPES_SHOWN = 5;
 
-/** What a calibration found, in plain text: what was chosen, how well the choosing does on texts it did not see, and what a shorter pass would lose. */
+/**
+ * What a calibration found, in plain text: what was chosen, how well the choosing does on texts it did not see, and
+ * what a shorter pass would lose.
+ */
 export function describeCalibrationReport(
   report: CalibrationReport,
   out: string,

@@ -125,7 +125,10 @@ const ACROSS = { start: 92, end: 696 };
 const DOWN = { start: 104, end: 356 };
 const LANE = 0.22;
 
-/** Scores of a demo, a row for each of whole, glued and shuffled; colours and lanes are kinds of text. Filled: kept, hollow: dropped. */
+/**
+ * Scores of a demo, a row for each of whole, glued and shuffled; colours and lanes are kinds of text. Filled: kept,
+ * hollow: dropped.
+ */
 export function demoFigure({ documents, model, maxLength }: ShownDemo): string {
   const domains = [...new Set(documents.map(({ domain }) => domain))].sort();
   const kinds = KINDS.filter((kind) => documents.some((document) => document.kind === kind));

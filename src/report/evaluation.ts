@@ -14,8 +14,9 @@ const VISIBLE = 0.005;
 type Against = EvaluatedMeasure["against"][number];
 
 /**
- * An evaluation in plain text: what was compared, how well each measure tells whole documents from controls of their group (AUC with its
- * 95% interval), and what follows from it. Of the layers the three best against near texts are shown.
+ * An evaluation in plain text: what was compared, how well each measure tells whole documents from controls of their
+ * group (AUC with its 95% interval), and what follows from it. Of the layers the three best against near texts are
+ * shown.
  */
 export function describeEvaluation(evaluation: Evaluation): string {
   const measures = shownMeasures(evaluation);

@@ -51,8 +51,8 @@ function referencesOf({ measures }: Evaluation) {
 }
 
 /**
- * Chance that a whole document scores above a near or a glued text of its group, layer by layer, with its 95% interval, and that of
- * the published, the calibrated and the lexical score. Null without layers.
+ * Chance that a whole document scores above a near or a glued text of its group, layer by layer, with its 95% interval,
+ * and that of the published, the calibrated and the lexical score. Null without layers.
  */
 export function aucByLayer(evaluation: Evaluation): string | null {
   const layers = evaluation.measures.filter(({ kind }) => kind === "layer");
@@ -113,7 +113,8 @@ export function aucByLayer(evaluation: Evaluation): string | null {
 }
 
 /**
- * ROC curves of whole documents against near and glued texts, every number less the mean of its group's texts. Null without pairs.
+ * ROC curves of whole documents against near and glued texts, every number less the mean of its group's texts. Null
+ * without pairs.
  */
 export function rocCurves(evaluation: Evaluation): string | null {
   const references = referencesOf(evaluation);
@@ -155,8 +156,8 @@ export function rocCurves(evaluation: Evaluation): string | null {
 const GROUPS_SHOWN = 15;
 
 /**
- * Each whole document's gain from the long context (nats a token) over its calibrated score, or over the published one where there is
- * no calibration. Null without gains.
+ * Each whole document's gain from the long context (nats a token) over its calibrated score, or over the published one
+ * where there is no calibration. Null without gains.
  */
 export function gainScatter(evaluation: Evaluation): string | null {
   const measures = evaluation.measures.map((measure, at) => ({ measure, at }));

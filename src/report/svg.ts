@@ -40,10 +40,15 @@ function shorten(value: string | number): string | number {
   return typeof value === "number" ? Number(value.toFixed(2)) : value;
 }
 
+/** No XML may hold them, not even escaped. */
+const NOT_IN_XML = /[\uFFFE\uFFFF]/g;
+
 /** Text from the outside as it may stand in SVG, on one line. */
 export function escapeXml(text: string): string {
   const names: Readonly<Record<string, string>> = { "&": "amp", "<": "lt", ">": "gt", '"': "quot", "'": "#39" };
-  return printable(text).replace(/[&<>"']/g, (character) => `&${names[character] ?? ""};`);
+  return printable(text)
+    .replace(NOT_IN_XML, "\uFFFD")
+    .replace(/[&<>"']/g, (character) => `&${names[character] ?? ""};`);
 }
 
 export interface TextOptions {

@@ -1,20 +1,6 @@
-const ESC = "\\u001b";
-/** Escape sequences of a terminal: CSI (`ESC [ … m`), strings (`ESC ] … BEL`) and the short ones. */
-const ESCAPES = new RegExp(
-  `${ESC}\\[[0-?]*[ -/]*[@-~]|${ESC}[\\]PX^_][^\\u0007${ESC}]*(?:\\u0007|${ESC}\\\\)?|${ESC}[ -/]*[0-~]?|\\u009b[0-?]*[ -/]*[@-~]`,
-  "g",
-);
+import { printable } from "../core/printed.js";
 
-/**
- * Text from the outside as it may be shown on a terminal, on one line: escape sequences gone, control, format and bidirectional
- * characters and lone surrogates replaced, white space in one.
- */
-export function printable(text: string): string {
-  return text
-    .replace(ESCAPES, "")
-    .replace(/\s+/gu, " ")
-    .replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, "\uFFFD");
-}
+export { printable } from "../core/printed.js";
 
 /** The first line that says something, cut to `width` columns. */
 export function firstLine(text: string, width: number): string {

@@ -16,8 +16,8 @@ export function trialsOf({ measures, texts }: Evaluation, measure: string, contr
 }
 
 /**
- * How much more often `measure` puts a whole text above a control of its group than `baseline` does, with its 95% interval over
- * resampled whole texts; both by the same draws. Null where either has no pair.
+ * How much more often `measure` puts a whole text above a control of its group than `baseline` does, with its 95%
+ * interval over resampled whole texts; both by the same draws. Null where either has no pair.
  */
 export function advantage(
   evaluation: Evaluation,
@@ -32,7 +32,10 @@ export function advantage(
   return estimateAdvantage([{ by: pairs.map(({ trial }) => trial), than: pairs.map(({ other }) => other) }], random);
 }
 
-/** Numbers less the mean of their group's texts, whole ones and controls together: groups differ in level, and that shall not count. */
+/**
+ * Numbers less the mean of their group's texts, whole ones and controls together: groups differ in level, and that
+ * shall not count.
+ */
 export function centred(trials: readonly Trial[]): { readonly positives: number[]; readonly negatives: number[] } {
   const positives: number[] = [];
   const negatives: number[] = [];
@@ -49,8 +52,8 @@ export function centred(trials: readonly Trial[]): { readonly positives: number[
 }
 
 /**
- * The points of a ROC curve from (0, 0) to (1, 1): share of negatives (x) and of positives (y) at or above a threshold that falls.
- * Equal numbers are passed at once, so that ties make a slope.
+ * The points of a ROC curve from (0, 0) to (1, 1): share of negatives (x) and of positives (y) at or above a threshold
+ * that falls. Equal numbers are passed at once, so that ties make a slope.
  */
 export function rocPoints(
   positives: readonly number[],

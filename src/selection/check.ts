@@ -31,18 +31,23 @@ export interface CheckReport {
   readonly shardsUnfinished: readonly number[];
   /** Rows that are in no file; for a bare folder: gaps in the indexes, which are no problem. */
   readonly rowsMissing: NumberList;
-  /** Rows that are there more than once; for a bare folder: indexes. Of a row with several windows each window counts. */
+  /**
+   * Rows that are there more than once; for a bare folder: indexes. Of a row with several windows each window counts.
+   */
   readonly rowsRepeated: NumberList;
   /** Rows that do not have each of their windows; none where each row has one. */
   readonly rowsTorn: NumberList;
-  /** In runs that score several windows of a row: how many are there. `scored`, `unscored` and `bad` then count windows. */
+  /**
+   * In runs that score several windows of a row: how many are there. `scored`, `unscored` and `bad` then count windows.
+   */
   readonly windows: number | null;
   readonly problems: readonly Problem[];
 }
 
 /**
- * Proves a run complete: every row of the data once, in its own shard, every shard ended with the counts it recorded. A run of chosen rows never is.
- * Of a bare folder of the original only repeated indexes are a problem, since nothing says what should be there.
+ * Proves a run complete: every row of the data once, in its own shard, every shard ended with the counts it recorded. A
+ * run of chosen rows never is. Of a bare folder of the original only repeated indexes are a problem, since nothing says
+ * what should be there.
  * @throws UserError when there is no such folder or `run.json` cannot be read.
  */
 export async function checkRun(folder: string): Promise<CheckReport> {
@@ -225,7 +230,10 @@ async function tornRows({ database }: ScoreTable): Promise<NumberList> {
   return { count, first: first.map(({ n }) => n) };
 }
 
-/** View `present`: every row that can be read, with the shard its file belongs to; `part` is the window, null for the whole row. */
+/**
+ * View `present`: every row that can be read, with the shard its file belongs to; `part` is the window, null for the
+ * whole row.
+ */
 async function nameShards({ database, files }: ScoreTable): Promise<void> {
   await database.run("create temp table shard_files (path VARCHAR, shard BIGINT)");
   if (files.length > 0) {

@@ -2,7 +2,9 @@ import { join } from "node:path";
 import { UserError } from "../core/errors.js";
 import { canonicalJson } from "../core/fingerprint.js";
 import { parseOptions } from "../core/invalid.js";
-import type { RunConfiguration } from "../formats/run-folder.js";
+import { plural } from "../core/units.js";
+import { describeDifference, matchData } from "../formats/data-match.js";
+import type { Run } from "../formats/run-folder.js";
 import { readRun } from "../formats/run-json.js";
 import { type Database, openDatabase, quote } from "./duckdb.js";
 import { groupLabel } from "./groups.js";
@@ -66,8 +68,8 @@ export interface Comparison extends Agreement {
 }
 
 /**
- * Compares the scores of two runs over the same data, and what the policy `budget` selects by each. An incomplete run is compared as it
- * is. A bare folder does not say what was scored: its rows are known by their index.
+ * Compares the scores of two runs over the same data, and what the policy `budget` selects by each. An incomplete run
+ * is compared as it is. A bare folder does not say what was scored: its rows are known by their index.
  * @throws UserError `other-data` when different data was scored, and as `select` does.
  */
 export async function compareRuns({ first, second, ...options }: CompareOptions): Promise<Comparison> {
@@ -109,28 +111,40 @@ export async function compareRuns({ first, second, ...options }: CompareOptions)
 
 /** @returns how the runs differ, to be said aloud. */
 async function compareConfigurations(first: string, second: string): Promise<readonly string[]> {
-  const [a, b] = [(await readRun(first))?.configuration, (await readRun(second))?.configuration];
-  if (a === undefined || b === undefined) {
+  const [one, two] = [await readRun(first), await readRun(second)];
+  if (one === null || two === null) {
     return ["A bare folder does not say what was scored: rows are taken for the same by their index alone."];
   }
-  if (canonicalJson(a.data) !== canonicalJson(b.data)) {
-    throw new UserError({
-      code: "other-data",
-      what: "The runs scored different data, so that their rows cannot be told to be the same",
-      where: `${first} and ${second}`,
-      got: `${describeData(a)} against ${describeData(b)}`,
-      allowed: "runs over the same files in the same order",
-      fix: "Score the same files again.",
-    });
-  }
+  const grown = refuseOtherData(one, two);
+  const [a, b] = [one.configuration, two.configuration];
   const differing = [...new Set([...Object.keys(a), ...Object.keys(b)])].filter(
     (key) => canonicalJson(Reflect.get(a, key)) !== canonicalJson(Reflect.get(b, key)),
   );
-  return [differing.length === 0 ? "The runs have one configuration." : `The runs differ in ${differing.join(", ")}.`];
+  const differences =
+    differing.length === 0 ? "The runs have one configuration." : `The runs differ in ${differing.join(", ")}.`;
+  return grown === 0
+    ? [differences]
+    : [differences, `One of the runs has ${plural(grown, "file")} more: rows of both are compared.`];
 }
 
-function describeData({ data }: RunConfiguration): string {
-  return data.map(({ sizeBytes, sampledSha256 }) => `${sizeBytes} bytes (${sampledSha256.slice(0, 8)}…)`).join(", ");
+/**
+ * Rows are the same where one run's files are those that the other begins with.
+ * @returns by how many files one of them has more
+ * @throws UserError `other-data`
+ */
+function refuseOtherData(one: Run, two: Run): number {
+  const [a, b] = [one.configuration.data, two.configuration.data];
+  const both = Math.min(a.length, b.length);
+  if (canonicalJson(a.slice(0, both)) === canonicalJson(b.slice(0, both))) return Math.max(a.length, b.length) - both;
+  const recorded = { fingerprints: a, paths: one.paths.data };
+  const given = b.map((fingerprint, at) => ({ path: two.paths.data[at] ?? "", fingerprint }));
+  throw new UserError({
+    code: "other-data",
+    what: "The runs scored different data, so that their rows cannot be told to be the same",
+    where: "the second run against the first",
+    ...describeDifference(recorded, matchData(recorded, given)),
+    fix: "Score the same files again, in the same order.",
+  });
 }
 
 interface RankedFile {
@@ -142,7 +156,10 @@ interface RankedFile {
   readonly notes: readonly string[];
 }
 
-/** Ranks and selects one run; its ranked rows go into a file, so that both need not be open at once. `out` is for the database. */
+/**
+ * Ranks and selects one run; its ranked rows go into a file, so that both need not be open at once. `out` is for the
+ * database.
+ */
 async function writeRanked(options: SelectOptions): Promise<RankedFile> {
   const resolved = parseOptions(selectOptionsSchema, options);
   const { out: work } = resolved;
@@ -166,8 +183,8 @@ async function writeRanked(options: SelectOptions): Promise<RankedFile> {
 }
 
 /**
- * Tables `sides` (every row of either run: `grp`, `chosen1`, `chosen2`, `score1`, `score2`, scores null where it is not ranked) and
- * `common` (those of both: `idx`, `chunked`, `id`, `grp`, `first_rank`, `second_rank`).
+ * Tables `sides` (every row of either run: `grp`, `chosen1`, `chosen2`, `score1`, `score2`, scores null where it is not
+ * ranked) and `common` (those of both: `idx`, `chunked`, `id`, `grp`, `first_rank`, `second_rank`).
  */
 async function joinRanked(database: Database, one: RankedFile, two: RankedFile): Promise<void> {
   const sameRow = one.hasRows && two.hasRows ? `and a."row" = b."row"` : "";
@@ -190,7 +207,8 @@ async function agreements(
   database: Database,
   key: string,
 ): Promise<readonly (Agreement & { readonly name: string | null })[]> {
-  // Twice the distance of a rank from the mean rank, ties with the mean of theirs: whole numbers, so that sums are exact.
+  // Twice the distance of a rank from the mean rank, ties with the mean of theirs: whole numbers, so that sums are
+  // exact.
   const offCentre = (score: string) =>
     `2 * rank() over (partition by part order by ${score}) + count(*) over (partition by part, ${score})
       - count(*) over (partition by part) - 2`;

@@ -1,18 +1,24 @@
 import { access } from "node:fs/promises";
+import { basename } from "node:path";
 import { messageOf, UserError } from "../core/errors.js";
-import { canonicalJson } from "../core/fingerprint.js";
-import { checkData, expandData, fingerprintData } from "../formats/data.js";
+import { checkData, expandData, fingerprintAll } from "../formats/data.js";
+import { allKnown, describeDifference, matchData } from "../formats/data-match.js";
 import { type DataRow, fieldsOf, readDataRows } from "../formats/data-rows.js";
+import { type DataVersions, pinData } from "../formats/data-versions.js";
 import type { Run } from "../formats/run-folder.js";
 import type { Database } from "./duckdb.js";
 import type { ScoreTable } from "./score-table.js";
 
 export interface DataFiles {
   readonly paths: readonly string[];
+  /** To be said aloud. */
+  readonly notes: readonly string[];
   /** They are the files that were scored, so that a score row's `row` is a place in them. */
   readonly scored: boolean;
   /** `--data` was given. */
   readonly given: boolean;
+  /** As they were when this was found out. */
+  readonly versions: DataVersions;
 }
 
 /**
@@ -30,19 +36,47 @@ export async function resolveData(table: ScoreTable, given: readonly string[] | 
     });
   }
   if (given === undefined) for (const path of named) await checkNotMoved(path);
-  const paths = await expandData(named);
-  await checkData(paths);
-  const scored = table.run !== null && (await isScoredData(paths, table.run));
-  if (given === undefined && !scored) {
-    throw new UserError({
-      code: "data-changed",
-      what: "The data is not what was scored any more",
-      where: paths.join(", "),
-      allowed: "files of the same size and content as when they were scored",
-      fix: "Restore them, or name the files to select from: --data FILE...",
-    });
+  const leftOut: string[] = [];
+  const asked = await expandData(named, (note) => leftOut.push(note));
+  await checkData(asked);
+  const versions = await pinData(asked);
+  const found = { versions, given: given !== undefined };
+  if (table.run === null) return { paths: asked, scored: false, notes: leftOut, ...found };
+  const { notes, ...data } = await scoredData(table.run, asked, found.given);
+  return { ...data, notes: [...leftOut, ...notes], ...found };
+}
+
+/**
+ * Of the asked files those that were scored, in the order in which their rows are numbered; files that none of them
+ * were scored are data of its own.
+ * @throws UserError where only some of the scored ones are there, since a row's place is then not known
+ */
+async function scoredData(
+  { configuration, paths: { data } }: Run,
+  asked: readonly string[],
+  given: boolean,
+): Promise<Pick<DataFiles, "paths" | "scored" | "notes">> {
+  const recorded = { fingerprints: configuration.data, paths: data };
+  const fingerprints = await fingerprintAll(asked, configuration.data);
+  const files = asked.flatMap((path, at) => {
+    const fingerprint = fingerprints[at];
+    return fingerprint === undefined ? [] : [{ path, fingerprint }];
+  });
+  const match = matchData(recorded, files);
+  const known = allKnown(match);
+  if (known !== null) {
+    const more = match.added.map(({ path }) => basename(path));
+    const notes = more.length === 0 ? [] : [`Not of this run, and not selected from: ${more.join(", ")}.`];
+    return { paths: known.map(({ path }) => path), scored: true, notes };
   }
-  return { paths, scored, given: given !== undefined };
+  if (given && match.known.every((file) => file === null)) return { paths: asked, scored: false, notes: [] };
+  throw new UserError({
+    code: "data-changed",
+    what: "The data is not what was scored any more",
+    where: given ? "--data" : "the files of the run",
+    ...describeDifference(recorded, match),
+    fix: "Restore the files, or name the files to select from: --data FILE...",
+  });
 }
 
 async function checkNotMoved(path: string): Promise<void> {
@@ -60,15 +94,6 @@ async function checkNotMoved(path: string): Promise<void> {
       { cause: thrown },
     );
   }
-}
-
-async function isScoredData(paths: readonly string[], run: Run): Promise<boolean> {
-  const { data } = run.configuration;
-  if (data.length !== paths.length) return false;
-  for (const [at, path] of paths.entries()) {
-    if (canonicalJson(await fingerprintData(path)) !== canonicalJson(data[at])) return false;
-  }
-  return true;
 }
 
 /** Makes table `data_tokens` (`place`, `tokens`): the lengths of the data's `input_ids`, where it has them. */

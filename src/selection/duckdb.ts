@@ -1,7 +1,7 @@
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { DuckDBValue } from "@duckdb/node-api";
 import { messageOf, UserError } from "../core/errors.js";
+import { makeFolders } from "../core/files.js";
 
 /** A column as it is asked for; `?` where it may be null. BIGINT arrives as a number. */
 type ColumnKind = "number" | "number?" | "text" | "text?";
@@ -39,15 +39,20 @@ export interface DatabaseOptions {
  * @throws UserError (at any statement) when DuckDB runs out of memory or disk.
  */
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
-  await mkdir(options.folder, { recursive: true });
+  await makeFolders(options.folder);
   const { DuckDBInstance } = await import("@duckdb/node-api");
   const instance = await DuckDBInstance.create(join(options.folder, "scores.duckdb"), {
     temp_directory: join(options.folder, "spill"),
     memory_limit: options.memoryLimit ?? "2GB",
     preserve_insertion_order: "true",
     ...(options.threads === undefined ? {} : { threads: String(options.threads) }),
+  }).catch((thrown: unknown) => {
+    throw explain(thrown);
   });
   const connection = await instance.connect();
+  // A process that is to end would wait for the statement.
+  const interrupt = () => connection.interrupt();
+  process.once("exit", interrupt);
 
   async function* pages<S extends Shape>(sql: string, shape: S): AsyncGenerator<readonly RowOf<S>[]> {
     const columns = Object.entries(shape);
@@ -114,6 +119,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
       }
     },
     close() {
+      process.off("exit", interrupt);
       connection.closeSync();
       instance.closeSync();
     },
@@ -147,11 +153,12 @@ function explain(thrown: unknown): unknown {
       { cause: thrown },
     );
   }
-  if (/no space left|max_temp_directory_size/i.test(message)) {
+  const isFull = /no space left|max_temp_directory_size|quota exceeded/i.test(message);
+  if (isFull || /^IO Error|could not write|input\/output error|read-only file system/i.test(message)) {
     return new UserError(
       {
         code: "selection-disk",
-        what: "The disk is full while ranking",
+        what: isFull ? "The disk is full while ranking" : "The disk fails while ranking",
         got: message.split("\n")[0] ?? "",
         fix: "Make room beside the output folder: about twice the size of the score files is needed.",
       },

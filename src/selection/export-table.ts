@@ -13,11 +13,12 @@ import {
 } from "../formats/arrow/from-json.js";
 import { rowsTaken } from "../formats/arrow/gather.js";
 import { isHfDatasetDict } from "../formats/arrow/hf-dataset.js";
+import { mendTexts } from "../formats/arrow/text.js";
 import { type DataKind, dataKind, openTable } from "../formats/data.js";
 import type { RecordBatch, Schema, TableWriter } from "../formats/table.js";
 import { openTableWriter } from "../formats/table-writer.js";
 import type { Chosen } from "./chosen.js";
-import { chosenLines } from "./export-lines.js";
+import { chosenRows, rowOf } from "./export-lines.js";
 
 export type TableFormat = Exclude<DataKind, "lines">;
 
@@ -35,6 +36,8 @@ export interface Written {
   readonly name: string;
   /** Columns of JSON lines whose values are of several kinds: written as text. */
   readonly asText: readonly string[];
+  /** Rows with a text that was not UTF-8: it has U+FFFD for that. */
+  readonly mendedRows: number;
 }
 
 /** Rows in the order of the data, with what place in the output each is for. */
@@ -54,16 +57,26 @@ const BLOCK_BYTES = 8 * 1024 * 1024;
 
 /**
  * Writes the chosen rows with all their columns as a table.
- * @throws UserError `schemas-differ` where the files have not the same columns; naming the rows that the data does not have; `cannot-write`
+ * @throws UserError `schemas-differ` where the files have not the same columns; naming the rows that the data does not
+ * have; `cannot-write`
  */
 export async function writeSelectedTable({ chosen, format, path, spool }: ExportTableOptions): Promise<Written> {
-  const source = await openSource(chosen);
+  const found = await openSource(chosen);
+  let mendedRows = 0;
+  const batches = async function* () {
+    for await (const item of found.batches()) {
+      const sound = mendTexts(item.batch);
+      mendedRows += sound.mendedRows;
+      yield { ...item, batch: sound.batch };
+    }
+  };
+  const source = { ...found, batches };
   const { name, writer } = await openWriter(format, path, source.schema, chosen.data);
   await writingTo(writer, async () => {
     if (spool === null) for await (const { batch } of source.batches()) await writer.append(batch);
     else await writeByOrdinal(source, writer, spool, chosen.places.length);
   });
-  return { name, asText: source.asText };
+  return { name, asText: source.asText, mendedRows };
 }
 
 /** Closes the writer at the end, or leaves nothing of it. */
@@ -114,7 +127,10 @@ async function openWriter(
   return { name: basename(place), writer: await openTableWriter({ format, path: place, schema, split, isFolder }) };
 }
 
-/** The split that the data is of a `DatasetDict`; null where it is a dataset by itself. Of other data, `train` of a new one. */
+/**
+ * The split that the data is of a `DatasetDict`; null where it is a dataset by itself. Of other data, `train` of a new
+ * one.
+ */
 async function splitOf(data: readonly string[]): Promise<string | null> {
   const [first] = data;
   if (first === undefined || (await dataKind(first)) !== "hf") return "train";
@@ -205,9 +221,8 @@ async function tableKind(path: string): Promise<TableFormat> {
 /** Two passes: the columns are known only when every chosen row was seen. */
 async function linesSource(chosen: Chosen): Promise<Source> {
   const values = async function* () {
-    for await (const { line, ordinal } of chosenLines(chosen)) {
-      const row = JSON.parse(line) as JsonRow;
-      yield { row, ordinal, sizeBytes: line.length };
+    for await (const { raw, ordinal } of chosenRows(chosen)) {
+      yield { row: rowOf(raw), ordinal, sizeBytes: "text" in raw.content ? raw.content.sizeBytes : 0 };
     }
   };
   let columns: JsonColumns = [];

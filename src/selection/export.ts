@@ -37,6 +37,6 @@ export async function writeSelected(options: ExportOptions): Promise<Written> {
     const { writeSelectedTable } = await import("./export-table.js");
     return writeSelectedTable({ chosen, format, path: join(folder, "selected"), spool });
   }
-  await writeSelectedLines(chosen, join(folder, "selected.jsonl"), spool);
-  return { name: "selected.jsonl", asText: [] };
+  const mendedRows = await writeSelectedLines(chosen, join(folder, "selected.jsonl"), spool);
+  return { name: "selected.jsonl", asText: [], mendedRows };
 }

@@ -1,5 +1,6 @@
 import { UserError } from "../core/errors.js";
 import { DOMAIN_FIELDS } from "../core/fields.js";
+import { nearest } from "../core/nearest.js";
 import { plural } from "../core/units.js";
 import type { ScoreTable } from "./score-table.js";
 
@@ -13,13 +14,13 @@ export interface Grouping {
 }
 
 /**
- * The fields to read from the score rows: `groupBy`, the usual ones where it is not given, none for `none`. A column of the data
- * (`source`) lies under `meta` there.
+ * The fields to read from the score rows: `groupBy`, the usual ones where it is not given, none for `none`. A column of
+ * the data (`source`) lies under `meta` there.
  */
 export function groupFieldsOf(groupBy: string | undefined): readonly string[] {
   if (groupBy === undefined) return DOMAIN_FIELDS;
   if (groupBy === "none") return [];
-  return groupBy.startsWith("meta.") ? [groupBy] : [groupBy, `meta.${groupBy}`];
+  return [groupBy, `meta.${groupBy}`];
 }
 
 /**
@@ -74,11 +75,15 @@ async function noSuchField({ database }: ScoreTable, field: string): Promise<Use
      order by key limit 20`,
     { key: "text" },
   );
+  const known = found.map(({ key }) => `meta.${key}`);
+  const close = nearest(field.replace(/^(?!meta\.)/, "meta."), known);
+  const more =
+    "Score rows keep of the data only what is under meta: `ladm score --meta-columns NAMES` puts more there.";
   return new UserError({
     code: "group-field",
     what: "No scored row has the field to group by",
     where: `--group-by ${field}`,
-    allowed: [...found.map(({ key }) => `meta.${key}`), "none"].join(", "),
-    fix: "Score rows keep of the data only what is under meta: `ladm score --meta-columns NAMES` puts more there.",
+    allowed: [...known, "none"].join(", "),
+    fix: close === undefined ? more : `Did you mean ${close}? ${more}`,
   });
 }

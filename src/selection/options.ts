@@ -13,11 +13,14 @@ const rankShape = {
   /** Rank also the rows shorter than the window. */
   includeShort: z.boolean().default(false),
   /**
-   * Policy `budget`: rows with a higher redundancy (0 to 1) cannot be selected; `none`: all can. By default `DEFAULT_MAX_REDUNDANCY`. The
-   * published policy knows none.
+   * Policy `budget`: rows with a higher redundancy (0 to 1) cannot be selected; `none`: all can. By default
+   * `DEFAULT_MAX_REDUNDANCY`. The published policy knows none.
    */
   maxRedundancy: z.union([z.number().min(0).max(1), z.literal("none")], "from 0 to 1, or none").optional(),
-  /** What a document of several windows scores: `mean` (the default) of its windows, `max`, or the `share` of them above a threshold. */
+  /**
+   * What a document of several windows scores: `mean` (the default) of its windows, `max`, or the `share` of them above
+   * a threshold.
+   */
   windows: z.enum(["mean", "max", "share"]).optional(),
   /** With windows `share`, and required there: the score from which on a window counts. */
   windowThreshold: z.number().optional(),

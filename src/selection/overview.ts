@@ -1,5 +1,6 @@
 import { messageOf, UserError } from "../core/errors.js";
 import { parseOptions } from "../core/invalid.js";
+import { columnsFor, textAt, textColumns } from "../formats/columns.js";
 import { fieldsOf, readDataRows } from "../formats/data-rows.js";
 import { resolveData } from "./data.js";
 import { groupLabel } from "./groups.js";
@@ -52,8 +53,8 @@ type Part = "best" | "middle" | "worst";
 
 /**
  * Best, middle and worst rows of each group with the beginning of their text, and the distribution of scores. An
- * incomplete run is shown as it is, and so is one whose data is gone (without text). Unless `maxRedundancy` is given, rows
- * are shown whatever their redundancy.
+ * incomplete run is shown as it is, and so is one whose data is gone (without text). Unless `maxRedundancy` is given,
+ * rows are shown whatever their redundancy.
  * @throws UserError when there is no run or no row can be ranked.
  */
 export async function overview({ each = 3, ...options }: OverviewOptions): Promise<RunOverview> {
@@ -163,9 +164,10 @@ async function beginnings(
 ): Promise<ReadonlyMap<number, string>> {
   const texts = new Map<number, string>();
   let left = places.size;
-  for await (const data of readDataRows(files, { columns: [column], wanted: (row) => places.has(row) })) {
+  const columns = columnsFor(textColumns(column));
+  for await (const data of readDataRows(files, { columns, wanted: (row) => places.has(row) })) {
     const fields = fieldsOf(data);
-    const text = "code" in fields ? null : fields.get(column);
+    const text = "code" in fields ? null : textAt(fields, column)?.value;
     if (typeof text === "string") texts.set(data.row, text.trimStart().slice(0, TEXT_CHARACTERS));
     left -= 1;
     if (left === 0) break;

@@ -1,6 +1,6 @@
 import type { Database } from "./duckdb.js";
 import type { ResolvedSelectOptions } from "./options.js";
-import { apportion, type Candidate, handOut, walkByRank, wholeTargets } from "./policies/budget.js";
+import { apportion, type Candidate, handOut, type Walked, walkByRank, wholeTargets } from "./policies/budget.js";
 import { placesOfPercent, rowsOfPercent, tallyPercents } from "./policies/published.js";
 import type { Ranking } from "./ranking.js";
 
@@ -69,49 +69,70 @@ async function planBudget(ranking: Ranking, options: ResolvedSelectOptions): Pro
   const unit = options.tokens === undefined ? "documents" : "tokens";
   const costOf = ({ tokens }: Pick<PlannedRow, "tokens">) => (unit === "tokens" ? (tokens ?? 0) : 1);
   const budget = options.tokens ?? options.count ?? Math.round((ranking.rankedRows * (options.top ?? 0)) / 100);
-  const pools = ranking.groups.map((group) =>
-    unit === "tokens"
-      ? { weight: group.scoredTokens ?? 0, smallest: group.smallestTokens }
-      : { weight: group.scoredRows, smallest: group.rankedRows === 0 ? null : 1 },
-  );
+  const bestRanks = await bestRanksOf(database);
+  const pools = ranking.groups.map((group, at) => {
+    const bestRank = bestRanks.get(at) ?? null;
+    return unit === "tokens"
+      ? { weight: group.scoredTokens ?? 0, smallest: group.smallestTokens, bestRank }
+      : { weight: group.scoredRows, smallest: group.rankedRows === 0 ? null : 1, bestRank };
+  });
   const targets = apportion(pools, budget);
   const taken = new Uint8Array(ranking.rankedRows);
-  const { spent, take } = walkByRank(targets);
+  const { walked, take } = walkByRank(targets);
   for await (const page of rankedPages(database)) {
-    for (const row of page) if (take(row.group, costOf(row))) taken[row.rank] = 1;
+    for (const row of page) if (take(row.group, { rank: row.rank, cost: costOf(row) })) taken[row.rank] = 1;
   }
-  const left = budget - spent.reduce((sum, cost) => sum + cost, 0);
-  const next = candidates(database, { cost: unit === "tokens" ? "tokens" : "1", isTaken: (rank) => taken[rank] === 1 });
-  for await (const { rank } of handOut({ targets, spent, left, next })) taken[rank] = 1;
+  const next = leftRows(database, {
+    cost: unit === "tokens" ? "tokens" : "1",
+    isTaken: (rank) => taken[rank] === 1,
+    walked,
+  });
+  for await (const { rank } of handOut({ targets, walked, budget, next })) taken[rank] = 1;
   await choose(database, ({ rank }) => (taken[rank] === 1 ? rank : null));
   return { budget, unit, percent: null, targets: wholeTargets(targets), inputOrder: true };
 }
 
-/** For each group a page of its best-ranked rows that are not taken and fit, read on as it is used up. */
-function candidates(
+async function bestRanksOf(database: Database): Promise<ReadonlyMap<number, number>> {
+  const best = await database.rows("select grp, min(rowid) from ranked group by grp", {
+    group: "number",
+    rank: "number",
+  });
+  return new Map(best.map(({ group, rank }) => [group, rank]));
+}
+
+/**
+ * For each group a page of its rows that are not taken, from the first that the walk passed over, read on as it is used
+ * up.
+ */
+function leftRows(
   database: Database,
-  { cost, isTaken }: { readonly cost: string; readonly isTaken: (rank: number) => boolean },
-): (group: number, left: number) => Promise<Candidate | null> {
+  {
+    cost,
+    isTaken,
+    walked,
+  }: { readonly cost: string; readonly isTaken: (rank: number) => boolean; readonly walked: readonly Walked[] },
+): (group: number) => Promise<Candidate | undefined> {
   interface Cursor {
     readonly page: readonly Candidate[];
     at: number;
   }
   const cursors = new Map<number, Cursor>();
-  return async (group, left) => {
+  return async (group) => {
+    const firstPassed = walked[group]?.firstPassed ?? null;
+    if (firstPassed === null) return undefined;
     for (;;) {
       const cursor = cursors.get(group);
       if (cursor !== undefined) {
         while (cursor.at < cursor.page.length) {
-          const candidate = cursor.page[cursor.at];
+          const row = cursor.page[cursor.at];
           cursor.at += 1;
-          if (candidate !== undefined && candidate.cost <= left && !isTaken(candidate.rank)) return candidate;
+          if (row !== undefined && !isTaken(row.rank)) return row;
         }
-        if (cursor.page.length < PAGE_ROWS) return null;
+        if (cursor.page.length < PAGE_ROWS) return undefined;
       }
-      const after = cursor?.page.at(-1)?.rank ?? -1;
+      const after = cursor?.page.at(-1)?.rank ?? firstPassed - 1;
       const page = await database.rows(
-        `select rowid, ${cost} from ranked where grp = ${group} and rowid > ${after} and ${cost} <= ${left}
-         order by rowid limit ${PAGE_ROWS}`,
+        `select rowid, ${cost} from ranked where grp = ${group} and rowid > ${after} order by rowid limit ${PAGE_ROWS}`,
         { rank: "number", cost: "number" },
       );
       cursors.set(group, { page, at: 0 });

@@ -24,9 +24,10 @@ export interface GroupCounts {
 }
 
 /**
- * Ranked rows in table `ranked`: `rowid` is the rank; `reading`, `idx`, `row`, `chunked`, `score`, `grp` (place in `groups`), `place` (row of the
- * data; of a document whose windows are rows, the first), `tokens` (whole document), `scored_tokens`, `redundancy`, `windows` (null where
- * a document has one score), `line`. A document of several windows is one row.
+ * Ranked rows in table `ranked`: `rowid` is the rank; `reading`, `idx`, `row`, `chunked`, `score`, `grp` (place in
+ * `groups`), `place` (row of the data; of a document whose windows are rows, the first), `tokens` (whole document),
+ * `scored_tokens`, `redundancy`, `windows` (null where a document has one score), `line`. A document of several windows
+ * is one row.
  */
 export interface Ranking {
   readonly table: ScoreTable;
@@ -55,7 +56,10 @@ export interface RankedRow {
   readonly index: number;
   /** Place over all data files; null in the original's files. */
   readonly row: number | null;
-  /** What the row is ranked by: `score` of its line, `cds` where the policy is `published` and the run has a calibration. */
+  /**
+   * What the row is ranked by: `score` of its line, `cds` where the policy is `published` and the run has a
+   * calibration.
+   */
   readonly score: number;
   readonly group: string | null;
   /** Tokens scored; null in the original's files. */
@@ -78,9 +82,11 @@ export interface RankingOptions extends ResolvedRankOptions {
 }
 
 /**
- * Reads, checks, groups and ranks a run; the windows of a document are one row. Only rows as long as the window are ranked unless `includeShort`, since scores of
- * different lengths do not compare; of a bare folder, all. Rows above the redundancy limit are not ranked either.
- * @throws UserError when the run is not complete (unless `partial`), nothing can be ranked, or what is needed is not there.
+ * Reads, checks, groups and ranks a run; the windows of a document are one row. Only rows as long as the window are
+ * ranked unless `includeShort`, since scores of different lengths do not compare; of a bare folder, all. Rows above the
+ * redundancy limit are not ranked either.
+ * @throws UserError when the run is not complete (unless `partial`), nothing can be ranked, or what is needed is not
+ * there.
  */
 export async function openRanking(options: RankingOptions): Promise<Ranking> {
   const { work, memoryLimit, threads } = options;
@@ -156,7 +162,10 @@ async function rankTable(table: ScoreTable, options: RankingOptions): Promise<Ra
     unscoredRows: windows?.unscoredRows ?? report.unscored,
     maxRedundancy,
     windows,
-    notes: notesOf({ report, grouping, windows, window, maxRedundancy, lacking, ...counts }),
+    notes: [
+      ...notesOf({ report, grouping, windows, window, maxRedundancy, lacking, ...counts }),
+      ...(data?.notes ?? []),
+    ],
   };
 }
 

@@ -163,8 +163,9 @@ async function scoredData({ table, data }: Ranking): Promise<readonly string[] |
 }
 
 /**
- * Plans twice: by the cheap scores, whose choice is then table `chosen_cheap` (ranks of the cheap order), and in the refined order. Table
- * `ranked` has that order from now on, and two columns more: `refined` (the dearer score, null where there is none) and `cheap_rank`.
+ * Plans twice: by the cheap scores, whose choice is then table `chosen_cheap` (ranks of the cheap order), and in the
+ * refined order. Table `ranked` has that order from now on, and two columns more: `refined` (the dearer score, null
+ * where there is none) and `cheap_rank`.
  */
 export async function planRefined(
   ranking: Ranking,

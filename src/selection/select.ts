@@ -1,7 +1,11 @@
-import { mkdir, readdir, rename, rm, rmdir, writeFile } from "node:fs/promises";
-import { basename, dirname, join, resolve } from "node:path";
+import { readdir, rm, rmdir, writeFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
 import { systemCodeOf, UserError } from "../core/errors.js";
+import { cannotWrite, makeFolders } from "../core/files.js";
 import { parseOptions } from "../core/invalid.js";
+import { type Staged, stageAt } from "../core/staged.js";
+import { formatCount, plural } from "../core/units.js";
+import { BEGINS_ANEW, checkPlace } from "../formats/append.js";
 import { writeSelected } from "./export.js";
 import { writeSorted } from "./export-lines.js";
 import { groupLabel } from "./groups.js";
@@ -66,9 +70,11 @@ export interface SelectedWindows extends WindowRule {
 }
 
 /**
- * Selects the best-scored documents of a run and writes them to the folder `out`: `selected.jsonl` (the data's lines as they stand), or
- * `selected.parquet` or the dataset `selected` with all their columns, `sorted_by_score.jsonl`, `selection.parquet` and `selection.json`. The folder appears at the end, whole.
- * @throws UserError for wrong options, a run that is not complete, data that is gone or has changed, or an `out` in use.
+ * Selects the best-scored documents of a run and writes them to the folder `out`: `selected.jsonl` (the data's lines as
+ * they stand), or `selected.parquet` or the dataset `selected` with all their columns, `sorted_by_score.jsonl`,
+ * `selection.parquet` and `selection.json`. The folder appears at the end, whole.
+ * @throws UserError for wrong options, a run that is not complete, data that is gone or has changed, or an `out` in
+ * use.
  */
 export async function select(options: SelectOptions): Promise<SelectionSummary> {
   return await selectBy(parseOptions(selectOptionsSchema, options), null);
@@ -83,21 +89,22 @@ export async function selectBy(
   refinement: Refinement | null,
 ): Promise<SelectionSummary> {
   await checkOut(resolved.out);
-  const out = resolve(resolved.out);
-  await mkdir(dirname(out), { recursive: true });
-  const stage = join(dirname(out), `.${basename(out)}-${process.pid}-${Date.now().toString(36)}`);
+  const { out } = resolved;
+  const staged = await stageAt(resolve(out));
+  const stage = staged.path;
   const work = join(stage, "work");
-  await mkdir(work, { recursive: true });
   try {
+    await orCannotWrite(out, makeFolders(work));
     const needsTokens = resolved.tokens !== undefined;
     const ranking = await openRanking({ ...resolved, work, needsTokens, needsData: true });
     const summary = await writeSelection(ranking, resolved, refinement, stage).finally(() =>
       ranking.table.database.close(),
     );
-    await publish({ stage, work, out });
+    await rm(work, { recursive: true, force: true });
+    await publish(staged, out);
     return summary;
   } finally {
-    await rm(stage, { recursive: true, force: true });
+    await staged.discard();
   }
 }
 
@@ -113,7 +120,7 @@ async function writeSelection(
   const refined = isRefined ? { refined: { ...refinement.summary, ...(await countChanges(ranking)) } } : {};
   const counted = await summariseWindows(ranking, { ...(await summarise(ranking, plan, options)), ...refined });
   await writeSorted(database, join(stage, "sorted_by_score.jsonl"), isRefined);
-  const { asText } = await writeSelected({
+  const { asText, mendedRows } = await writeSelected({
     database,
     data: ranking.data?.paths ?? [],
     format: options.format,
@@ -122,12 +129,22 @@ async function writeSelection(
     inputOrder: plan.inputOrder,
   });
   await writeSelectionTable(ranking, join(stage, "selection.parquet"), isRefined);
-  const summary = asText.length === 0 ? counted : { ...counted, notes: [...counted.notes, textNote(asText)] };
+  const said = [
+    ...(asText.length === 0 ? [] : [textNote(asText)]),
+    ...(mendedRows === 0 ? [] : [utf8Note(mendedRows)]),
+  ];
+  const summary = said.length === 0 ? counted : { ...counted, notes: [...counted.notes, ...said] };
   const { memoryLimit: _memory, threads: _threads, ...kept } = options;
   const asked = { ...kept, ...refinement?.options, data: ranking.data?.paths ?? [] };
+  await ranking.data?.versions.checkAll();
   const record = { format: 1, options: asked, summary };
-  await writeFile(join(stage, "selection.json"), `${JSON.stringify(record, null, 2)}\n`);
+  const path = join(stage, "selection.json");
+  await orCannotWrite(path, writeFile(path, `${JSON.stringify(record, null, 2)}\n`));
   return summary;
+}
+
+function utf8Note(rows: number): string {
+  return `${plural(rows, "row")} with text that is not UTF-8: written with U+FFFD in its place.`;
 }
 
 function textNote(columns: readonly string[]): string {
@@ -179,8 +196,48 @@ async function summarise(ranking: Ranking, plan: Plan, options: ResolvedSelectOp
     selectedRows,
     selectedTokens,
     groups,
-    notes: ranking.notes,
+    notes: [...ranking.notes, ...remarks({ plan, options, ranking, selectedRows, allTaken })],
   };
+}
+
+interface Outcome {
+  readonly plan: Plan;
+  readonly options: ResolvedSelectOptions;
+  readonly ranking: Ranking;
+  readonly selectedRows: number;
+  /** In the unit of the budget. */
+  readonly allTaken: number;
+}
+
+/** Where less was selected than was asked for. */
+function remarks({ plan, options, ranking, selectedRows, allTaken }: Outcome): readonly string[] {
+  const { rankedRows } = ranking;
+  const { budget, unit } = plan;
+  const nouns = unit === "tokens" ? "token" : "document";
+  const unspent = budget === null ? 0 : budget - allTaken;
+  if (selectedRows === rankedRows) {
+    return unspent <= 0
+      ? []
+      : [
+          `The budget cannot be filled: all of ${plural(rankedRows, "ranked row")} are selected, and ${formatCount(unspent)} of ${plural(budget ?? 0, nouns)} are left unspent.`,
+        ];
+  }
+  const left =
+    unspent > 0
+      ? [
+          `${formatCount(unspent)} of ${plural(budget ?? 0, nouns)} are left unspent: no document within reach of the cut fits.`,
+        ]
+      : [];
+  return selectedRows === 0 ? [`Nothing is selected: ${whyNothing(options, rankedRows)}.`, ...left] : left;
+}
+
+function whyNothing({ top, tokens, minScore, policy }: ResolvedSelectOptions, rankedRows: number): string {
+  const rows = plural(rankedRows, "ranked row");
+  if (minScore !== undefined) return `none of ${rows} scores ${minScore} or more`;
+  if (tokens !== undefined && policy === "budget")
+    return `no document within reach of the cut fits into ${plural(tokens, "token")}`;
+  if (policy === "published") return `the percentage of each group of ${rows} is less than one row`;
+  return `${top ?? 0}% of ${rows} is less than half a row; --count N names a number of documents`;
 }
 
 /** Also makes table `chosen` name rows of the data, where documents are several of them. */
@@ -208,8 +265,16 @@ function total(values: readonly (number | null)[]): number | null {
   return values.reduce<number | null>((sum, value) => (sum === null || value === null ? null : sum + value), 0);
 }
 
-/** @throws UserError `out-in-use` */
+/**
+ * Before any work: the place is free, and a folder can be made there.
+ * @throws UserError `out-in-use`, `cannot-write`
+ */
 export async function checkOut(out: string): Promise<void> {
+  await refuseUsed(out);
+  await checkPlace(resolve(out), "folder");
+}
+
+async function refuseUsed(out: string): Promise<void> {
   let got: string;
   try {
     const inside = await readdir(out);
@@ -217,7 +282,7 @@ export async function checkOut(out: string): Promise<void> {
     got = `it holds ${inside.slice(0, 3).join(", ")}${inside.length > 3 ? ", …" : ""}`;
   } catch (thrown) {
     if (systemCodeOf(thrown) === "ENOENT") return;
-    if (systemCodeOf(thrown) !== "ENOTDIR") throw thrown;
+    if (systemCodeOf(thrown) !== "ENOTDIR") throw cannotWrite(out, thrown, BEGINS_ANEW);
     got = "it is a file";
   }
   throw new UserError({
@@ -230,22 +295,24 @@ export async function checkOut(out: string): Promise<void> {
   });
 }
 
-/** Renames the finished folder to its place. */
-async function publish({
-  stage,
-  work,
-  out,
-}: {
-  readonly stage: string;
-  readonly work: string;
-  readonly out: string;
-}): Promise<void> {
-  await rm(work, { recursive: true, force: true });
+/**
+ * Puts the finished folder in its place, where an empty one may be.
+ * @throws UserError `out-in-use` where another command filled it meanwhile
+ */
+async function publish(staged: Staged, out: string): Promise<void> {
   try {
-    // An empty folder may be there; one that was filled meanwhile makes this fail.
-    await rmdir(out);
+    await rmdir(out).catch((thrown: unknown) => {
+      if (systemCodeOf(thrown) !== "ENOENT") throw thrown;
+    });
+    await staged.publish();
   } catch (thrown) {
-    if (systemCodeOf(thrown) !== "ENOENT") throw thrown;
+    await refuseUsed(out);
+    throw cannotWrite(out, thrown, BEGINS_ANEW);
   }
-  await rename(stage, out);
+}
+
+async function orCannotWrite<T>(path: string, work: Promise<T>): Promise<T> {
+  return await work.catch((error: unknown) => {
+    throw cannotWrite(path, error, BEGINS_ANEW);
+  });
 }

@@ -44,9 +44,10 @@ async function hasWindows({ database, run }: ScoreTable): Promise<boolean> {
 }
 
 /**
- * Where documents may have several lines: makes view `scored` one row a document, with its windows' scores in one, and two columns more: `windows` (that
- * the score is made of) and `longest` (tokens of its longest one). `chunked` and `cds` are then null, `line` is new. Table
- * `document_lines` (`idx`, `chunked`, `row`, `document_tokens`, `scored`) keeps the windows, unscored ones too.
+ * Where documents may have several lines: makes view `scored` one row a document, with its windows' scores in one, and
+ * two columns more: `windows` (that the score is made of) and `longest` (tokens of its longest one). `chunked` and
+ * `cds` are then null, `line` is new. Table `document_lines` (`idx`, `chunked`, `row`, `document_tokens`, `scored`)
+ * keeps the windows, unscored ones too.
  * @returns null where each document has one line: nothing is changed
  * @throws UserError `published-windows`, `no-windows`
  */
@@ -139,7 +140,10 @@ const LINE = [
   `${field("windows", "windows")} || '}'`,
 ].join(" || ',' || ");
 
-/** Table `chosen` names documents: from now on it names all their windows, where each is a row of the data, in its order. */
+/**
+ * Table `chosen` names documents: from now on it names all their windows, where each is a row of the data, in its
+ * order.
+ */
 export async function chooseWindowsOfDocuments(database: Database): Promise<void> {
   await database.run("create table chosen_documents as select * from chosen");
   await database.run("delete from chosen");
