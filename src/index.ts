@@ -7,7 +7,8 @@
  * - `prepare` tokenises a corpus into the datasets that are scored and selected from.
  * - `evaluate` says whether a score means what it should on the user's own text; `calibrate` makes one that does.
  * - `aggregateRun` makes new scores of kept pair scores.
- * - `rank` and `select` read run folders, `compareRuns` holds two against each other; `refineSelection` scores again what lies near the cuts.
+ * - `rank` and `select` read run folders, `compareRuns` holds two against each other; `refineSelection` scores again
+ *   what lies near the cuts.
  */
 import type { PrepareOptions } from "./prepare/options.js";
 import type { PrepareHooks, PrepareSummary } from "./prepare/prepare.js";
@@ -45,7 +46,10 @@ export { type RankedRow, rank } from "./selection/ranking.js";
 export type { RefinedSelection } from "./selection/refined.js";
 export { type SelectionSummary, select } from "./selection/select.js";
 
-/** As the command does it; loaded at the first call, since it brings the library of tables with it. @throws UserError */
+/**
+ * As the command does it; loaded at the first call, since it brings the library of tables with it.
+ * @throws UserError
+ */
 export async function prepare(options: PrepareOptions, hooks: PrepareHooks = {}): Promise<PrepareSummary> {
   return (await import("./prepare/prepare.js")).prepare(options, hooks);
 }

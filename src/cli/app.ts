@@ -1,6 +1,7 @@
-// A command is one file, commands/NAME.ts: `export const NAMECommand = buildCommand<Flags, Args, LadmContext>({ docs, parameters, func })`, flags in camelCase.
-// It imports statically only @stricli/core, core/ and cli/ helpers; `func` does `await import(…)` of the stages it calls, so that --help stays fast.
-// `func` writes to this.stdout and throws its faults (UserError: exit 2, anything else: 1); any other code is set: `this.process.exitCode = EXIT.badRows`.
+// A command is one file, commands/NAME.ts: `export const NAMECommand = buildCommand<Flags, Args, LadmContext>({ docs,
+// parameters, func })`, flags in camelCase. It imports statically only @stricli/core, core/ and cli/ helpers; `func`
+// does `await import(…)` of the stages it calls, so that --help stays fast. `func` writes to this.stdout and throws its
+// faults (UserError: exit 2, anything else: 1); any other code is set: `this.process.exitCode = EXIT.badRows`.
 import { buildApplication, buildRouteMap } from "@stricli/core";
 import { aggregateCommand } from "./commands/aggregate.js";
 import { calibrateCommand } from "./commands/calibrate.js";

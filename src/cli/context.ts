@@ -1,16 +1,68 @@
 import type { CommandContext } from "@stricli/core";
+import { ERASE_LINE, printedText, STYLES } from "../core/printed.js";
+
+/** Where a command prints. Whatever is written, a terminal finds nothing in it to obey. */
+export interface Output {
+  readonly write: (text: string) => void;
+}
+
+/** What a command has of the process: it prints through `Output` alone. */
+export interface LadmProcess extends Pick<NodeJS.Process, "env" | "once" | "off" | "exit"> {
+  readonly stdout: Output;
+  readonly stderr: Output;
+  /** A command sets it where it ends with another code than 0 without a fault to tell. */
+  exitCode: number;
+}
 
 /** What every command finds as `this`. */
 export interface LadmContext extends CommandContext {
-  /** A command sets `process.exitCode` where it ends with another code than 0 without a fault to tell. */
-  readonly process: NodeJS.Process;
-  readonly stdout: NodeJS.WriteStream;
-  readonly stderr: NodeJS.WriteStream;
+  readonly process: LadmProcess;
+  readonly stdout: Output;
+  readonly stderr: Output;
   /** Standard error is a terminal: a line there may be drawn again. */
   readonly isTerminal: boolean;
+  /** Columns of standard output; undefined where it is no terminal. */
+  readonly columns: number | undefined;
 }
 
-export function contextOf(process: NodeJS.Process): LadmContext {
-  const { stdout, stderr } = process;
-  return { process, stdout, stderr, isTerminal: stderr.isTTY === true };
+export function contextOf(own: NodeJS.Process): LadmContext {
+  const stdout = outputOf(own.stdout);
+  const stderr = outputOf(own.stderr);
+  const process: LadmProcess = {
+    stdout,
+    stderr,
+    env: own.env,
+    once: own.once.bind(own),
+    off: own.off.bind(own),
+    exit: (code) => own.exit(code),
+    set exitCode(code: number) {
+      own.exitCode = code;
+    },
+  };
+  return { process, stdout, stderr, isTerminal: own.stderr.isTTY === true, columns: own.stdout.columns };
+}
+
+/** Lets through, of all sequences, the one that our progress line begins with. */
+export function outputOf(stream: NodeJS.WriteStream): Output {
+  return {
+    write: (text) => {
+      const begins = text.startsWith(ERASE_LINE) ? ERASE_LINE : "";
+      stream.write(begins + printedText(text.slice(begins.length)));
+    },
+  };
+}
+
+/**
+ * For what the command line parser prints: its own styles stay, since `text` (`text.ts`) cleans what it says of the
+ * user's words.
+ */
+export function styledOutputOf(stream: NodeJS.WriteStream) {
+  return {
+    write: (text: string) => {
+      const pieces = text.split(STYLES);
+      // What is split at a group is at the odd places.
+      stream.write(pieces.map((piece, at) => (at % 2 === 1 ? piece : printedText(piece))).join(""));
+    },
+    getColorDepth: (env?: NodeJS.ProcessEnv) => (stream.isTTY ? stream.getColorDepth(env) : 1),
+  };
 }

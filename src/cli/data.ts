@@ -2,7 +2,8 @@ import { UserError } from "../core/errors.js";
 import { isPath, orNoSuchPath, type Terminal, withHub } from "./hub.js";
 
 /**
- * Data files: paths as they are, and in the place of each dataset of the hub its files, fetched where they are not here.
+ * Data files: paths as they are, and in the place of each dataset of the hub its files, fetched where they are not
+ * here.
  * @throws UserError `data-missing`, and what `resolveDataset` throws
  */
 export async function chooseData(asked: readonly string[], quiet: boolean, terminal: Terminal): Promise<string[]> {

@@ -3,7 +3,7 @@ import { run, type StricliProcess } from "@stricli/core";
 import { EXIT, systemCodeOf } from "../core/errors.js";
 import { app } from "./app.js";
 import { expandArguments } from "./arguments.js";
-import { contextOf } from "./context.js";
+import { contextOf, outputOf, styledOutputOf } from "./context.js";
 import { describeFault, exitCodeOfStricli } from "./text.js";
 
 for (const stream of [process.stdout, process.stderr]) {
@@ -13,12 +13,15 @@ for (const stream of [process.stdout, process.stderr]) {
   });
 }
 process.on("uncaughtException", (error) => {
-  process.stderr.write(`${describeFault(error)}\n`);
+  outputOf(process.stderr).write(`${describeFault(error)}\n`);
   process.exit(EXIT.ours);
 });
 
-const { stdout, stderr, env } = process;
-const result: StricliProcess = { stdout, stderr, env };
+const result: StricliProcess = {
+  stdout: styledOutputOf(process.stdout),
+  stderr: styledOutputOf(process.stderr),
+  env: process.env,
+};
 await run(app, expandArguments(process.argv.slice(2)), { process: result, forCommand: () => contextOf(process) });
 const exitCode = exitCodeOfStricli(Number(result.exitCode));
 // Else the code that the command has set stands.

@@ -1,7 +1,7 @@
 import { formatCount, formatDuration, plural } from "../core/units.js";
 import type { PrepareEvent } from "../prepare/prepare.js";
 import { printable } from "../report/text.js";
-import { ProgressLine, type ProgressOptions } from "./progress-line.js";
+import { describePace, ProgressLine, type ProgressOptions } from "./progress-line.js";
 
 /** Bad rows told one by one; all are in `dropped.jsonl`. */
 const TOLD_BAD_ROWS = 20;
@@ -14,16 +14,20 @@ export class PrepareProgress {
   private newRows = 0;
   private tokens = 0;
   private badRows = 0;
+  private readonly beganMs: number;
   private startMs = 0;
 
   constructor(options: ProgressOptions) {
     this.output = new ProgressLine(options);
+    this.beganMs = this.output.now();
   }
 
   readonly onEvent = (event: PrepareEvent): void => {
     switch (event.kind) {
       case "survey":
-        this.output.show(`counting the data: ${plural(event.rows, "row")}`);
+        this.output.show(
+          `counting the data: ${plural(event.rows, "row")}${describePace(event.rows, this.output.now() - this.beganMs, event.share)}`,
+        );
         return;
       case "note":
         this.output.line(`note: ${printable(event.message)}`);

@@ -1,3 +1,6 @@
+import { ERASE_LINE, messageLine } from "../core/printed.js";
+import { formatCount, formatDuration } from "../core/units.js";
+
 export interface ProgressOptions {
   readonly write: (text: string) => void;
   /** One line is drawn again and again; otherwise plain lines at intervals. */
@@ -9,9 +12,19 @@ export interface ProgressOptions {
 
 const REDRAW_MS = 200;
 const LOG_INTERVAL_MS = 30_000;
-const CLEAR_LINE = "\r\u001b[K";
 
-/** Lines that pass and lines that stay. */
+/**
+ * How many a second, how much is done and how long the rest will take: `, 1,200 rows/s, 34%, 2 min left`.
+ * @param share 0 to 1; null where it is not known
+ */
+export function describePace(rows: number, elapsedMs: number, share: number | null): string {
+  if (elapsedMs < 1000 || (share !== null && share >= 1)) return "";
+  const rate = `, ${formatCount((1000 * rows) / elapsedMs)} rows/s`;
+  if (share === null || !(share > 0)) return rate;
+  return `${rate}, ${(100 * share).toFixed(0)}%, ${formatDuration((elapsedMs / share) * (1 - share))} left`;
+}
+
+/** Lines that pass and lines that stay; each stays one line, whatever names are in it. */
 export class ProgressLine {
   private lastMs = Number.NEGATIVE_INFINITY;
   private drawn = false;
@@ -24,7 +37,8 @@ export class ProgressLine {
     if (quiet) return;
     if (!always && this.now() - this.lastMs < (isTerminal ? REDRAW_MS : LOG_INTERVAL_MS)) return;
     this.lastMs = this.now();
-    write(isTerminal ? `${CLEAR_LINE}${text}` : `${text}\n`);
+    const line = messageLine(text);
+    write(isTerminal ? `${ERASE_LINE}${line}` : `${line}\n`);
     this.drawn = isTerminal;
   }
 
@@ -32,7 +46,7 @@ export class ProgressLine {
   line(text: string): void {
     if (this.options.quiet) return;
     this.end();
-    this.options.write(`${text}\n`);
+    this.options.write(`${messageLine(text)}\n`);
   }
 
   /** The next passing line waits for its turn from now on. */
@@ -42,7 +56,7 @@ export class ProgressLine {
 
   /** Ends the drawn line. */
   end(): void {
-    if (this.drawn) this.options.write(CLEAR_LINE);
+    if (this.drawn) this.options.write(ERASE_LINE);
     this.drawn = false;
   }
 

@@ -1,7 +1,7 @@
 import { formatBytes, formatCount, formatDuration, formatRanges, plural } from "../core/units.js";
 import { LEXICAL } from "../measure/lexical.js";
 import type { RunEvent, RunPlan } from "../scoring/score-run.js";
-import { ProgressLine, type ProgressOptions } from "./progress-line.js";
+import { describePace, ProgressLine, type ProgressOptions } from "./progress-line.js";
 
 /** Bad rows told one by one; the others are in the shard's file. */
 const TOLD_BAD_ROWS = 20;
@@ -10,6 +10,7 @@ const TOLD_BAD_ROWS = 20;
 export class Progress {
   private readonly output: ProgressLine;
   private plan: RunPlan | undefined;
+  private readonly beganMs: number;
   private startMs = 0;
   private rows = 0;
   private scoredRows = 0;
@@ -23,16 +24,18 @@ export class Progress {
     private readonly isLater = false,
   ) {
     this.output = new ProgressLine(options);
+    this.beganMs = this.output.now();
   }
 
   readonly onEvent = (event: RunEvent): void => {
     switch (event.kind) {
       case "survey":
-        // Rows of tables are counted without being read.
         this.output.show(
-          `counting the data: ${plural(event.rows, "row")}${event.sizeBytes > 0 ? `, ${formatBytes(event.sizeBytes)}` : ""}`,
-          false,
+          `counting the data: ${plural(event.rows, "row")}${event.sizeBytes > 0 ? `, ${formatBytes(event.sizeBytes)}` : ""}${describePace(event.rows, this.output.now() - this.beganMs, event.share)}`,
         );
+        return;
+      case "wait":
+        this.output.line(describeWait(event));
         return;
       case "plan":
         this.plan = event.plan;
@@ -93,6 +96,10 @@ export class Progress {
   private remainingMs(): number {
     return this.rows === 0 ? 0 : ((this.output.now() - this.startMs) / this.rows) * this.left();
   }
+}
+
+function describeWait({ holder, atMostMs }: Extract<RunEvent, { kind: "wait" }>): string {
+  return `${holder} holds the shard: watching for at most ${formatDuration(atMostMs)} whether it still lives`;
 }
 
 /** The row's only window or its last one, or a row without any. */

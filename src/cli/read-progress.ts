@@ -1,21 +1,26 @@
 import { formatCount, formatDuration, plural } from "../core/units.js";
 import type { CalibrateEvent } from "../evaluation/calibrate.js";
 import { printable } from "../report/text.js";
-import { ProgressLine, type ProgressOptions } from "./progress-line.js";
+import { describePace, ProgressLine, type ProgressOptions } from "./progress-line.js";
 
 /** Tells what reading the texts will cost, then how far it is. */
 export class ReadProgress {
+  private readonly beganMs: number;
   private startMs: number | undefined;
   private readonly output: ProgressLine;
 
   constructor(options: ProgressOptions) {
     this.output = new ProgressLine(options);
+    this.beganMs = this.output.now();
   }
 
   readonly onEvent = (event: CalibrateEvent): void => {
     switch (event.kind) {
       case "pool":
-        this.output.show(describePool(event), event.of !== null && event.tokenised === event.of);
+        this.output.show(
+          describePool(event, this.output.now() - this.beganMs),
+          event.of !== null && event.tokenised === event.of,
+        );
         return;
       case "note":
         this.output.line(`note: ${event.message}`);
@@ -52,8 +57,11 @@ export class ReadProgress {
   }
 }
 
-function describePool({ rows, tokenised, of }: Extract<CalibrateEvent, { kind: "pool" }>): string {
-  if (of === null) return `drawing documents: ${plural(rows, "row")} read`;
+function describePool(
+  { rows, share, tokenised, of }: Extract<CalibrateEvent, { kind: "pool" }>,
+  elapsedMs: number,
+): string {
+  if (of === null) return `drawing documents: ${plural(rows, "row")} read${describePace(rows, elapsedMs, share)}`;
   return `drawing documents: ${formatCount(tokenised)} of ${formatCount(of)} tokenised`;
 }
 

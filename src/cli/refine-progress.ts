@@ -5,14 +5,16 @@ import type { LadmContext } from "./context.js";
 import { Progress } from "./progress.js";
 import { ProgressLine } from "./progress-line.js";
 
-/** Runs a refinement with progress on standard error: what each stage scores, then its rows. Ctrl-C ends it in order. */
+/**
+ * Runs a refinement with progress on standard error: what each stage scores, then its rows. Ctrl-C ends it in order.
+ */
 export async function withRefineProgress<T>(
   context: LadmContext,
   quiet: boolean,
   work: (hooks: RefineHooks) => Promise<T>,
 ): Promise<T> {
   const { stderr, isTerminal } = context;
-  const options = { write: (text: string) => void stderr.write(text), isTerminal, quiet };
+  const options = { write: (text: string) => stderr.write(text), isTerminal, quiet };
   const output = new ProgressLine(options);
   let progress = new Progress(options);
   const onEvent = (event: RefineEvent) => {

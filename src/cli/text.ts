@@ -7,7 +7,11 @@ import {
   text_en,
 } from "@stricli/core";
 import { EngineError, EXIT, messageOf, RowError, systemCodeOf, UserError } from "../core/errors.js";
+import { messageLine } from "../core/printed.js";
 import { inKebabCase } from "./arguments.js";
+
+/** Characters of a message; its parts have limits of their own. */
+const MAX_MESSAGE = 32_768;
 
 /** A path that cannot be used: the message of the system names it. */
 const PATH_CODES = new Set(["EACCES", "EISDIR", "ELOOP", "ENAMETOOLONG", "ENOENT", "ENOTDIR", "EPERM", "EROFS"]);
@@ -28,7 +32,8 @@ export function exitCodeOfStricli(code: number): number {
 /** `ladm: MESSAGE`, and what to do where the fault is ours. */
 export function describeFault(thrown: unknown): string {
   if (process.env.LADM_DEBUG === "1" && thrown instanceof Error) return `ladm: ${thrown.stack ?? thrown.message}`;
-  const message = `ladm: ${messageOf(thrown)}`;
+  // A message of ours is bounded in its parts; one of the system holds a path.
+  const message = `ladm: ${messageLine(messageOf(thrown), MAX_MESSAGE)}`;
   const code = systemCodeOf(thrown) ?? "";
   const explained = thrown instanceof UserError || thrown instanceof EngineError || thrown instanceof RowError;
   if (explained || PATH_CODES.has(code) || RESOURCE_CODES.has(code)) return message;
@@ -41,10 +46,12 @@ export const text: ApplicationText = {
   noCommandRegisteredForInput: ({ input, corrections }) => {
     const kind = input.startsWith("-") ? "flag" : "command";
     const nearest = corrections.length === 0 || kind === "flag" ? "" : ` Did you mean ${corrections.join(" or ")}?`;
-    return `ladm: There is no ${kind} ${input}.${nearest} See \`ladm --help\`.`;
+    return `ladm: There is no ${kind} ${messageLine(input)}.${nearest} See \`ladm --help\`.`;
   },
   exceptionWhileParsingArguments: (thrown) =>
-    thrown instanceof ArgumentScannerError ? `ladm: ${describeScannerError(thrown)}` : describeFault(thrown),
+    thrown instanceof ArgumentScannerError
+      ? `ladm: ${messageLine(describeScannerError(thrown), MAX_MESSAGE)}`
+      : describeFault(thrown),
   exceptionWhileLoadingCommandFunction: describeFault,
   exceptionWhileLoadingCommandContext: describeFault,
   exceptionWhileRunningCommand: describeFault,

@@ -5,7 +5,7 @@ import { parseOptions } from "../core/invalid.js";
 import { plural } from "../core/units.js";
 import { openTokenizer, type Tokenizer } from "../corpus/tokenizer.js";
 import { openWords } from "../corpus/words.js";
-import { readJsonLines } from "../formats/append.js";
+import { checkPlace, readJsonLines } from "../formats/append.js";
 import { runFolder } from "../formats/run-folder.js";
 import { LEXICAL } from "../measure/lexical.js";
 import { DEFAULT_MAX_REDUNDANCY } from "../measure/redundancy.js";
@@ -27,7 +27,9 @@ const demoSchema = z.strictObject({
   /** Whole documents, and as many glued ones. */
   documents: positive.default(10),
   threads: positive.optional(),
-  /** Tokens of a document; default: 8,192 or what the model is made to read, whichever is less; lexical: 4,096 words. */
+  /**
+   * Tokens of a document; default: 8,192 or what the model is made to read, whichever is less; lexical: 4,096 words.
+   */
   maxLength: positive.optional(),
   attnChunkSize: positive.optional(),
 });
@@ -63,20 +65,22 @@ const LEXICAL_DEMO_WINDOW = 4096;
 const TOP = 50;
 
 /**
- * Scores real documents that lie in this installation beside texts glued of pieces of them, and keeps the better half of each kind of text.
- * A folder that was begun goes on.
+ * Scores real documents that lie in this installation beside texts glued of pieces of them, and keeps the better half
+ * of each kind of text. A folder that was begun goes on.
  * @returns null when it was interrupted; what is scored stays
  * @throws UserError `too-few-documents`, `out-in-use`, and as `scoreRun` and `select`
  */
 export async function runDemo(options: DemoOptions, hooks: RunHooks = {}): Promise<DemoResult | null> {
   const resolved = parseOptions(demoSchema, options);
-  const { model, out, documents, threads, attnChunkSize } = resolved;
-  const { maxLength, tokenizer } = await openReader(model, resolved.maxLength);
-  // What gives a piece has at least a character a token.
-  const minCharacters = Math.ceil(maxLength / 8);
-  const files = installedPackages().flatMap((one) => textFilesOf(one, minCharacters));
-  const rows = await makeDocuments(files, { documents, maxLength, tokenizer });
-  if (rows.length === 0) throw tooFewDocuments(files.length, maxLength);
+  const { model, out, threads, attnChunkSize } = resolved;
+  const { signal } = hooks;
+  await checkPlace(demoFolder.documents(out));
+  const made = await makeRows(resolved, signal).catch((error: unknown) => {
+    if (signal?.aborted === true) return null;
+    throw error;
+  });
+  if (made === null) return null;
+  const { maxLength, rows } = made;
   await claimDemoFolder(out, rows.map((row) => `${JSON.stringify(row)}\n`).join(""));
   const run = demoFolder.run(out);
   const scoring = {
@@ -106,18 +110,41 @@ export async function runDemo(options: DemoOptions, hooks: RunHooks = {}): Promi
   };
 }
 
+interface Made {
+  readonly maxLength: number;
+  readonly rows: readonly DemoRow[];
+}
+
+/** @throws UserError as `openReader`, and `too-few-documents`; the signal's reason */
+async function makeRows(
+  { model, documents, maxLength: asked }: z.output<typeof demoSchema>,
+  signal: AbortSignal | undefined,
+): Promise<Made> {
+  const { maxLength, tokenizer } = await openReader(model, asked, signal);
+  try {
+    // What gives a piece has at least a character a token.
+    const minCharacters = Math.ceil(maxLength / 8);
+    const files = installedPackages().flatMap((one) => textFilesOf(one, minCharacters));
+    const rows = await makeDocuments(files, { documents, maxLength, tokenizer });
+    if (rows.length === 0) throw tooFewDocuments(files.length, maxLength);
+    return { maxLength, rows };
+  } finally {
+    await tokenizer.close();
+  }
+}
+
 interface Reader {
   readonly maxLength: number;
   readonly tokenizer: Tokenizer;
 }
 
 /** @throws UserError as `openCheckpoint`, and `no-tokenizer` */
-async function openReader(model: string, asked: number | undefined): Promise<Reader> {
+async function openReader(model: string, asked: number | undefined, signal: AbortSignal | undefined): Promise<Reader> {
   if (model === LEXICAL) return { maxLength: asked ?? LEXICAL_DEMO_WINDOW, tokenizer: openWords() };
   const { config, tokenizerFile } = await openCheckpoint(model);
   if (tokenizerFile === null) throw tokenizerMissing(model);
   const maxLength = asked ?? Math.min(DEMO_WINDOW, config.windowTokens);
-  return { maxLength, tokenizer: await openTokenizer(tokenizerFile) };
+  return { maxLength, tokenizer: await openTokenizer(tokenizerFile, { signal }) };
 }
 
 interface ScoredRow {

@@ -1,6 +1,6 @@
 import { groupBy } from "../core/group.js";
 import { Random } from "../core/random.js";
-import type { Tokenizer } from "../corpus/tokenizer.js";
+import { type Encoder, encodeTexts } from "../corpus/encode.js";
 import { makeTexts } from "../evaluation/texts.js";
 import type { TextFile } from "./files.js";
 import { countTokens, WordTokens } from "./words.js";
@@ -26,7 +26,7 @@ export interface DocumentOptions {
   readonly documents: number;
   /** Tokens of a document. */
   readonly maxLength: number;
-  readonly tokenizer: Pick<Tokenizer, "encodeBatch">;
+  readonly tokenizer: Encoder;
 }
 
 /** Pieces of a glued or shuffled document: of 1,024 tokens in a window of 8,192. */
@@ -41,9 +41,11 @@ const SHUFFLED_SHARE = 0.6;
 const STRETCHES = [1, 1.1, 1.25, 1.5] as const;
 
 /**
- * Real documents, each a stretch of one file that fills the window; glued ones, of pieces of other files of the same kind of text; and
- * shuffled ones, the pieces of the first in another order. What is whole is in no glued one. The same files give the same rows.
- * @returns fewer whole documents than asked for where there are too few files; none at all where no kind of text has enough
+ * Real documents, each a stretch of one file that fills the window; glued ones, of pieces of other files of the same
+ * kind of text; and shuffled ones, the pieces of the first in another order. What is whole is in no glued one. The same
+ * files give the same rows.
+ * @returns fewer whole documents than asked for where there are too few files; none at all where no kind of text has
+ * enough
  */
 export async function makeDocuments(files: readonly TextFile[], options: DocumentOptions): Promise<readonly DemoRow[]> {
   const { documents, maxLength, tokenizer } = options;
@@ -87,13 +89,17 @@ export async function makeDocuments(files: readonly TextFile[], options: Documen
         }),
       );
     });
-    const encoded = await tokenizer.encodeBatch(rows.map(({ text }) => text));
-    if (encoded.every(({ length }) => length >= maxLength)) break;
+    const texts = rows.map(({ text }) => text);
+    const encoded = await encodeTexts(texts, tokenizer);
+    if (encoded.every((ids) => !("code" in ids) && ids.length >= maxLength)) break;
   }
   return rows;
 }
 
-/** In an order of chance that the files' names alone decide; of each package the same number, those that may fill a window first. */
+/**
+ * In an order of chance that the files' names alone decide; of each package the same number, those that may fill a
+ * window first.
+ */
 function chooseFiles(files: readonly TextFile[], maxLength: number): readonly TextFile[] {
   const keyed = files.map((file) => {
     const mayBeWhole = file.text.length >= maxLength * CHARACTERS_PER_TOKEN;

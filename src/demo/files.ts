@@ -13,7 +13,9 @@ export interface TextFile {
   readonly text: string;
 }
 
-/** In this order a file is of the first kind that fits; `endings`: of several files of one name the first one is taken. */
+/**
+ * In this order a file is of the first kind that fits; `endings`: of several files of one name the first one is taken.
+ */
 const DOMAINS = [
   { domain: "documentation", endings: [".md"] },
   { domain: "type declarations", endings: [".d.ts", ".d.mts", ".d.cts"] },
@@ -31,8 +33,8 @@ const LONG_WORD = /\S{250}/;
 const MAX_BYTES = 400_000;
 
 /**
- * The texts of a package that somebody wrote to be read, of at least `minCharacters`: no minified, generated or test code, and of files of
- * one name (compiled twice, source and output) one.
+ * The texts of a package that somebody wrote to be read, of at least `minCharacters`: no minified, generated or test
+ * code, and of files of one name (compiled twice, source and output) one.
  * @returns in the order of their ids
  */
 export function textFilesOf({ name, version, directory }: InstalledPackage, minCharacters: number): TextFile[] {

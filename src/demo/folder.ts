@@ -12,7 +12,8 @@ export const demoFolder = {
 } as const;
 
 /**
- * Makes the folder and its documents, or makes sure that they are these: a run goes on only with the documents that it began with.
+ * Makes the folder and its documents, or makes sure that they are these: a run goes on only with the documents that it
+ * began with.
  * @param jsonLines what `documents.jsonl` holds
  * @throws UserError `out-in-use` for a folder that holds anything else; `cannot-write`
  */

@@ -23,8 +23,8 @@ const manifestSchema = z.object({
 const PACKAGE_FOLDER = fileURLToPath(new URL("../../", import.meta.url));
 
 /**
- * All that a package needs at run time, found where Node looks (beside it, hoisted, linked); what is not installed is left out. Not the
- * package itself: its texts change from day to day, and the demo with them.
+ * All that a package needs at run time, found where Node looks (beside it, hoisted, linked); what is not installed is
+ * left out. Not the package itself: its texts change from day to day, and the demo with them.
  * @returns by name and version, each once
  */
 export function installedPackages(directory: string = PACKAGE_FOLDER): readonly InstalledPackage[] {

@@ -1,8 +1,9 @@
-import type { Tokenizer } from "../corpus/tokenizer.js";
+import type { Problem } from "../core/errors.js";
+import { type Encoder, encodeTexts } from "../corpus/encode.js";
 
 /**
- * Texts as tokens that lead back to their words: each token is the number of the word that it is of. Whatever is cut and joined of such
- * tokens can be written as text again, a word that is cut through standing there whole.
+ * Texts as tokens that lead back to their words: each token is the number of the word that it is of. Whatever is cut
+ * and joined of such tokens can be written as text again, a word that is cut through standing there whole.
  */
 export class WordTokens {
   private readonly words: string[] = [];
@@ -32,15 +33,16 @@ export class WordTokens {
 }
 
 /** Tokens of every word of some texts, without those that the tokenizer adds to a whole text. */
-export async function countTokens(
-  texts: readonly string[],
-  tokenizer: Pick<Tokenizer, "encodeBatch">,
-): Promise<ReadonlyMap<string, number>> {
+export async function countTokens(texts: readonly string[], tokenizer: Encoder): Promise<ReadonlyMap<string, number>> {
   const words = [...new Set(texts.flatMap(wordsOf))];
-  const [empty] = await tokenizer.encodeBatch([""]);
-  const encoded = await tokenizer.encodeBatch(words);
-  const added = empty?.length ?? 0;
-  return new Map(words.map((word, at) => [word, (encoded[at]?.length ?? 0) - added]));
+  const [empty, ...encoded] = await encodeTexts(["", ...words], tokenizer);
+  const added = lengthOf(empty);
+  return new Map(words.map((word, at) => [word, Math.max(0, lengthOf(encoded[at]) - added)]));
+}
+
+/** None where it cannot be encoded. */
+function lengthOf(ids: Int32Array | Problem | undefined): number {
+  return ids === undefined || "code" in ids ? 0 : ids.length;
 }
 
 /** White space goes with the word after it, as tokenizers have it; that at the end is dropped. */

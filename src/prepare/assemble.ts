@@ -1,7 +1,7 @@
 import { rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { cannotWrite } from "../core/files.js";
 import { countWindows, type Windows, windowStart } from "../corpus/windows.js";
-import { cannotWrite } from "../formats/append.js";
 import type { JsonColumns, JsonRow } from "../formats/arrow/from-json.js";
 import { openRowsWriter, type RowFormat, type RowsWriterOptions } from "../formats/rows-writer.js";
 import { places } from "./folder.js";

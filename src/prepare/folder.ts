@@ -4,8 +4,9 @@ import type { z } from "zod";
 import { systemCodeOf, UserError } from "../core/errors.js";
 import { canonicalJson } from "../core/fingerprint.js";
 import { describeInvalid } from "../core/invalid.js";
-import { holdLock } from "../core/lock.js";
-import { makeFolder, writeFileAtomic } from "../formats/append.js";
+import { holdLock, type Lock, type LockOptions } from "../core/lock.js";
+import { checkPlace, makeFolder, writeFileAtomic } from "../formats/append.js";
+import { allKnown, describeDifference, matchData } from "../formats/data-match.js";
 import { begunSchema, type Preparation, type PrepareConfiguration, preparationSchema } from "./preparation.js";
 
 /** Where what lies in the folder of a preparation. */
@@ -21,13 +22,14 @@ export const places = {
   writing: (out: string, name: string) => join(out, "unfinished", name),
 };
 
-/** Makes the folder and keeps others out. @returns how to let go */
-export async function enterFolder(out: string): Promise<() => Promise<void>> {
+/** Makes the folder and keeps others out. @throws UserError `cannot-write`, and as `holdLock` */
+export async function enterFolder(out: string, options: LockOptions): Promise<Lock> {
+  await checkPlace(places.summary(out));
   await makeFolder(out);
   try {
-    return await holdLock(places.lock(out));
+    return await holdLock(places.lock(out), options);
   } catch (error) {
-    if (!(error instanceof UserError)) throw error;
+    if (!(error instanceof UserError) || error.code !== "shard-busy") throw error;
     throw new UserError(
       { ...error.problem, what: "Another process is preparing data in this folder" },
       { cause: error },
@@ -36,14 +38,26 @@ export async function enterFolder(out: string): Promise<() => Promise<void>> {
 }
 
 /** What was finished here before; null where nothing was. @throws UserError where it was something else */
-export async function readFinished(out: string, here: PrepareConfiguration): Promise<Preparation | null> {
+export async function readFinished(
+  out: string,
+  here: PrepareConfiguration,
+  files: readonly string[],
+): Promise<Preparation | null> {
   const there = await readOwn(places.summary(out), preparationSchema);
-  if (there !== null) refuseAnother(out, there.configuration, here);
+  if (there !== null) refuseAnother(out, there.configuration, here, files);
   return there;
+}
+
+/** What was finished or begun here before; null where nothing was. @throws UserError as `readOwn` */
+export async function readBegun(out: string): Promise<PrepareConfiguration | null> {
+  const there =
+    (await readOwn(places.summary(out), preparationSchema)) ?? (await readOwn(places.begun(out), begunSchema));
+  return there?.configuration ?? null;
 }
 
 /**
  * Begins, or goes on with what was begun.
+ * @param files of the data
  * @param countRows of the data, where it was not counted before
  * @returns rows of the data
  * @throws UserError where something else is in the folder
@@ -51,11 +65,12 @@ export async function readFinished(out: string, here: PrepareConfiguration): Pro
 export async function begin(
   out: string,
   configuration: PrepareConfiguration,
+  files: readonly string[],
   countRows: () => Promise<number>,
 ): Promise<number> {
   const there = await readOwn(places.begun(out), begunSchema);
   if (there !== null) {
-    refuseAnother(out, there.configuration, configuration);
+    refuseAnother(out, there.configuration, configuration, files);
     return there.rows;
   }
   await refuseOthersFiles(out);
@@ -72,7 +87,7 @@ export async function readOwn<S extends z.ZodType>(path: string, schema: S): Pro
   try {
     text = await readFile(path, "utf8");
   } catch (error) {
-    if (systemCodeOf(error) === "ENOENT") return null;
+    if (systemCodeOf(error) === "ENOENT" || systemCodeOf(error) === "ENOTDIR") return null;
     throw error;
   }
   try {
@@ -103,18 +118,31 @@ async function refuseOthersFiles(out: string): Promise<void> {
   });
 }
 
-function refuseAnother(out: string, there: PrepareConfiguration, here: PrepareConfiguration): void {
+function refuseAnother(
+  out: string,
+  there: PrepareConfiguration,
+  here: PrepareConfiguration,
+  files: readonly string[],
+): void {
   const keys = Object.keys(here) as (keyof PrepareConfiguration)[];
   const differing = keys.filter((key) => canonicalJson(there[key]) !== canonicalJson(here[key]));
   if (differing.length === 0) return;
-  const list = (of: PrepareConfiguration) => differing.map((key) => `${key} ${brief(of[key])}`).join(", ");
+  const given = here.data.map((fingerprint, at) => ({ path: files[at] ?? "", fingerprint }));
+  const recorded = { fingerprints: there.data };
+  const match = matchData(recorded, given);
+  const data = describeDifference(recorded, match);
+  const list = (of: PrepareConfiguration, ofData: string) =>
+    differing.map((key) => `${key} ${key === "data" ? ofData : brief(of[key])}`).join(", ");
+  const isGrown = allKnown(match) !== null && match.added.length > 0;
   throw new UserError({
     code: "another-preparation",
     what: `The folder holds data prepared otherwise: ${differing.join(", ")} differ${differing.length === 1 ? "s" : ""}`,
     where: out,
-    got: list(here),
-    allowed: list(there),
-    fix: "Give another --out, or the same options and data.",
+    got: list(here, data.got),
+    allowed: list(there, data.allowed),
+    fix: isGrown
+      ? "Data is not added to what is prepared: prepare the new files into another --out; `ladm score` takes both."
+      : "Give another --out, or the same options and data.",
   });
 }
 

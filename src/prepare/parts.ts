@@ -1,10 +1,18 @@
 import { rm } from "node:fs/promises";
 import { z } from "zod";
 import { UserError } from "../core/errors.js";
+import { parseJson, stringifyJson } from "../core/json.js";
 import type { JsonValue, UnscoredRow } from "../core/records.js";
 import { countWindows, type Windows } from "../corpus/windows.js";
 import { openAppend, writeFileAtomic } from "../formats/append.js";
-import { columnsOf, type JsonColumns, type JsonKind, mergeColumns, schemaOf } from "../formats/arrow/from-json.js";
+import {
+  columnsOf,
+  type JsonColumns,
+  type JsonKind,
+  mergeColumns,
+  NUMBER_KINDS,
+  schemaOf,
+} from "../formats/arrow/from-json.js";
 import { openTable } from "../formats/data.js";
 import { openRowsWriter } from "../formats/rows-writer.js";
 import { Counts, countsSchema } from "./counts.js";
@@ -13,7 +21,7 @@ import type { TokenRow } from "./token-rows.js";
 
 const kindSchema: z.ZodType<JsonKind> = z.lazy(() =>
   z.union([
-    z.enum(["null", "bool", "int", "float", "string", "tokens", "json"]),
+    z.enum(["null", "bool", ...NUMBER_KINDS, "string", "tokens", "json"]),
     z.object({ list: kindSchema }),
     z.object({ fields: z.array(z.tuple([z.string(), kindSchema])) }),
   ]),
@@ -29,7 +37,10 @@ const partSchema = z.object({
   windows: z.object({ rows: z.number().int().min(0), tokens: z.number().int().min(0) }),
 });
 
-/** A run of rows of the data: its kept documents lie in an Arrow file, the bad ones beside it. The end record makes it whole. */
+/**
+ * A run of rows of the data: its kept documents lie in an Arrow file, the bad ones beside it. The end record makes it
+ * whole.
+ */
 export type Part = z.output<typeof partSchema>;
 
 /** A kept document as a part has it. */
@@ -103,7 +114,7 @@ export async function openPart(out: string, number: number, windows: Windows): P
       await dropped.sync();
       await dropped.close();
       const part = partSchema.parse({ end, columns, counts: counts.toJSON(), windows: written });
-      await writeFileAtomic(places.part(out, number, ".json"), `${JSON.stringify(part)}\n`);
+      await writeFileAtomic(places.part(out, number, ".json"), `${stringifyJson(part)}\n`);
       return part;
     },
     abort: async () => {
@@ -141,8 +152,8 @@ const windowTokens = (tokenCount: number, windows: Windows) =>
   Math.min(tokenCount, windows.maxLength) * countWindows(tokenCount, windows);
 
 const jsonOf = (value: JsonValue | undefined): string | null =>
-  value === undefined || value === null ? null : JSON.stringify(value);
+  value === undefined || value === null ? null : stringifyJson(value);
 
 const textOf = (cell: JsonValue) => (typeof cell === "string" ? cell : null);
 
-const parsedOf = (cell: JsonValue): JsonValue => (typeof cell === "string" ? (JSON.parse(cell) as JsonValue) : null);
+const parsedOf = (cell: JsonValue): JsonValue => (typeof cell === "string" ? parseJson(cell) : null);

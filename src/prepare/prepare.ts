@@ -1,28 +1,32 @@
 import { createReadStream } from "node:fs";
-import { open, rename, rm } from "node:fs/promises";
+import { open, rm } from "node:fs/promises";
 import { UserError } from "../core/errors.js";
-import { canonicalJson } from "../core/fingerprint.js";
+import { cannotWrite } from "../core/files.js";
+import type { FileFingerprint } from "../core/fingerprint.js";
+import type { Lock, LockWait } from "../core/lock.js";
 import type { UnscoredReason } from "../core/records.js";
+import { stageAt } from "../core/staged.js";
 import { formatCount } from "../core/units.js";
 import { firstDocument } from "../corpus/documents.js";
 import { chooseLayout, type Layout } from "../corpus/layout.js";
 import { noRows } from "../corpus/survey.js";
 import { openTokenizer, type Tokenizer } from "../corpus/tokenizer.js";
 import type { Windows } from "../corpus/windows.js";
-import { cannotWrite, writeFileAtomic } from "../formats/append.js";
+import { writeFileAtomic } from "../formats/append.js";
 import { isMadeFromJson, type JsonColumns, mergeColumns, schemaOf, typeName } from "../formats/arrow/from-json.js";
-import { checkData, expandData, fingerprintData } from "../formats/data.js";
+import { checkData, expandData, fingerprintAll } from "../formats/data.js";
+import { type DataVersions, pinData } from "../formats/data-versions.js";
 import { columnType, countRows } from "../formats/survey.js";
 import { assemble, type DatasetName, datasetColumns, datasetPath } from "./assemble.js";
 import { Counts } from "./counts.js";
-import { begin, enterFolder, places, readFinished } from "./folder.js";
+import { begin, enterFolder, places, readBegun, readFinished } from "./folder.js";
 import { type PrepareOptions, type ResolvedPrepareOptions, resolveOptions, tokenizerFile } from "./options.js";
 import { openPart, type Part, readParts } from "./parts.js";
 import type { Preparation, PrepareConfiguration } from "./preparation.js";
 import { readTokenRows } from "./token-rows.js";
 
 export type PrepareEvent =
-  | { readonly kind: "survey"; readonly rows: number }
+  | { readonly kind: "survey"; readonly rows: number; readonly share: number }
   | { readonly kind: "note"; readonly message: string }
   | { readonly kind: "plan"; readonly rows: number; readonly doneRows: number }
   /** A row of the data; `tokenCount` 0 and the reason where it is bad. */
@@ -48,8 +52,10 @@ export interface PrepareSummary {
 }
 
 interface Work {
+  readonly lock: Lock;
   readonly options: ResolvedPrepareOptions;
   readonly files: readonly string[];
+  readonly versions: DataVersions;
   readonly layout: Layout;
   readonly tokenizer: Tokenizer | null;
   readonly configuration: PrepareConfiguration;
@@ -58,49 +64,69 @@ interface Work {
 }
 
 /**
- * Tokenises documents into the two datasets of the published code: `long`, the whole documents of `minTokens` or more, and `truncated`,
- * their windows. Started again after a kill with the same options it goes on after the last whole part, to the same bytes.
+ * Tokenises documents into the two datasets of the published code: `long`, the whole documents of `minTokens` or more,
+ * and `truncated`, their windows. Started again after a kill with the same options it goes on after the last whole
+ * part, to the same bytes.
  * @throws UserError, with nothing half-written under a final name
  */
 export async function prepare(options: PrepareOptions, hooks: PrepareHooks = {}): Promise<PrepareSummary> {
   const resolved = resolveOptions(options);
   const { signal, onEvent = () => undefined } = hooks;
-  const files = await expandData(resolved.data);
+  const notes: string[] = [];
+  const files = await expandData(resolved.data, (note) => notes.push(note));
   const costs = await checkData(files);
-  const layout = await chooseLayout(files, columnsAsked(resolved));
-  limitCores(resolved.jobs);
-  const tokenizer = await openOwnTokenizer(resolved);
-  const configuration = await configurationOf(resolved, layout, tokenizer, files);
+  const versions = await pinData(files);
+  const begun = await readBegun(resolved.out);
+  const layout = await chooseLayout(files, columnsAsked(resolved), begun);
   const { out } = resolved;
-  const leave = await enterFolder(out);
+  let tokenizer: Tokenizer | null = null;
   try {
-    const before = await readFinished(out, configuration);
-    if (before !== null) return { out, finished: true, preparation: before };
-    for (const message of [...(layout.sentence === null ? [] : [layout.sentence]), ...costs])
-      onEvent({ kind: "note", message });
-    return await work({ options: resolved, files, layout, tokenizer, configuration, signal, onEvent });
+    tokenizer = await openOwnTokenizer(resolved, signal);
+    notes.push(...layout.notes, ...costs, ...(tokenizer?.notes ?? []));
+    const configuration = await configurationOf(resolved, layout, tokenizer, files, begun?.data ?? []);
+    return await prepareIn(
+      { options: resolved, files, versions, layout, tokenizer, configuration, signal, onEvent },
+      notes,
+    );
   } catch (error) {
     if (signal?.aborted !== true || error !== signal.reason) throw error;
     return { out, finished: false, preparation: null };
   } finally {
-    await leave();
+    await tokenizer?.close();
+  }
+}
+
+async function prepareIn(job: Omit<Work, "lock">, notes: readonly string[]): Promise<PrepareSummary> {
+  const { signal, onEvent } = job;
+  const { out } = job.options;
+  const lock = await enterFolder(out, { signal, onWait: (wait) => onEvent({ kind: "note", message: waiting(wait) }) });
+  try {
+    const before = await readFinished(out, job.configuration, job.files);
+    if (before !== null) return { out, finished: true, preparation: before };
+    for (const message of notes) onEvent({ kind: "note", message });
+    return await work({ ...job, lock });
+  } finally {
+    await lock.release();
   }
 }
 
 async function work(job: Work): Promise<PrepareSummary> {
-  const { options, files, tokenizer, configuration, signal, onEvent } = job;
+  const { options, files, versions, tokenizer, configuration, signal, onEvent } = job;
   const { out } = options;
-  const rows = await begin(out, configuration, async () => {
+  const rows = await begin(out, configuration, files, async () => {
     if (tokenizer === null) await refuseTextsWithoutTokenizer(job);
-    return countRows(files, (soFar) => {
-      signal?.throwIfAborted();
-      onEvent({ kind: "survey", rows: soFar });
+    const counted = await countRows(files, (soFar, share) => onEvent({ kind: "survey", rows: soFar, share }), {
+      signal,
+      sizes: versions,
     });
+    await versions.checkAll();
+    return counted;
   });
   if (rows === 0) throw noRows(files);
   const parts = await makeParts(job, rows);
   signal?.throwIfAborted();
-  await refuseChanged(files, configuration);
+  job.lock.check();
+  await versions.checkAll();
   const preparation = await putTogether(job, parts, rows);
   await writeFileAtomic(places.summary(out), `${JSON.stringify(preparation, null, 2)}\n`);
   await rm(places.unfinished(out), { recursive: true, force: true });
@@ -109,7 +135,7 @@ async function work(job: Work): Promise<PrepareSummary> {
 
 /** All parts, those of before included; fewer where it was interrupted. */
 async function makeParts(job: Work, rows: number): Promise<readonly Part[]> {
-  const { options, files, layout, tokenizer, signal, onEvent } = job;
+  const { options, files, versions, layout, tokenizer, signal, onEvent } = job;
   const { out, partTokens, minTokens, jobs = DEFAULT_JOBS } = options;
   const parts = [...(await readParts(out))];
   const start = parts.at(-1)?.end ?? 0;
@@ -118,7 +144,8 @@ async function makeParts(job: Work, rows: number): Promise<readonly Part[]> {
   let part = await openPart(out, parts.length, windowsOf(options));
   let end = start;
   try {
-    for await (const row of readTokenRows(files, { ...layout, tokenizer, start, jobs })) {
+    const rowsLeft = readTokenRows(files, { ...layout, tokenizer, start, jobs, versions, signal });
+    for await (const row of untilAborted(rowsLeft, signal)) {
       if ("reason" in row) await part.drop(row);
       else if (row.inputIds.length >= minTokens) await part.keep(row);
       else part.leaveOut(row);
@@ -127,14 +154,26 @@ async function makeParts(job: Work, rows: number): Promise<readonly Part[]> {
       onEvent({ kind: "row", row: row.row, tokenCount, reason });
       if (signal?.aborted === true) break;
       if (part.tokenCount() < partTokens || end >= rows) continue;
+      job.lock.check();
       parts.push(await part.close(end));
       part = await openPart(out, parts.length, windowsOf(options));
     }
-    parts.push(await part.close(end));
+    // Interrupted before its first row.
+    if (end === (parts.at(-1)?.end ?? 0)) await part.abort();
+    else parts.push(await part.close(end));
     return parts;
   } catch (error) {
     await part.abort();
     throw error;
+  }
+}
+
+/** Ends with the signal, as the tokenizer does. @throws whatever else `items` throws */
+async function* untilAborted<T>(items: AsyncIterable<T>, signal: AbortSignal | undefined): AsyncGenerator<T> {
+  try {
+    yield* items;
+  } catch (error) {
+    if (signal?.aborted !== true || error !== signal.reason) throw error;
   }
 }
 
@@ -194,22 +233,22 @@ function listed({ dropped, ...tally }: Counts["total"]) {
 
 /** One file of what the parts dropped; empty where nothing was bad. */
 async function gatherDropped(out: string, partCount: number): Promise<void> {
-  const temporary = places.writing(out, "dropped.jsonl");
+  const staged = await stageAt(places.dropped(out));
   try {
-    await rm(temporary, { force: true });
-    const file = await open(temporary, "a");
+    const file = await open(staged.path, "a");
     try {
       for (let part = 0; part < partCount; part++) {
         const pieces = createReadStream(places.part(out, part, "-dropped.jsonl"));
         for await (const piece of pieces as AsyncIterable<Buffer>) await file.appendFile(piece);
       }
-      await file.sync();
     } finally {
       await file.close();
     }
-    await rename(temporary, places.dropped(out));
+    await staged.publish();
   } catch (error) {
     throw cannotWrite(places.dropped(out), error);
+  } finally {
+    await staged.discard();
   }
 }
 
@@ -219,12 +258,10 @@ const windowsOf = ({ window, maxLength, stride }: ResolvedPrepareOptions): Windo
   stride,
 });
 
-const DEFAULT_JOBS = 4;
+const waiting = ({ holder, atMostMs }: LockWait) =>
+  `${holder} holds the folder: watching for at most ${atMostMs / 1000} seconds whether it still lives`;
 
-/** The tokenizer's own threads, which it starts at its first batch. */
-function limitCores(jobs: number | undefined): void {
-  if (jobs !== undefined) process.env.RAYON_NUM_THREADS = String(jobs);
-}
+const DEFAULT_JOBS = 4;
 
 function columnsAsked({ textColumn, idColumn, metaColumns }: ResolvedPrepareOptions) {
   return {
@@ -234,8 +271,12 @@ function columnsAsked({ textColumn, idColumn, metaColumns }: ResolvedPrepareOpti
   };
 }
 
-async function openOwnTokenizer({ tokenizer, specialTokens }: ResolvedPrepareOptions): Promise<Tokenizer | null> {
-  return tokenizer === undefined ? null : openTokenizer(await tokenizerFile(tokenizer), { specialTokens });
+async function openOwnTokenizer(
+  { tokenizer, specialTokens, jobs: threads }: ResolvedPrepareOptions,
+  signal: AbortSignal | undefined,
+): Promise<Tokenizer | null> {
+  if (tokenizer === undefined) return null;
+  return openTokenizer(await tokenizerFile(tokenizer), { specialTokens, threads, signal });
 }
 
 async function configurationOf(
@@ -243,11 +284,12 @@ async function configurationOf(
   { textColumn, idColumn, metaColumns }: Layout,
   tokenizer: Tokenizer | null,
   files: readonly string[],
+  recorded: readonly FileFingerprint[],
 ): Promise<PrepareConfiguration> {
   const { minTokens, maxLength, window, stride, specialTokens, only = null, format } = options;
   return {
     tokenizer: tokenizer?.fingerprint ?? null,
-    data: await Promise.all(files.map(fingerprintData)),
+    data: await fingerprintAll(files, recorded),
     textColumn,
     idColumn,
     metaColumns: [...metaColumns],
@@ -272,21 +314,6 @@ async function refuseTextsWithoutTokenizer({ files, layout }: Work): Promise<voi
     allowed: "rows with input_ids, or a tokenizer.json",
     fix: "Name the checkpoint's folder, or its tokenizer.json, with --tokenizer.",
   });
-}
-
-/** @throws UserError `data-changed` */
-async function refuseChanged(files: readonly string[], { data }: PrepareConfiguration): Promise<void> {
-  for (const [at, path] of files.entries()) {
-    const now = await fingerprintData(path);
-    if (canonicalJson(now) === canonicalJson(data[at])) continue;
-    throw new UserError({
-      code: "data-changed",
-      what: "The data was changed while it was prepared",
-      where: path,
-      got: `${formatCount(now.sizeBytes)} bytes of other content`,
-      fix: "Remove the output folder and start again, with data that nobody writes.",
-    });
-  }
 }
 
 const mixedKinds = (path: string) =>

@@ -1,21 +1,22 @@
 import type { Problem } from "../core/errors.js";
 import { inOrder } from "../core/in-order.js";
-import type { Document, JsonValue, RowPlace, UnscoredRow } from "../core/records.js";
+import type { Document, JsonId, JsonValue, RowPlace, UnscoredRow } from "../core/records.js";
 import { encodeTexts } from "../corpus/encode.js";
 import { badRow, type Columns, columnsRead, parseRow } from "../corpus/rows.js";
 import type { Tokenizer } from "../corpus/tokenizer.js";
-import { fieldsOf, readDataRows } from "../formats/data-rows.js";
+import { textAt } from "../formats/columns.js";
+import { type DataRowOptions, fieldsOf, readDataRows } from "../formats/data-rows.js";
 
 /** A document with all its tokens. */
 export interface TokenRow extends RowPlace {
   /** Null where the row has none. */
   readonly text: string | null;
   readonly meta: JsonValue | undefined;
-  readonly id: string | number | null;
+  readonly id: JsonId | null;
   readonly inputIds: Int32Array;
 }
 
-export interface TokenRowOptions extends Required<Columns> {
+export interface TokenRowOptions extends Required<Columns>, Pick<DataRowOptions, "versions" | "signal"> {
   readonly tokenizer: Tokenizer | null;
   /** First row. */
   readonly start: number;
@@ -27,7 +28,10 @@ interface SourceRow {
   readonly text: string | null;
 }
 
-/** For each core; two batches are in the making at once, so that the next one fills the cores that the last texts of one leave. */
+/**
+ * For each core; two batches are in the making at once, so that the next one fills the cores that the last texts of one
+ * leave.
+ */
 const BATCH_LENGTH = 512 * 1024;
 const BATCH_ROWS = 4096;
 const BATCHES_AT_ONCE = 2;
@@ -44,15 +48,21 @@ export async function* readTokenRows(
 
 async function* readBatches(
   files: readonly string[],
-  { start, jobs, ...columns }: TokenRowOptions,
+  { start, jobs, versions, signal, ...columns }: TokenRowOptions,
 ): AsyncGenerator<readonly SourceRow[]> {
   let batch: SourceRow[] = [];
   let length = 0;
-  for await (const raw of readDataRows(files, { columns: columnsRead(columns), wanted: (row) => row >= start })) {
+  const wanted = (row: number) => row >= start;
+  for await (const raw of readDataRows(files, {
+    columns: columnsRead(columns),
+    wanted,
+    ...(versions && { versions }),
+    signal,
+  })) {
     const fields = fieldsOf(raw);
     const content = "code" in fields ? { problem: fields } : { fields };
     const row = parseRow({ ...raw, content }, columns);
-    const text = "code" in fields ? null : fields.get(columns.textColumn);
+    const text = "code" in fields ? null : textAt(fields, columns.textColumn)?.value;
     batch.push({ row, text: typeof text === "string" ? text : null });
     length += "content" in row ? ("text" in row.content ? row.content.text.length : row.content.inputIds.length) : 0;
     if (length < BATCH_LENGTH * jobs && batch.length < BATCH_ROWS) continue;

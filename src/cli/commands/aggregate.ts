@@ -1,5 +1,7 @@
 import { buildCommand } from "@stricli/core";
+import { jsonLine } from "../../core/printed.js";
 import { formatCount, plural } from "../../core/units.js";
+import { endable } from "../abort.js";
 import type { LadmContext } from "../context.js";
 import { requiredTextFlag, switchFlag, textFlag } from "../flags.js";
 
@@ -38,9 +40,9 @@ EXAMPLE
   },
   async func({ json, ...options }, run) {
     const { aggregateRun } = await import("../../scoring/aggregate-run.js");
-    const summary = await aggregateRun({ run, ...options });
+    const summary = await endable(this, () => aggregateRun({ run, ...options }));
     if (json === true) {
-      this.stdout.write(`${JSON.stringify({ out: options.out, ...summary })}\n`);
+      this.stdout.write(jsonLine({ out: options.out, ...summary }));
       return;
     }
     const { scored, unscored } = summary;

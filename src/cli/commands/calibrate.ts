@@ -1,6 +1,7 @@
 import { dirname, join } from "node:path";
 import { buildCommand } from "@stricli/core";
 import { EXIT } from "../../core/errors.js";
+import { jsonLine } from "../../core/printed.js";
 import type { CalibrateOptions } from "../../evaluation/calibrate.js";
 import type { PlanSearch } from "../../formats/calibration-report.js";
 import type { LadmContext } from "../context.js";
@@ -94,7 +95,7 @@ EXAMPLE
     }
     const files = report.plans === undefined ? [] : await writeFigure(report.plans, flags.out);
     if (json) {
-      this.stdout.write(`${JSON.stringify(report)}\n`);
+      this.stdout.write(jsonLine(report));
       return;
     }
     const { describeCalibrationReport } = await import("../../report/calibration.js");

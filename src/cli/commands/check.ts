@@ -1,6 +1,8 @@
 import { buildCommand } from "@stricli/core";
 import { describeProblem, EXIT } from "../../core/errors.js";
+import { jsonLine } from "../../core/printed.js";
 import { plural } from "../../core/units.js";
+import { endable } from "../abort.js";
 import type { LadmContext } from "../context.js";
 import { switchFlag } from "../flags.js";
 
@@ -26,10 +28,10 @@ EXAMPLE
   },
   async func({ json }, run) {
     const { checkRun } = await import("../../selection/check.js");
-    const report = await checkRun(run);
+    const report = await endable(this, () => checkRun(run));
     if (!report.complete || (report.bad ?? 0) > 0) this.process.exitCode = EXIT.badRows;
     if (json === true) {
-      this.stdout.write(`${JSON.stringify(report)}\n`);
+      this.stdout.write(jsonLine(report));
       return;
     }
     const { printable } = await import("../../report/text.js");

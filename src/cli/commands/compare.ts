@@ -1,5 +1,7 @@
 import { buildCommand } from "@stricli/core";
 import { UserError } from "../../core/errors.js";
+import { jsonLine } from "../../core/printed.js";
+import { endable } from "../abort.js";
 import type { LadmContext } from "../context.js";
 import { chooseData } from "../data.js";
 import { countFlag, filesFlag, parsePercent, parseRedundancy, parseTokens, switchFlag, textFlag } from "../flags.js";
@@ -70,9 +72,9 @@ EXAMPLE
     checkAmount(flags);
     const data = flags.data && (await chooseData(flags.data, false, this));
     const { compareRuns } = await import("../../selection/compare.js");
-    const comparison = await compareRuns({ ...flags, data, first, second });
+    const comparison = await endable(this, () => compareRuns({ ...flags, data, first, second }));
     if (json === true) {
-      this.stdout.write(`${JSON.stringify(comparison)}\n`);
+      this.stdout.write(jsonLine(comparison));
       return;
     }
     const { describeComparison } = await import("../../report/compare.js");

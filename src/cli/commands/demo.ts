@@ -1,5 +1,6 @@
 import { buildCommand } from "@stricli/core";
 import { EXIT } from "../../core/errors.js";
+import { jsonLine } from "../../core/printed.js";
 import type { LadmContext } from "../context.js";
 import { countFlag, switchFlag, textFlag } from "../flags.js";
 import { usableCores } from "../machine.js";
@@ -57,7 +58,7 @@ EXIT CODE
     const { demoFigure, describeDemo } = await import("../../report/demo.js");
     const { writeFigures } = await import("../write-figures.js");
     await writeFigures(out, [{ name: "demo", svg: demoFigure(result) }]);
-    if (json) this.stdout.write(`${JSON.stringify(result)}\n`);
+    if (json) this.stdout.write(jsonLine(result));
     else this.stdout.write(`${describeDemo(result)}\n${nextSteps(out, flags.model)}`);
     if (result.bad > 0) this.process.exitCode = EXIT.badRows;
   },

@@ -1,6 +1,8 @@
 import { buildCommand } from "@stricli/core";
 import { EXIT } from "../../core/errors.js";
+import { jsonLine } from "../../core/printed.js";
 import { formatBytes } from "../../core/units.js";
+import { endable } from "../abort.js";
 import type { LadmContext } from "../context.js";
 import type { Fact } from "../facts.js";
 import { countFlag, switchFlag, textFlag } from "../flags.js";
@@ -44,7 +46,7 @@ EXAMPLE
     const { inspectMachine } = await import("../machine.js");
     const { inspectLibraries } = await import("../libraries.js");
     const { describeFacts } = await import("../facts.js");
-    const [machine, libraries] = await Promise.all([inspectMachine(), inspectLibraries()]);
+    const [machine, libraries] = await endable(this, () => Promise.all([inspectMachine(), inspectLibraries()]));
     if (asked === undefined && model !== undefined && json !== true) this.stderr.write(`${EMBEDDED_LINE}\n`);
     if (json !== true) this.stdout.write(describeFacts([...factsOfMachine(machine), ...factsOfLibraries(libraries)]));
     const { LEXICAL } = await import("../../measure/lexical.js");
@@ -52,8 +54,10 @@ EXAMPLE
     const { availableBytes } = machine;
     const folder = model === undefined ? undefined : await localModel(model, json === true, this);
     const fit =
-      folder === undefined || folder === LEXICAL ? null : await inspectFit(folder, { maxLength, availableBytes });
-    if (json === true) this.stdout.write(`${JSON.stringify({ machine, devices: DEVICES, libraries, fit })}\n`);
+      folder === undefined || folder === LEXICAL
+        ? null
+        : await endable(this, () => inspectFit(folder, { maxLength, availableBytes }));
+    if (json === true) this.stdout.write(jsonLine({ machine, devices: DEVICES, libraries, fit }));
     else if (model === LEXICAL) this.stdout.write(`\n${describeFacts([["lexical", "fits: it has no weights"]])}`);
     else if (fit !== null) this.stdout.write(`\n${describeFacts(factsOfFit(fit))}`);
     if (fit?.fits === false || libraries.some(({ loads }) => !loads)) this.process.exitCode = EXIT.user;

@@ -1,6 +1,7 @@
 import { buildCommand } from "@stricli/core";
 import { CONTROLS, type Control } from "../../core/controls.js";
 import { EXIT } from "../../core/errors.js";
+import { jsonLine } from "../../core/printed.js";
 import type { EvaluateOptions } from "../../evaluation/evaluate.js";
 import type { LadmContext } from "../context.js";
 import { chooseData } from "../data.js";
@@ -75,7 +76,7 @@ EXAMPLE
     const { describeEvaluation } = await import("../../report/evaluation.js");
     const { writeFigures } = await import("../write-figures.js");
     const files = await writeFigures(flags.out, figuresOf(evaluation));
-    if (json) this.stdout.write(`${JSON.stringify(evaluation)}\n`);
+    if (json) this.stdout.write(jsonLine(evaluation));
     else
       this.stdout.write(
         `${describeEvaluation(evaluation)}\nWritten: ${["evaluation.json", ...files].join(", ")} in ${flags.out}\n`,

@@ -1,7 +1,9 @@
 import { buildCommand } from "@stricli/core";
 import type { Checkpoint } from "../../checkpoint/checkpoint.js";
 import { EXIT, UserError } from "../../core/errors.js";
+import { jsonLine } from "../../core/printed.js";
 import { formatBytes, formatCount } from "../../core/units.js";
+import { endable } from "../abort.js";
 import type { LadmContext } from "../context.js";
 import type { Fact } from "../facts.js";
 import { switchFlag } from "../flags.js";
@@ -40,26 +42,27 @@ EXAMPLE
   async func({ json }, directory) {
     const { describeFacts } = await import("../facts.js");
     if (directory === undefined) {
-      const { SUPPORTED } = await import("../../checkpoint/config.js");
+      const { SUPPORTED } = await import("../../checkpoint/demands.js");
       const text = () => describeFacts(factsOfSupport(SUPPORTED));
-      this.stdout.write(json === true ? `${JSON.stringify({ supported: SUPPORTED })}\n` : text());
+      this.stdout.write(json === true ? jsonLine({ supported: SUPPORTED }) : text());
       return;
     }
     const { LEXICAL } = await import("../../measure/lexical.js");
     if (directory === LEXICAL) {
       const known = { verdict: "supported", family: LEXICAL };
-      this.stdout.write(json === true ? `${JSON.stringify(known)}\n` : `${LEXICAL}: ${DESCRIBED_LEXICAL}\n`);
+      this.stdout.write(json === true ? jsonLine(known) : `${LEXICAL}: ${DESCRIBED_LEXICAL}\n`);
       return;
     }
     const { openCheckpoint } = await import("../../checkpoint/checkpoint.js");
     try {
-      const checkpoint = await openCheckpoint(await localModel(directory, json === true, this));
+      const folder = await localModel(directory, json === true, this);
+      const checkpoint = await endable(this, () => openCheckpoint(folder));
       const { tensors: _tensors, ...known } = checkpoint;
       const verdict = { verdict: "supported", ...known };
-      this.stdout.write(json === true ? `${JSON.stringify(verdict)}\n` : describeFacts(factsOf(checkpoint)));
+      this.stdout.write(json === true ? jsonLine(verdict) : describeFacts(factsOf(checkpoint)));
     } catch (thrown) {
       if (json !== true || !(thrown instanceof UserError)) throw thrown;
-      this.stdout.write(`${JSON.stringify({ verdict: "not supported", directory, problem: thrown.problem })}\n`);
+      this.stdout.write(jsonLine({ verdict: "not supported", directory, problem: thrown.problem }));
       this.process.exitCode = EXIT.user;
     }
   },

@@ -1,5 +1,6 @@
 import { buildCommand } from "@stricli/core";
 import { EXIT } from "../../core/errors.js";
+import { jsonLine } from "../../core/printed.js";
 import type { PrepareEvent } from "../../prepare/prepare.js";
 import { abortable } from "../abort.js";
 import type { LadmContext } from "../context.js";
@@ -90,7 +91,7 @@ EXIT CODE
       options.tokenizer === undefined ? {} : { tokenizer: await localTokenizer(options.tokenizer, quiet, this) };
     const jobs = options.jobs ?? (await usableCores());
     const progress = new PrepareProgress({ write: (text) => stderr.write(text), isTerminal, quiet });
-    const print = (value: object) => stdout.write(`${JSON.stringify(value)}\n`);
+    const print = (value: object) => stdout.write(jsonLine(value));
     const onEvent = (event: PrepareEvent) => {
       progress.onEvent(event);
       if (json) print(event);

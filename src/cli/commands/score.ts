@@ -1,5 +1,6 @@
 import { buildCommand } from "@stricli/core";
 import { EXIT, UserError } from "../../core/errors.js";
+import { jsonLine } from "../../core/printed.js";
 import { formatCount, plural } from "../../core/units.js";
 import type { ScoreRunOptions } from "../../scoring/run-options.js";
 import type { RunEvent, RunSummary } from "../../scoring/score-run.js";
@@ -17,7 +18,7 @@ import {
 } from "../flags.js";
 import { usableCores } from "../machine.js";
 import { chooseModel } from "../model.js";
-import { chooseShard } from "../shard.js";
+import { chooseShard, type KnownNumbering, numberingOf } from "../shard.js";
 
 interface Flags extends ColumnFlags {
   readonly model?: string;
@@ -126,16 +127,23 @@ EXIT CODE
   },
   async func(flags) {
     const { quiet = false, json = false, ...rest } = flags;
-    const shard = chooseShard(flags, this.process.env);
+    const { env } = this.process;
+    const known = await knownNumbering(flags);
+    const shard = chooseShard(flags, env, known);
+    const numbering = numberingOf(flags, env, known);
     const model = await chooseModel(flags.model, quiet, this);
     const data = await chooseData(flags.data, quiet, this);
     const options = { ...rest, ...shard, model, data, threads: flags.threads ?? (await usableCores()) };
     const { scoreRun } = await import("../../scoring/score-run.js");
     const { withRunProgress } = await import("../run-progress.js");
-    const print = (value: object) => this.stdout.write(`${JSON.stringify(value)}\n`);
+    const print = (value: object) => this.stdout.write(jsonLine(value));
     const onEvent = (event: RunEvent) => (json ? print(event) : undefined);
+    const onOpened = async () => {
+      if (numbering !== null)
+        await (await import("../../formats/array-json.js")).keepArrayNumbering(flags.out, numbering);
+    };
     const summary = await withRunProgress(this, { quiet, onEvent }, (hooks) =>
-      scoreRun(options satisfies ScoreRunOptions, hooks),
+      scoreRun(options satisfies ScoreRunOptions, { ...hooks, onOpened }),
     );
     if (json) print({ kind: "summary", ...summary });
     else this.stdout.write(`${describeSummary(summary, flags.out)}\n`);
@@ -143,6 +151,13 @@ EXIT CODE
     else if (summary.bad > 0) this.process.exitCode = EXIT.badRows;
   },
 });
+
+async function knownNumbering({ out, numShards = 1, shardIndex }: Flags): Promise<KnownNumbering> {
+  if (numShards === 1 || shardIndex !== undefined) return "new";
+  const { readArrayNumbering } = await import("../../formats/array-json.js");
+  const { readRun } = await import("../../formats/run-json.js");
+  return (await readArrayNumbering(out)) ?? ((await readRun(out)) === null ? "new" : "unknown");
+}
 
 /** `0-3,7` → 0, 1, 2, 3, 7. */
 function parseLayers(input: string): readonly number[] {

@@ -1,6 +1,8 @@
 import { buildCommand } from "@stricli/core";
 import { EXIT, UserError } from "../../core/errors.js";
+import { jsonLine } from "../../core/printed.js";
 import type { SelectionSummary } from "../../selection/select.js";
+import { endable } from "../abort.js";
 import { inKebabCase } from "../arguments.js";
 import type { LadmContext } from "../context.js";
 import { chooseData } from "../data.js";
@@ -170,7 +172,7 @@ EXIT CODE
       return;
     }
     const { describeSelection } = await import("../../report/selection.js");
-    this.stdout.write(json ? `${JSON.stringify(summary)}\n` : describeSelection(summary));
+    this.stdout.write(json ? jsonLine(summary) : describeSelection(summary));
     if ((summary.refined?.unscored.bad ?? 0) > 0) this.process.exitCode = EXIT.badRows;
   },
 });
@@ -186,7 +188,7 @@ async function selectOrRefine(asked: Asked, quiet: boolean, context: LadmContext
   if (refineWith === undefined) {
     refuseWithoutRefining({ model, maxLength, refineRun, agreement, audit, seed });
     const { select } = await import("../../selection/select.js");
-    return await select(options);
+    return await endable(context, () => select(options));
   }
   const threads = options.threads ?? (await usableCores());
   const dearer = model && (await localModel(model, quiet, context));

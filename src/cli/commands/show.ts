@@ -1,4 +1,5 @@
 import { buildCommand } from "@stricli/core";
+import { endable } from "../abort.js";
 import type { LadmContext } from "../context.js";
 import { chooseData } from "../data.js";
 import { countFlag, filesFlag, switchFlag, textFlag } from "../flags.js";
@@ -38,7 +39,7 @@ EXAMPLE
     const data = asked && (await chooseData(asked, false, this));
     const { overview } = await import("../../selection/overview.js");
     const { describeRun } = await import("../../report/show.js");
-    const shown = await overview({ ...flags, run, data, ...(each === undefined ? {} : { each }) });
-    this.stdout.write(describeRun(shown, { width: this.stdout.columns ?? COLUMNS }));
+    const shown = await endable(this, () => overview({ ...flags, run, data, ...(each === undefined ? {} : { each }) }));
+    this.stdout.write(describeRun(shown, { width: this.columns ?? COLUMNS }));
   },
 });
