@@ -296,7 +296,7 @@ const checkpoints: readonly Case[] = [
     "a broken tokenizer",
     () => score({ model: model({ "tokenizer.json": '{"version": "1.0"}' }) }),
     [
-      "The tokenizer cannot be understood",
+      "The tokenizer cannot be used",
       "tokenizer.json",
       "Model missing",
       "a tokenizer.json of Hugging Face",

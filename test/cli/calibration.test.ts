@@ -218,6 +218,30 @@ describe("aggregate", () => {
     expect(rows("ablated").map(({ score: value }) => value)).not.toEqual(rows("run").map(({ score: value }) => value));
   });
 
+  test("pair scores that are not as they were written are refused, in older runs by their length", async () => {
+    await score("run", "--keep", "pairs", "--calibration", "none");
+    const path = join(folder, "run", "pairs", "part0-pairs.arrows");
+    const whole = readFileSync(path);
+    const [place] = rows("run").map(({ pairs }) => Object(pairs) as Record<string, unknown>);
+    const [offset, sizeBytes] = [Number(place?.offset), Number(place?.sizeBytes)];
+    // In the metadata, the columns and the last values of the first batch.
+    for (const at of [offset + 60, offset + Math.floor(sizeBytes / 2), offset + sizeBytes - 9, whole.length - 9]) {
+      const bytes = Buffer.from(whole);
+      bytes.writeUInt8(bytes.readUInt8(at) ^ 4, at);
+      writeFileSync(path, bytes);
+      const { code, stderr } = await aggregate("run", "made");
+      expect(code).toBe(2);
+      expect(stderr).toMatch(/part0-score\.json:\d.*(?:get it from a copy|score again)/s);
+      expect(existsSync(join(folder, "made"))).toBe(false);
+    }
+    writeFileSync(path, whole.subarray(0, whole.length - 8));
+    expect((await aggregate("run", "made")).code).toBe(2);
+    writeFileSync(path, whole);
+    const lines = join(folder, "run", "scores", "part0-score.json");
+    writeFileSync(lines, readFileSync(lines, "utf8").replaceAll(/,"crc32":\d+/g, ""));
+    expect((await aggregate("run", "made")).code).toBe(0);
+  });
+
   test("what the run did not keep", async () => {
     await score("layers", "--calibration", "none");
     await score("some", "--layers", "1-3", "--keep", "pairs");

@@ -1,10 +1,10 @@
 /** `calibrate --cost`, as a user has it: on made-up documents and the tiny checkpoint. */
 import { spawn } from "node:child_process";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { deserialize, serialize } from "node:v8";
+import { basename, join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 import { Random } from "#ladm/core/random.js";
+import { ReadingCache } from "#ladm/evaluation/cache.js";
 import { type Calibration, calibrationSchema } from "#ladm/formats/calibration.js";
 import type { CalibrationReport, PlanSearch, TriedPlan } from "#ladm/formats/calibration-report.js";
 import { temporaryFolder } from "../unit/selection-run.js";
@@ -220,9 +220,11 @@ test("a plan under which a text has no score is left out, and said", async () =>
   await calibrate("made", MODEL, data, ...flags.slice(0, -1));
   // One of the readings in the window is no number.
   const [windowed = ""] = filesUnder(cache).filter((name) => name.endsWith(".bin") && !exact.has(name));
-  const values: unknown = deserialize(readFileSync(join(cache, windowed)));
-  if (!(values instanceof Float32Array)) throw new Error("no reading");
-  writeFileSync(join(cache, windowed), serialize(values.fill(NaN)));
+  const readings = new ReadingCache(cache, "of any model");
+  const key = basename(windowed, ".bin");
+  const values = await readings.get(key);
+  if (values === null) throw new Error("no reading");
+  await readings.put(key, values.fill(NaN));
   const made = await calibrate("made", MODEL, data, ...flags);
   expect(made.code).toBe(0);
   const said = "1 of 12 texts have no score";

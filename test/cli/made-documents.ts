@@ -1,4 +1,7 @@
-/** Documents, each with words of its own, and a checkpoint that hears them: what `evaluate` and `calibrate` are tried with. */
+/**
+ * Documents, each with words of its own, and a checkpoint that hears them: what `evaluate` and `calibrate` are tried
+ * with.
+ */
 import { cpSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Random } from "#ladm/core/random.js";

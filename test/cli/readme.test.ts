@@ -2,7 +2,7 @@
 import { execFile } from "node:child_process";
 import { copyFile, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -62,7 +62,8 @@ describe("README", () => {
   it("the library example runs after it", async () => {
     const example = blocks(readme, "js")[0] ?? "";
     expect(example.trim().split("\n").length).toBeLessThanOrEqual(14);
-    // Beside its package.json, so that the package finds itself by its name; not in dist/, which other tests copy meanwhile.
+    // Beside its package.json, so that the package finds itself by its name; not in dist/, which other tests copy
+    // meanwhile.
     await copyFile(join(repository, "package.json"), join(folder, "package.json"));
     const file = join(folder, "example.mjs");
     await writeFile(file, example);
@@ -72,9 +73,15 @@ describe("README", () => {
     expect(stdout).toContain("selectedRows: 1");
   });
 
-  it("every file it links to is there", async () => {
-    for (const [, target = ""] of readme.matchAll(/\]\((?!https?:)([^)]+)\)/g)) {
-      await expect(run("ls", [join(repository, target)]), target).resolves.toBeDefined();
-    }
-  });
+  it.each(["README.md", "docs/guide.md", "docs/results/README.md"])(
+    "every file that %s links to is there",
+    async (page) => {
+      const text = await readFile(join(repository, page), "utf8");
+      const targets = [...text.matchAll(/\]\((?!https?:|#)([^)]+)\)/g)].map(([, target = ""]) => target);
+      expect(targets.length).toBeGreaterThan(0);
+      for (const target of targets) {
+        await expect(run("ls", [join(repository, dirname(page), target)]), target).resolves.toBeDefined();
+      }
+    },
+  );
 });

@@ -246,12 +246,18 @@ describe("the dearer run", () => {
       maxLength: WINDOW,
     });
     expect(await prepare({ dAfs: 2, dCds: 1 })).toMatchObject({ dAfs: 2, dCds: 1 });
-    expect(await prepare({ textColumn: "body", idColumn: "url", metaColumns: ["lang"] })).toMatchObject({
+    expect(await prepare({ textColumn: "body", idColumn: "meta", metaColumns: ["id"] })).toMatchObject({
       textColumn: "body",
-      idColumn: "url",
-      metaColumns: ["lang"],
+      idColumn: "meta",
+      metaColumns: ["id"],
       calibration: "none",
     });
+  });
+
+  test("of data without ids has none either", async () => {
+    const file = pool.at("without-ids.jsonl");
+    writeFileSync(file, `${JSON.stringify({ input_ids: [1, 2, 3] })}\n`);
+    expect(await prepare({ dCds: 16 }, { data: [file] })).toMatchObject({ data: [file], metaColumns: [] });
   });
 
   test("may have another window, and is not the cheap one again", async () => {

@@ -33,7 +33,10 @@ export function writePool(path: string, copies: number): number {
   return lines.length;
 }
 
-/** Every file of the run folder by name, but for `run.json`, which holds paths, and for what a kill leaves of one that was not there yet. */
+/**
+ * Every file of the run folder by name, but for `run.json`, which holds paths, and for what a kill leaves of one that
+ * was not there yet.
+ */
 export function resultsOf(run: string): Readonly<Record<string, string>> {
   const files = readdirSync(run, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
   const names = files
@@ -97,9 +100,16 @@ export function startScore(args: readonly string[], flags: readonly string[] = F
   return { child, rows, ended };
 }
 
-/** Numbers of the children of a process, youngest last. */
-export function childrenOf(pid: number): readonly number[] {
-  return readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ").filter(Boolean).map(Number);
+/** Numbers of the children of a process that run a script, youngest last. */
+export function childrenOf(pid: number, script: string): readonly number[] {
+  const all = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ").filter(Boolean).map(Number);
+  return all.filter((child) => {
+    try {
+      return readFileSync(`/proc/${child}/cmdline`, "utf8").includes(script);
+    } catch {
+      return false;
+    }
+  });
 }
 
 export const pause = (elapsedMs: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, elapsedMs));

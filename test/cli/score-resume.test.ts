@@ -39,6 +39,11 @@ function otherData(): string {
   return other;
 }
 
+function changedData(): string {
+  writeFileSync(data, firstLines(4));
+  return data;
+}
+
 const lastByteChanged = (content: Buffer) =>
   Buffer.from(content.map((byte, at) => (at === content.length - 1 ? byte ^ 1 : byte)));
 
@@ -55,7 +60,8 @@ test.each<[string, readonly string[], () => Partial<ScoreRunOptions>]>([
     () => ({ model: changedModel("tokenizer.json", (json) => `${json.toString()} `) }),
   ],
   ["other data", ["data"], () => ({ data: [otherData()] })],
-  ["more data", ["data"], () => ({ data: [data, otherData()] })],
+  ["changed data and more", ["data"], () => ({ data: [changedData(), otherData()] })],
+  ["fewer data", ["data"], () => ({ data: [otherData()] })],
   ["another window", ["maxLength"], () => ({ maxLength: 512 })],
   ["other spans", ["attnChunkSize"], () => ({ attnChunkSize: 8 })],
   ["other key spans", ["dAfs"], () => ({ dAfs: 2 })],

@@ -126,3 +126,28 @@ test("the limit counts rows of the data, over all files", async () => {
   expect(summary).toMatchObject({ finished: true, scored: 14, shardRows: 14 });
   expect(parsed(await ladm(["check", run, "--json"]))).toMatchObject({ complete: true, limit: 14, rowsExpected: 14 });
 });
+
+test.each([0, 1])("an array of three from %i, and one of its tasks again as an array of its own", async (first) => {
+  const { data, run } = await makePool();
+  const task = async (id: number, array: readonly number[]) => {
+    const env = {
+      SLURM_ARRAY_TASK_ID: String(id),
+      SLURM_ARRAY_TASK_MIN: String(Math.min(...array)),
+      SLURM_ARRAY_TASK_MAX: String(Math.max(...array)),
+      SLURM_ARRAY_TASK_COUNT: String(array.length),
+    };
+    return await ladm(["score", ...FLAGS, "--data", data, "--out", run, "--num-shards", "3"], { env });
+  };
+  const [a, b, c] = [first, first + 1, first + 2];
+  for (const id of [a, c]) expect((await task(id, [a, b, c])).code).toBeOneOf([0, 3]);
+  const before = parsed(await ladm(["check", run, "--json"]));
+  expect(before).toMatchObject({ shardsMissing: [1] });
+  expect((await task(b, [b])).code).toBeOneOf([0, 3]);
+  expect(parsed(await ladm(["check", run, "--json"]))).toMatchObject({ complete: true });
+  const other = await task(
+    b + 1,
+    [1, 2, 3].map((at) => at + first),
+  );
+  expect(other.code).toBe(2);
+  expect(other.stderr).toContain("another way");
+});

@@ -12,7 +12,17 @@ import { openArrowWriter } from "#ladm/formats/arrow/arrow-writer.js";
 import { datasetDictSplits, openHfDataset } from "#ladm/formats/arrow/hf-dataset.js";
 import { openHfDatasetWriter } from "#ladm/formats/arrow/hf-writer.js";
 import type { TableWriter } from "#ladm/formats/table.js";
-import { bytesOf, columnsFrom, idsAndDamage, streamBytes, streamOfType, writeDataset } from "./arrow-files.js";
+import {
+  bytesOf,
+  columnsFrom,
+  fileOfStream,
+  idsAndDamage,
+  messagesOf,
+  polarsBytes,
+  streamBytes,
+  streamOfType,
+  writeDataset,
+} from "./arrow-files.js";
 
 const MOUNT = "mount";
 const UMOUNT = "umount";
@@ -205,8 +215,11 @@ describe("a stream with other bytes", () => {
     // What lies behind the batch would be read as its values.
     const bytes = Buffer.concat([schema, prefix, metadata, Buffer.alloc(8), whole]);
     const { ids, damage } = await idsAndDamage(await openArrowFile(fileOf(bytes)));
-    expect([ids, damage.length]).toEqual([[], 1]);
-    expect(damage[0]?.got).toMatch(message);
+    expect(ids).toEqual([]);
+    expect(damage).toMatchObject([
+      { start: 0, rowCount: 1, got: expect.stringMatching(message) as string },
+      { start: 1, rowCount: 1, got: expect.stringContaining("a message of kind 1") as string },
+    ]);
   });
 
   it("offsets that descend between: those rows are damaged", async () => {
@@ -235,6 +248,158 @@ describe("a stream with other bytes", () => {
   });
 });
 
+describe("a file of views with other bytes", () => {
+  it("anywhere: rows, items of damage or an error of the user's, never another", async () => {
+    const codes = new Set<string>();
+    const polars = polarsBytes();
+    for (let at = 0; at < polars.length; at += 2) {
+      const bytes = polars.slice();
+      bytes[at] = (bytes[at] ?? 0) ^ (at % 4 === 0 ? 0x80 : 0x01);
+      const path = fileOf(bytes);
+      try {
+        const table = await openArrowFile(path);
+        let rows = 0;
+        for await (const item of table.read()) {
+          if (item.kind === "damage") codes.add(item.problem.got ?? "");
+          rows += item.kind === "damage" ? item.rowCount : item.rows.length;
+        }
+        // Of two batches, each is rows or an item of damage.
+        expect([rows, rows]).toEqual([table.rowCount, expect.toSatisfy((count: number) => count >= 2)]);
+      } catch (error) {
+        if (!(error instanceof UserError)) throw error;
+        codes.add(error.code);
+      } finally {
+        rmSync(path);
+      }
+    }
+    const got = [...codes].join("; ");
+    expect(got).toMatch(/offsets of text that point outside/);
+    expect(got).toMatch(/another message than the footer says/);
+  });
+
+  it("that name the same bytes again and again do not make gigabytes of them", async () => {
+    const rows = 200_000;
+    // All values of one list: the row is read at once.
+    const views = new Int32Array(rows * 4);
+    for (let row = 0; row < rows; row += 1) views.set([4096, 0, 0, 0], row * 4);
+    const text = new arrow.Data(
+      new arrow.Utf8View(),
+      0,
+      rows,
+      0,
+      [undefined, new Uint8Array(views.buffer)] as never,
+      [],
+    );
+    const header = new RecordBatch(
+      1,
+      [new FieldNode(1, 0), new FieldNode(rows, 0)],
+      [
+        new BufferRegion(0, 0),
+        new BufferRegion(0, 8),
+        new BufferRegion(0, 0),
+        new BufferRegion(8, views.byteLength),
+        new BufferRegion(8 + views.byteLength, 4096),
+      ],
+      null,
+      [1],
+    );
+    const bodyBytes = 8 + views.byteLength + 4096;
+    const metadata = arrow.Message.encode(arrow.Message.from(header, bodyBytes));
+    const bytes = Buffer.concat([
+      streamOfType(new arrow.List(new arrow.Field("item", text.type, true))).subarray(0, -8),
+      Buffer.from(Int32Array.of(-1, metadata.length).buffer),
+      metadata,
+      Buffer.from(Int32Array.of(0, rows).buffer),
+      Buffer.from(views.buffer),
+      Buffer.alloc(4096, "x"),
+      Buffer.from(Int32Array.of(-1, 0).buffer),
+    ]);
+    const { damage } = await idsAndDamage(await openArrowFile(fileOf(bytes)));
+    expect(damage).toMatchObject([
+      { start: 0, rowCount: 1, got: expect.stringContaining("the same bytes again and again") as string },
+    ]);
+  });
+});
+
+describe("a batch that is damaged", () => {
+  const messages = messagesOf(whole);
+  const [, , second] = messages;
+  /** The second of three batches says another number of rows than its columns have. */
+  const ofLength = (rowCount: bigint) => {
+    const bytes = Buffer.from(whole);
+    const at = bytes.indexOf(Buffer.from(BigInt64Array.of(4n).buffer), second?.start);
+    bytes.writeBigInt64LE(rowCount, at);
+    return new Uint8Array(bytes);
+  };
+
+  it.each([
+    ["fewer rows", 2n, /a batch of 2 rows with 4 values of id/],
+    ["more rows", 5n, /lacks values of id/],
+    ["no rows", 0n, /a batch of 0 rows with 4 values of id/],
+  ])("with %s than its columns: it alone is one item, in a stream and in a file", async (_, rowCount, got) => {
+    for (const bytes of [ofLength(rowCount), fileOfStream(ofLength(rowCount))]) {
+      const table = await openArrowFile(fileOf(bytes));
+      const { ids, damage } = await idsAndDamage(table);
+      expect(ids).toEqual([0, 1, 2, 3, 8, 9, 10, 11]);
+      expect(damage).toMatchObject([{ start: 4, rowCount: 1, got: expect.stringMatching(got) as string }]);
+      expect(table.rowCount).toBe(9);
+      expect(table.placeOf(5)).toMatchObject({ line: 6 });
+      expect((await table.take([8])).getChild("id")?.get(0)).toBe(11);
+    }
+  });
+
+  it("where there was an end of the stream: the batches that the footer names are read", async () => {
+    const bytes = Buffer.from(fileOfStream(whole));
+    // The message of the second batch, in the file.
+    bytes.fill(0, (second?.start ?? 0) + 8 + 4, (second?.start ?? 0) + 8 + 8);
+    const { ids, damage } = await idsAndDamage(await openArrowFile(fileOf(bytes)));
+    expect(ids).toEqual([0, 1, 2, 3, 8, 9, 10, 11]);
+    expect(damage).toMatchObject([{ start: 4, rowCount: 1 }]);
+  });
+
+  it("that the footer does not name, or names twice, is not passed over", async () => {
+    const unnamed = await idsAndDamage(await openArrowFile(fileOf(fileOfStream(whole, [0, 2]))));
+    expect(unnamed.ids).toEqual([0, 1, 2, 3, 8, 9, 10, 11]);
+    expect(unnamed.damage).toMatchObject([{ start: 8, rowCount: 1 }]);
+    expect(unnamed.damage[0]?.got).toMatch(/a batch that the footer does not name, at byte/);
+    const twice = await idsAndDamage(await openArrowFile(fileOf(fileOfStream(whole, [0, 0, 1, 2]))));
+    expect(twice.ids).toEqual(ALL);
+    expect(twice.damage).toHaveLength(1);
+    const turned = await idsAndDamage(await openArrowFile(fileOf(fileOfStream(whole, [2, 1, 0]))));
+    expect(turned).toEqual({ ids: [8, 9, 10, 11, 4, 5, 6, 7, 0, 1, 2, 3], damage: [] });
+  });
+
+  it("is a dictionary: columns without it are read, the others are damaged row by row", async () => {
+    const word = arrow.vectorFromArray(["a", "b"], new arrow.Dictionary(new arrow.Utf8(), new arrow.Int8()));
+    const table = new arrow.Table({ id: arrow.vectorFromArray([1, 2], new arrow.Int32()), word });
+    const bytes = Buffer.from(bytesOf(table.batches));
+    const dictionary = messagesOf(bytes)[1]?.start ?? 0;
+    // How many values it has.
+    bytes.writeBigInt64LE(2n ** 40n, bytes.indexOf(Buffer.from(BigInt64Array.of(2n).buffer), dictionary));
+    for (const file of [new Uint8Array(bytes), fileOfStream(bytes)]) {
+      const opened = await openArrowFile(fileOf(file));
+      for await (const item of opened.read({ columns: ["id"] })) expect(item.kind).toBe("rows");
+      const { ids, damage } = await idsAndDamage(opened);
+      expect([ids, damage.length]).toEqual([[], 1]);
+      expect(damage).toMatchObject([{ start: 0, rowCount: 2 }]);
+    }
+  });
+
+  it("of nulls alone has no more rows than a file of them may have", async () => {
+    const nulls = new arrow.RecordBatch({ gap: new arrow.Data(new arrow.Null(), 0, 3, 3) });
+    const bytes = Buffer.from(bytesOf([nulls]));
+    for (let at = bytes.indexOf(Buffer.from(BigInt64Array.of(3n).buffer)); at !== -1; ) {
+      bytes.writeBigInt64LE(2n ** 24n, at);
+      at = bytes.indexOf(Buffer.from(BigInt64Array.of(3n).buffer), at);
+    }
+    const table = await openArrowFile(fileOf(bytes));
+    expect(table.rowCount).toBe(1);
+    expect((await idsAndDamage(table)).damage).toMatchObject([
+      { start: 0, rowCount: 1, got: expect.stringContaining("16,777,216 rows that no byte stands for") as string },
+    ]);
+  });
+});
+
 describe("a file that is not read", () => {
   it.each([
     ["of another kind", Buffer.from("PAR1 and so on, for more than eight bytes"), "data-format"],
@@ -257,7 +422,6 @@ describe("a file that is not read", () => {
   });
 
   it.each([
-    ["utf8 view", new arrow.Utf8View()],
     ["interval", new arrow.IntervalDayTime()],
     ["union", new arrow.DenseUnion(Int32Array.of(0), [new arrow.Field("one", new arrow.Int32())])],
   ])("with a column of %s, whose name is said", async (name, type) => {
@@ -293,6 +457,13 @@ describe("a dataset folder", () => {
       writeFileSync(join(path, "state.json"), text);
       expect(await codeOf(openHfDataset(path))).toBe("dataset-broken");
     }
+  });
+
+  it("with features nested beyond all measure", async () => {
+    const path = datasetOf({});
+    const deep = `${"[".repeat(50_000)}${"]".repeat(50_000)}`;
+    writeFileSync(join(path, "dataset_info.json"), `{"features": {"a": ${deep}}}`);
+    expect(await codeOf(openHfDataset(path))).toBe("dataset-broken");
   });
 
   it("with files of different columns, which are named", async () => {

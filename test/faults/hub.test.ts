@@ -2,9 +2,9 @@
 import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { mkdir, readFile, utimes, writeFile } from "node:fs/promises";
-import { hostname } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
+import { machineOf, ownProcess } from "#ladm/core/process-life.js";
 import { resolveDataset } from "#ladm/hub/dataset.js";
 import { resolveModel } from "#ladm/hub/resolve.js";
 import { type Fault, gitSha1, type HubServer, sha256 } from "../hub-server.js";
@@ -56,6 +56,30 @@ describe("a connection that breaks", () => {
     onWeights(hub, () => ({ pauseMs: 100 }));
     expect(await weightsOf(await resolveModel("org/tiny", options()))).toBe(ETAG);
     expect(rangesOf(hub)).toHaveLength(1);
+  });
+
+  it("drips: an error, however long it goes on; a slow line that brings a kilobyte in time passes", async () => {
+    const { hub, options } = await makeTiny();
+    const patience = { tries: 2, pauseMs: 2, silenceMs: 1000, slowMs: 300 };
+    onWeights(hub, () => ({ pauseMs: 20, chunkBytes: 1 }));
+    const dripping = await problemOf(resolveModel("org/tiny", { ...options(), patience }));
+    expect(dripping.code).toBe("hub-interrupted");
+    expect(dripping.got).toMatch(/bytes came in .*tried 2 times/);
+    hub.fault = ({ path }) => (path.startsWith("/api/") ? { pauseMs: 20, chunkBytes: 1 } : undefined);
+    const silent = await problemOf(resolveModel("org/tiny", { ...options(), patience }));
+    expect(silent.code).toBe("hub-unreachable");
+    expect(silent.got).toContain("bytes came in");
+    onWeights(hub, () => ({ pauseMs: 20, chunkBytes: 4096 }));
+    expect(await weightsOf(await resolveModel("org/tiny", { ...options(), patience }))).toBe(ETAG);
+  });
+
+  it("says another length than it sends: that of the hub's list counts", async () => {
+    const { hub, cache, options } = await makeTiny();
+    onWeights(hub, () => ({ headers: { "content-length": "10" } }));
+    expect(await problemOf(resolveModel("org/tiny", options()))).toMatchObject({ code: "hub-interrupted" });
+    expect(await namedWeights(cache)).toEqual([]);
+    onWeights(hub, () => ({ headers: { "content-length": "1000000" } }));
+    expect(await weightsOf(await resolveModel("org/tiny", options()))).toBe(ETAG);
   });
 
   it("for good: an error, no name that looks whole, and the next call asks for the rest only", async () => {
@@ -268,6 +292,87 @@ describe("an answer that is none", () => {
     },
   );
 
+  it.each([
+    "a\nb.jsonl",
+    "a\u001b[31mb.jsonl",
+    "a\u0000b.jsonl",
+    "a\u202eb.jsonl",
+    "\ud800.jsonl",
+    `${"é".repeat(200)}.jsonl`,
+  ])("a data file with the name %j is left out, and said", async (path) => {
+    const { hub, notes, options } = await makeSetting();
+    hub.put("org/corpus", { "data.jsonl": "{}" }, { kind: "dataset" });
+    const entry = { type: "file", size: 2, oid: gitSha1(Buffer.from("{}")) };
+    const list = JSON.stringify([
+      { ...entry, path: "data.jsonl" },
+      { ...entry, path },
+    ]);
+    hub.fault = ({ path: asked }) => (asked.includes("/tree/") ? { status: 200, body: list } : undefined);
+    expect(await resolveDataset("org/corpus", options())).toEqual([expect.stringMatching(/[/]data.jsonl$/)]);
+    expect(notes.join()).toMatch(/^dataset org\/corpus: 1 file left out, whose names? /);
+    expect(notes.join()).not.toContain("\u001b");
+  });
+
+  const numbered = (page: number, count: number) => Array.from({ length: count }, (_, at) => `${page}-${at}`);
+  it.each([
+    ["a file twice", 1, () => ["a.jsonl", "a.jsonl"], "twice"],
+    ["more than a million files on eleven pages", 11, (page: number) => numbered(page, 100_000), "more files"],
+  ])("a list of %s", async (_, pages, pathsOf, got) => {
+    const { hub, options } = await makeSetting();
+    hub.put("org/corpus", { "data.jsonl": "{}" }, { kind: "dataset" });
+    hub.fault = ({ path }) => {
+      if (!path.includes("/tree/")) return undefined;
+      const page = Number(/&cursor=(\d+)/.exec(path)?.[1] ?? 1);
+      const body = JSON.stringify(
+        pathsOf(page).map((one) => ({ type: "file", size: 2, oid: "0".repeat(40), path: one })),
+      );
+      const next = `<${hub.endpoint}${path.replace(/&cursor=.*/, "")}&cursor=${page + 1}>; rel="next"`;
+      return { status: 200, headers: page < pages ? { link: next } : {}, body };
+    };
+    const problem = await problemOf(resolveDataset("org/corpus", options()));
+    expect(problem.code).toBe("hub-answer");
+    expect(problem.got).toContain(got);
+  });
+
+  it("pages in a circle, and answers that are deep: an end, and what was got", async () => {
+    const { hub, options } = await makeTiny();
+    hub.fault = ({ path }) => {
+      if (!path.includes("/tree/")) return undefined;
+      const cursor = path.includes("cursor=1") ? 2 : 1;
+      const link = `<${hub.endpoint}${path.replace(/&cursor=.*/, "")}&cursor=${cursor}>; rel="next"`;
+      return { status: 200, headers: { link }, body: "[]" };
+    };
+    expect(await problemOf(resolveModel("org/tiny", options()))).toMatchObject({ code: "hub-answer" });
+    expect(hub.asked.length).toBeLessThan(6);
+    const deep = `${"[".repeat(200_000)}"]"${"]".repeat(200_000)}`;
+    const body = `{"sha":"${"a".repeat(40)}","cardData":{"configs":${deep}}}`;
+    hub.fault = ({ path }) => (path === info ? { status: 200, body } : undefined);
+    expect(await problemOf(resolveModel("org/tiny", options()))).toMatchObject({
+      code: "hub-answer",
+      got: "deeper nesting",
+    });
+  });
+
+  it("a list that is kept and damaged is no list: offline the copy is one without a list, online it is written anew", async () => {
+    const { hub, cache, options } = await makeTiny();
+    const commit = hub.put("org/tiny", FILES);
+    await resolveModel("org/tiny", options());
+    const kept = join(cache, "models--org--tiny/ladm", `${commit}.json`);
+    const whole = await readFile(kept, "utf8");
+    const damaged = whole.replace("tokenizer.json", "tokenizer.jsom");
+    await writeFile(kept, damaged);
+    // With the damaged list, it would have no tokenizer.
+    const folder = await resolveModel("org/tiny", options({ offline: true }));
+    expect(await readFile(join(folder, "tokenizer.json"), "utf8")).toBe('{"t":1}');
+    await resolveModel("org/tiny", options());
+    expect(await readFile(kept, "utf8")).toBe(whole);
+    const { checksum: _checksum, ...older } = JSON.parse(whole) as Record<string, unknown>;
+    await writeFile(kept, JSON.stringify(older));
+    hub.asked.length = 0;
+    await resolveModel(`org/tiny@${commit}`, options());
+    expect(hub.asked).toEqual([]);
+  });
+
   it("a list whose next page is elsewhere, redirects without an end", async () => {
     const { hub, options } = await makeTiny();
     const link = '<http://127.0.0.1:9/api>; rel="next"';
@@ -298,7 +403,7 @@ describe("several at once", () => {
   });
 
   it.each([
-    ["a process of this machine that has died", `${hostname().replaceAll(/[^\w-]/g, "_")}.999999999`, 0, "bytes=1000-"],
+    ["a process of this machine that has died", `${machineOf(ownProcess)}-999999999-5-00000000`, 0, "bytes=1000-"],
     ["a process elsewhere, silent for long", "elsewhere.1", 600, "bytes=1000-"],
   ])("%s: what it left is taken up", async (_, owner, secondsAgo, range) => {
     const { hub, cache, options } = await makeTiny();

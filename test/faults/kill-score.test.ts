@@ -5,6 +5,8 @@ import { expect, test } from "vitest";
 import { childrenOf, MODEL, pause, resultsOf, rowsOf, startScore, writePool } from "../cli/score-data.js";
 import { temporaryFolder } from "../unit/selection-run.js";
 
+const ENGINE = "engine/child.js";
+
 const COPIES = 4;
 /** A run that is always killed before it gets anywhere would never end. */
 const MOST_STARTS = 40;
@@ -64,7 +66,7 @@ test("Ctrl-C: exit 130, rows kept, the same command goes on", async () => {
   expect(await startScore(["--data", data, "--out", undisturbed]).ended).toMatchObject({ code: 3 });
   const { child, rows: told, ended } = startScore(["--data", data, "--out", run]);
   await told(10);
-  const [engine = 0] = childrenOf(child.pid ?? 0);
+  const [engine = 0] = childrenOf(child.pid ?? 0, ENGINE);
   child.kill("SIGINT");
   expect(await ended).toMatchObject({ code: 130, signal: null });
   expect(isRunning(engine)).toBe(false);
@@ -94,7 +96,7 @@ test("the engine's process killed: its row fails with the reason, all others are
   const engines = new Set<number>();
   for (const count of [5, 20, 35]) {
     await told(count);
-    for (const engine of childrenOf(child.pid ?? 0)) {
+    for (const engine of childrenOf(child.pid ?? 0, ENGINE)) {
       engines.add(engine);
       process.kill(engine, "SIGKILL");
     }
@@ -128,8 +130,8 @@ test("an engine whose parent was killed ends soon, in the middle of a sample tha
   const row = told(1).then(() => {
     over = true;
   });
-  while (childrenOf(child.pid ?? 0).length === 0) await pause(20);
-  const [engine = 0] = childrenOf(child.pid ?? 0);
+  while (childrenOf(child.pid ?? 0, ENGINE).length === 0) await pause(20);
+  const [engine = 0] = childrenOf(child.pid ?? 0, ENGINE);
   await pause(1500);
   expect(over).toBe(false);
   child.kill("SIGKILL");

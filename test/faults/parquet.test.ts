@@ -121,6 +121,45 @@ describe("a file that is refused", () => {
   });
 });
 
+describe("rows that the footer alone promises", () => {
+  const rowCount = 70_000;
+  /** All alike, so that they take next to no bytes. */
+  const alike = async (name: string) => {
+    const path = join(folder, name);
+    const text = arrow.vectorFromArray(Array<string>(rowCount).fill("alike"), new arrow.Utf8());
+    await writeParquet(new arrow.Table({ text }), { path, rowGroupRows: rowCount });
+    return path;
+  };
+  /** Zigzag, in three bytes. */
+  const varint = (count: number) =>
+    Buffer.from([((2 * count) & 0x7f) | 0x80, ((count >> 6) & 0x7f) | 0x80, (count >> 13) & 0x7f]);
+
+  it("are refused where the last of them cannot be read, or the values are fewer", async () => {
+    for (const [name, skipped, got] of [
+      ["promised", 0, /row group 0 of 1,000,000 rows in .*, the last of which is not there/],
+      ["contradicting", 2, /row group 0 of 1,000,000 rows with 70,000 values/],
+    ] as const) {
+      const path = await alike(`${name}.parquet`);
+      const bytes = readFileSync(path);
+      let left = skipped;
+      for (let at = bytes.indexOf(varint(rowCount)); at !== -1; at = bytes.indexOf(varint(rowCount), at + 1))
+        // Of the file, of the column, of the row group.
+        if (at > bytes.length - 8 - bytes.readUInt32LE(bytes.length - 8) && left-- <= 0)
+          varint(1_000_000).copy(bytes, at);
+      writeFileSync(path, bytes);
+      const problem = await problemOf(openParquetFile(path));
+      expect(problem).toMatchObject({ code: "parquet-broken", where: path });
+      expect(problem.got).toMatch(got);
+    }
+  });
+
+  it("are read where they are there", async () => {
+    const items = await readItems(await alike("alike.parquet"));
+    expect(rowsIn(items)).toHaveLength(rowCount);
+    expect(items.every(({ kind }) => kind === "rows")).toBe(true);
+  });
+});
+
 describe("a file that is changed while it is open", () => {
   const readOn = async (path: string, change: () => void) => {
     const open = await openParquetFile(path);

@@ -1,6 +1,6 @@
 /**
- * Every golden file of `data/`: what the engine computes is held against the published code's float32 numbers and the oracle's float64 ones.
- * Each tolerance is shown to catch the mistakes one would make.
+ * Every golden file of `data/`: what the engine computes is held against the published code's float32 numbers and the
+ * oracle's float64 ones. Each tolerance is shown to catch the mistakes one would make.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";

@@ -108,7 +108,8 @@ describe("properties", () => {
         const chances = wrongSideChances(pool, model);
         const bands = widenBands(pool, chances, pairs, emptyBands(pool), budget);
         if (model.slope > 0) {
-          // Known or not: those inside are the doubtful ones, so that the known ones outside are a sample of all outside.
+          // Known or not: those inside are the doubtful ones, so that the known ones outside are a sample of all
+          // outside.
           const split = (wanted: boolean) => [...chances].filter((_, rank) => isInside(pool, bands, rank) === wanted);
           expect(Math.max(0, ...split(false))).toBeLessThanOrEqual(Math.min(1, ...split(true)));
         }
@@ -256,7 +257,8 @@ describe("on made-up scores the agreement that is claimed holds", () => {
       const runs: Awaited<ReturnType<typeof simulate>>[] = [];
       for (let seed = 0; seed < 8; seed++) runs.push(await simulate({ ...setting, noise, correlation, seed }));
       const claimed = runs.map(({ found }) => found.agreement.expected);
-      // On average no less than claimed (chance may have a third of a percent), and what is claimed is what was asked for.
+      // On average no less than claimed (chance may have a third of a percent), and what is claimed is what was asked
+      // for.
       expect(mean(runs.map(({ truth }) => truth))).toBeGreaterThan(mean(claimed) - 0.0035);
       expect(mean(claimed)).toBeGreaterThan(setting.agreement - 0.005);
       // The interval has 95%.

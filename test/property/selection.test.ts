@@ -51,12 +51,26 @@ function publishedReference(docs: readonly Doc[], budget: number): readonly numb
 type Fraction = readonly [bigint, bigint];
 const less = ([a, b]: Fraction, [c, d]: Fraction) => a * d < c * b;
 
-function targetsReference(groups: readonly (readonly Doc[])[], budget: number, cost: (doc: Doc) => number): Fraction[] {
+/** What one selection of a budget needs to know of its groups. */
+interface Side {
+  readonly groups: readonly (readonly Doc[])[];
+  /** Of each group, best first. */
+  readonly ranked: readonly (readonly Doc[])[];
+  readonly rankOf: (doc: Doc) => number;
+  readonly cost: (doc: Doc) => number;
+  readonly budget: number;
+}
+
+function targetsReference({ groups, ranked, rankOf, cost, budget }: Side) {
   const weights = groups.map((group) => BigInt(group.reduce((sum, doc) => sum + cost(doc), 0)));
-  const smallest = groups.map((group) => Math.min(...group.filter(({ ranked }) => ranked).map(cost)));
+  const smallest = ranked.map((group) => Math.min(...group.map(cost)));
   const sure = new Set<number>();
   let held = 0;
-  for (const at of groups.map((_, at) => at).sort((a, b) => (smallest[a] ?? 0) - (smallest[b] ?? 0) || a - b)) {
+  const best = ranked.map(([first]) => (first === undefined ? Infinity : rankOf(first)));
+  const larger = (a: number, b: number) => Number((weights[b] ?? 0n) - (weights[a] ?? 0n));
+  const withRows = groups.map((_, at) => at).filter((at) => best[at] !== Infinity);
+  withRows.sort((a, b) => (smallest[a] ?? 0) - (smallest[b] ?? 0) || larger(a, b) || (best[a] ?? 0) - (best[b] ?? 0));
+  for (const at of withRows) {
     held += smallest[at] ?? 0;
     if (held <= budget) sure.add(at);
   }
@@ -71,42 +85,74 @@ function targetsReference(groups: readonly (readonly Doc[])[], budget: number, c
       .filter((at) => sure.has(at) && less(share(at), [BigInt(smallest[at] ?? 0), 1n]))
       .sort((a, b) => (smallest[a] ?? 0) - (smallest[b] ?? 0));
     if (below[0] === undefined) {
-      return groups.map((_, at): Fraction => (raised.has(at) ? [BigInt(smallest[at] ?? 0), 1n] : share(at)));
+      const targets = groups.map((_, at): Fraction => (raised.has(at) ? [BigInt(smallest[at] ?? 0), 1n] : share(at)));
+      return { targets, promised: new Map([...sure].map((at) => [at, smallest[at] ?? 0])) };
     }
     raised.add(below[0]);
   }
 }
 
+/** How many may be passed over where so many are taken. */
+const reach = (taken: number) => Math.max(3, Math.trunc(taken / 10));
+
 function budgetReference(docs: readonly Doc[], budget: number, cost: (doc: Doc) => number): readonly number[] {
   const groups = [...groupsOf(docs).values()];
-  const targets = targetsReference(groups, budget, cost);
-  const ranked = groups.map((group) =>
-    group.filter((doc) => doc.ranked).sort((a, b) => b.score - a.score || a.row - b.row),
-  );
-  const taken = new Set<Doc>();
-  const spent = groups.map(() => 0);
+  const order = docs.filter((doc) => doc.ranked).sort((a, b) => b.score - a.score || a.row - b.row);
+  const ranked = groups.map((group) => order.filter((doc) => group.includes(doc)));
+  const rankOf = (doc: Doc) => order.indexOf(doc);
+  const { targets, promised } = targetsReference({ groups, ranked, rankOf, cost, budget });
+  const taken = groups.map((): Doc[] => []);
+  const spent = (at: number) => (taken[at] ?? []).reduce((sum, doc) => sum + cost(doc), 0);
   for (const [at, group] of ranked.entries()) {
+    let passed = 0;
     for (const doc of group) {
-      const after = (spent[at] ?? 0) + cost(doc);
-      if (less(targets[at] ?? [0n, 1n], [BigInt(after), 1n])) continue;
-      taken.add(doc);
-      spent[at] = after;
+      if (passed > reach(taken[at]?.length ?? 0)) break;
+      if (less(targets[at] ?? [0n, 1n], [BigInt(spent(at) + cost(doc)), 1n])) passed += 1;
+      else taken[at]?.push(doc);
     }
   }
+  const owed = new Map([...promised].filter(([at]) => taken[at]?.length === 0));
   const deficit = (at: number): Fraction => {
     const [a, b] = targets[at] ?? [0n, 1n];
-    return [a - BigInt(spent[at] ?? 0) * b, b];
+    return [a - BigInt(spent(at)) * b, b];
   };
+  const waiting = new Set(groups.keys());
+  const found = new Map<number, Doc>();
+  let passedGroups = 0;
   for (;;) {
-    const left = budget - spent.reduce((sum, cost) => sum + cost, 0);
-    let best: { readonly at: number; readonly doc: Doc } | undefined;
-    for (const [at, group] of ranked.entries()) {
-      const doc = group.find((candidate) => !taken.has(candidate) && cost(candidate) <= left);
-      if (doc !== undefined && (best === undefined || less(deficit(best.at), deficit(at)))) best = { at, doc };
+    const count = taken.flat().length;
+    const kept = [...owed.values()].reduce((sum, tokens) => sum + tokens, 0);
+    const left = budget - groups.reduce((sum, _, at) => sum + spent(at), 0) - kept;
+    const rankFound = (at: number) => {
+      const doc = found.get(at);
+      return doc === undefined ? -1 : rankOf(doc);
+    };
+    const turn = [...waiting].reduce<number | undefined>((first, at) => {
+      if (first === undefined || less(deficit(first), deficit(at))) return at;
+      return less(deficit(at), deficit(first)) || rankFound(first) <= rankFound(at) ? first : at;
+    }, undefined);
+    if (turn === undefined)
+      return taken
+        .flat()
+        .map(({ row }) => row)
+        .sort((a, b) => a - b);
+    const fits = left + (owed.get(turn) ?? 0);
+    const doc = found.get(turn);
+    if (!owed.has(turn) && passedGroups > reach(count)) waiting.delete(turn);
+    else if (doc !== undefined && cost(doc) <= fits) {
+      taken[turn]?.push(doc);
+      owed.delete(turn);
+      found.delete(turn);
+    } else {
+      const others = (ranked[turn] ?? []).filter((one) => taken[turn]?.includes(one) === false);
+      const within = owed.has(turn) ? others : others.slice(0, reach(taken[turn]?.length ?? 0) + 1);
+      const next = within.find((one) => cost(one) <= fits);
+      if (next !== undefined) found.set(turn, next);
+      else {
+        waiting.delete(turn);
+        if (others.length > 0) passedGroups += 1;
+      }
     }
-    if (best === undefined) return [...taken].map(({ row }) => row).sort((a, b) => a - b);
-    taken.add(best.doc);
-    spent[best.at] = (spent[best.at] ?? 0) + cost(best.doc);
   }
 }
 

@@ -12,6 +12,7 @@ import {
   type Source,
   specifiersOf,
   usesOfTerminal,
+  widerThan,
 } from "./source-rules.js";
 
 /** As in AGENTS.md. */
@@ -54,7 +55,7 @@ const TABLE: ImportTable = {
 
 const NATIVE_PACKAGES = {
   "onnxruntime-node": "engine/child.ts",
-  tokenizers: "corpus/tokenizer.ts",
+  tokenizers: "corpus/tokenizer-child.ts",
   "@duckdb/node-api": "selection/duckdb.ts",
   "apache-arrow": "formats/",
   "parquet-wasm": "formats/parquet/worker.ts",
@@ -62,8 +63,9 @@ const NATIVE_PACKAGES = {
   "onnx-buf": "onnx/encode.ts",
 };
 
-const mayUseTerminal = (path: string) => path.startsWith("cli/") || path === "engine/child.ts";
+const mayUseTerminal = (path: string) => path.startsWith("cli/");
 const MAX_LINES = 500;
+const MAX_COLUMNS = 120;
 
 const agents = readFileSync(new URL("../../AGENTS.md", import.meta.url), "utf8");
 
@@ -115,6 +117,10 @@ describe("the sources", () => {
     expect(usesOfTerminal(sources, mayUseTerminal)).toEqual([]);
   });
 
+  it(`have comments of at most ${MAX_COLUMNS} columns, as the code`, () => {
+    expect(widerThan(sources, MAX_COLUMNS)).toEqual([]);
+  });
+
   it(`have at most ${MAX_LINES} lines each`, () => {
     expect(longerThan(sources, MAX_LINES)).toEqual([]);
   });
@@ -162,8 +168,8 @@ describe("a rule fails on a source that breaks it", () => {
   it("native package", () => {
     const text =
       'import type * as Arrow from "apache-arrow/ipc"; await import("tokenizers"); import "tokenizers-extra";';
-    expect(importsOfOwned([{ path: "corpus/tokenizer.ts", text }], NATIVE_PACKAGES)).toEqual([
-      "corpus/tokenizer.ts imports apache-arrow",
+    expect(importsOfOwned([{ path: "corpus/tokenizer-child.ts", text }], NATIVE_PACKAGES)).toEqual([
+      "corpus/tokenizer-child.ts imports apache-arrow",
     ]);
   });
 
@@ -172,6 +178,13 @@ describe("a rule fails on a source that breaks it", () => {
     const found = usesOfTerminal([{ path: "core/a.ts", text }], mayUseTerminal);
     expect(found).toEqual(["core/a.ts uses console", "core/a.ts uses console", "core/a.ts calls process.exit"]);
     expect(usesOfTerminal([{ path: "cli/a.ts", text }], mayUseTerminal)).toEqual([]);
+  });
+
+  it("width", () => {
+    expect(widerThan([{ path: "core/a.ts", text: "a;\n  // abc\n/** b */\nabcdefg;\n" }], 6)).toEqual([
+      "core/a.ts:2 has 8 columns",
+      "core/a.ts:3 has 8 columns",
+    ]);
   });
 
   it("length", () => {

@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
@@ -13,7 +13,7 @@ import {
   readCalibration,
 } from "#ladm/formats/calibration.js";
 import { calibratedScore } from "#ladm/measure/calibrated.js";
-import { askedCalibration } from "#ladm/scoring/calibrations.js";
+import { askedCalibration, findCalibration } from "#ladm/scoring/calibrations.js";
 import { madeCalibration } from "./made-calibration.js";
 import { temporaryFolder } from "./selection-run.js";
 
@@ -115,6 +115,39 @@ describe("one source in several precisions", () => {
     ...identity,
     samples: identity.samples.map((sample) => ({ ...sample, values: sample.values.map(change) })),
   });
+});
+
+it("a calibration is for the weights that it was made with, in every byte, or for another precision of them", async () => {
+  const folder = await temporaryFolder("ladm-calibrated-");
+  cpSync(join(DATA, "llama-mlp-bias"), folder, { recursive: true });
+  const calibration = await madeCalibration(folder);
+  const path = join(folder, "calibration.json");
+  writeFileSync(path, JSON.stringify(calibration));
+  const find = async (asked: string, model: string) => {
+    const checkpoint = await openCheckpoint(model);
+    const { maxLength, definition, attnChunkSize, dAfs, dCds } = calibration;
+    return findCalibration(asked, { checkpoint, maxLength, definition, attnChunkSize, dAfs, dCds });
+  };
+  expect((await find("auto", folder)).calibration).toEqual(calibration);
+  for (const other of ["llama-mlp-bias-f16", "llama-mlp-bias-bf16"]) {
+    expect((await find(path, join(DATA, other))).calibration).toEqual(calibration);
+  }
+  const tensor = (await openCheckpoint(folder)).tensors.get("layers.1.mlp.up_proj.weight");
+  if (tensor === undefined) throw new Error("no such tensor");
+  const bytes = readFileSync(tensor.file);
+  bytes.writeFloatLE(3, tensor.offset);
+  writeFileSync(tensor.file, bytes);
+  // No sample sees it.
+  expect(isSameModel(calibration.model, await identifyModel(await openCheckpoint(folder)))).toBe(true);
+  expect(await find("auto", folder)).toEqual({ calibration: null, reason: `${path} is for another checkpoint` });
+  await expect(find(path, folder)).rejects.toMatchObject({ code: "calibration-mismatch" });
+});
+
+it("a calibration that is a link to nowhere is no lack of one", async () => {
+  const path = join(await temporaryFolder("ladm-dangling-"), "calibration.json");
+  expect(await readCalibration(path)).toBeNull();
+  symlinkSync("gone", path);
+  await expect(readCalibration(path)).rejects.toMatchObject({ code: "calibration-broken" });
 });
 
 describe("document frequencies", () => {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { describeSupported, parseConfig, SUPPORTED } from "#ladm/checkpoint/config.js";
+import { parseConfig } from "#ladm/checkpoint/config.js";
+import { describeSupported, SUPPORTED } from "#ladm/checkpoint/demands.js";
 import { UserError } from "#ladm/core/errors.js";
 import { TINY } from "./checkpoint-files.js";
 
@@ -54,7 +55,17 @@ describe("parseConfig", () => {
       partial_rotary_factor: 1,
       layer_types: ["full_attention", "full_attention"],
       pretraining_tp: 1,
-      auto_map: {},
+      auto_map: { AutoTokenizer: "tokenization.Tokenizer" },
+      architectures: ["LlamaForCausalLM"],
+      rotary_pct: 1,
+      residual_multiplier: 1,
+      attention_multiplier: 1 / Math.sqrt(TINY.head_dim),
+      num_experts: 0,
+      is_causal: true,
+      use_qk_norm: false,
+      no_rope_layers: [],
+      pruned_heads: {},
+      attention_dropout: 0.1,
     };
     expect(parse(harmless)).toEqual(parse({}));
   });
@@ -168,6 +179,68 @@ describe("refusals", () => {
       ['"longrope"', "default, linear, dynamic, llama3, yarn"],
     ],
     ["rope type null", { rope_scaling: { rope_type: null } }, "config-unsupported", ["rope_scaling.rope_type", "null"]],
+    ...(
+      [
+        ["sliding_window", 512],
+        ["attention_window", 512],
+        ["rotary_pct", 0.25],
+        ["no_rope_layers", [1, 0]],
+        ["no_rope_layer_interval", 4],
+        ["rope_interleaved", true],
+        ["alibi", true],
+        ["is_causal", false],
+        ["use_bidirectional_attention", true],
+        ["qk_norm", true],
+        ["use_qk_norm", true],
+        ["clip_qkv", 8],
+        ["attn_logit_softcapping", 50],
+        ["query_pre_attn_scalar", 256],
+        ["attention_multiplier", 0.0078125],
+        ["residual_multiplier", 0.22],
+        ["embedding_multiplier", 12],
+        ["logits_scaling", 8],
+        ["logit_scale", 0.0625],
+        ["final_logit_softcapping", 30],
+        ["scale_emb", 12],
+        ["scale_depth", 1.4],
+        ["num_experts", 8],
+        ["num_local_experts", 8],
+        ["hidden_activation", "gelu_pytorch_tanh"],
+        ["block_configs", [{}]],
+        ["pruned_heads", { "0": [1] }],
+        ["compression_config", { quant_method: "x" }],
+      ] as const
+    ).map(([field, value]): [string, object, string, string[]] => [
+      field,
+      { [field]: value },
+      "config-unsupported",
+      [`config.json, ${field}`],
+    ]),
+    [
+      "a model of its own code",
+      { auto_map: { AutoConfig: "configuration.Config", AutoModelForCausalLM: "modeling.Model" } },
+      "config-unsupported",
+      ["auto_map", "own code"],
+    ],
+    [
+      "rotary parameters for each kind of layer",
+      { rope_parameters: { full_attention: { rope_type: "default", rope_theta: 1e6 } } },
+      "config-unsupported",
+      ["rope_parameters", '"full_attention"'],
+    ],
+    [
+      "original length at the top",
+      { original_max_position_embeddings: 0.5, rope_scaling: { rope_type: "yarn", factor: 4 } },
+      "config-invalid",
+      ["field original_max_position_embeddings cannot"],
+    ],
+    ["theta null at the top", { rope_theta: null }, "config-invalid", ["field rope_theta cannot be used", "got null"]],
+    [
+      "theta null inside",
+      { rope_theta: 1e6, rope_parameters: { rope_type: "default", rope_theta: null } },
+      "config-invalid",
+      ["field rope_parameters.rope_theta cannot be used", "got null"],
+    ],
     ["odd head_dim", { head_dim: 5 }, "config-invalid", ["head_dim", "5", "even"]],
     ["heads do not divide hidden", { head_dim: null, hidden_size: 9 }, "config-invalid", ["4.5", "even"]],
     ["key-value heads", { num_attention_heads: 3, num_key_value_heads: 2 }, "config-invalid", ["divisor", "3"]],

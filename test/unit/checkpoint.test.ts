@@ -52,14 +52,104 @@ describe("openCheckpoint", () => {
     expect([...bare.tensors.keys()]).toEqual([...full.tensors.keys()]);
   });
 
-  it("needs neither LM head nor final norm, and minds no tensor that it does not need", async () => {
+  it("needs neither LM head nor final norm, and passes over buffers and heads of which no score is made", async () => {
     const tensors = tinyTensors();
     tensors.delete("lm_head.weight");
     tensors.delete("model.norm.weight");
-    tensors.set("model.layers.0.self_attn.rotary_emb.inv_freq", { dtype: "F64", shape: [3] });
-    tensors.set("extra", { dtype: "F8_E4M3", shape: [7] });
+    for (const name of [
+      "model.layers.0.self_attn.rotary_emb.inv_freq",
+      "model.layers.1.self_attn.rotary_emb.cos_cached",
+      "model.layers.1.self_attn.masked_bias",
+      "model.rotary_emb.inv_freq",
+      "score.weight",
+      "v_head.summary.weight",
+    ]) {
+      tensors.set(name, { dtype: "F64", shape: [3] });
+    }
     const folder = writeFolder({ ...whole(), "model.safetensors": safetensorsOf(tensors) });
     expect((await openCheckpoint(folder)).parameterCount).toBe(PARAMETERS);
+  });
+
+  it.each([
+    ["layers.0.self_attn.q_proj.lora_A.default.weight", "merge_and_unload"],
+    ["layers.0.self_attn.q_proj.lora_B.weight", "merge_and_unload"],
+    ["layers.1.mlp.up_proj.lora_magnitude_vector.default.weight", "merge_and_unload"],
+    ["embed_tokens.lora_embedding_A.default", "merge_and_unload"],
+    ["layers.1.mlp.up_proj.base_layer.weight", "merge_and_unload"],
+    ["layers.0.self_attn.q_norm.weight", "another kind of model"],
+    ["layers.0.self_attn.k_norm.weight", "another kind of model"],
+    ["layers.0.self_attn.q_proj.bias", "attention_bias"],
+    ["layers.1.self_attn.o_proj.bias", "attention_bias"],
+    ["layers.0.mlp.down_proj.bias", "mlp_bias"],
+    ["layers.0.input_layernorm.bias", ".bias"],
+    ["embed_tokens.bias", ".bias"],
+    ["layers.1.self_attn.sinks", "another kind of model"],
+    ["layers.1.pre_feedforward_layernorm.weight", "another kind of model"],
+    ["layers.1.post_feedforward_layernorm.weight", "another kind of model"],
+    ["layers.1.mlp.experts.0.up_proj.weight", "another kind of model"],
+    ["layers.1.mlp.gate.weight", "another kind of model"],
+    ["layers.1.block_sparse_moe.gate.weight", "another kind of model"],
+    ["layers.1.layer_scale", "another kind of model"],
+    ["layers.0.self_attn.q_proj.weight_scale", "quantised"],
+    ["layers.0.self_attn.q_proj.weight_scale_inv", "quantised"],
+    ["layers.0.self_attn.q_proj.qweight", "quantised"],
+    ["layers.0.self_attn.q_proj.qzeros", "quantised"],
+    ["layers.0.self_attn.q_proj.scales", "quantised"],
+    ["layers.0.self_attn.q_proj.weight_packed", "quantised"],
+    ["layers.0.self_attn.q_proj.weight.absmax", "quantised"],
+    ["layers.2.self_attn.q_proj.weight", "num_hidden_layers"],
+    ["layers.2.eh_proj.weight", "num_hidden_layers"],
+    ["embed_positions.weight", "another kind of model"],
+    ["norm.bias", ".bias"],
+    ["extra", "another kind of model"],
+  ])(
+    "refuses %s beside the weights that it reads, in one file and in shards, with and without prefix",
+    async (name, advice) => {
+      for (const prefix of ["model.", ""]) {
+        const one = tinyTensors("F32", prefix).set(prefix + name, { dtype: "F32", shape: [2] });
+        const error = await refusal(writeFolder({ ...whole(), "model.safetensors": safetensorsOf(one) }));
+        expect(error.code).toBe("tensor-unexpected");
+        expect(error.message).toContain(`"${prefix}${name}"`);
+        expect(error.message).toContain(advice);
+      }
+      const sharded = shardedTiny();
+      const first = "model-00001-of-00002.safetensors";
+      const extended = new Map([...tinyTensors()].filter(([known]) => !known.includes("layers.1.")));
+      extended.set(`model.${name}`, { dtype: "F32", shape: [2] });
+      const unlisted = await refusal(writeFolder({ ...sharded, [first]: safetensorsOf(extended) }));
+      expect(unlisted.code).toBe("tensor-unexpected");
+    },
+  );
+
+  it("refuses whole second sets of names, and says how many tensors there are", async () => {
+    for (const prefix of ["base_model.model.model.", "", "model.model.", "language_model.model."]) {
+      const both = new Map([...tinyTensors(), ...tinyTensors("F32", prefix)]);
+      const error = await refusal(writeFolder({ ...whole(), "model.safetensors": safetensorsOf(both) }));
+      expect(error).toMatchObject({ code: "tensor-unexpected" });
+      expect(error.message).toContain("20 tensors have no place");
+      expect(error.message).toContain(`"${prefix}embed_tokens.weight"`);
+      expect(error.message).toContain("and 17 more");
+    }
+    const deeper = { ...whole(), "config.json": { ...TINY, num_hidden_layers: 1 } };
+    expect((await refusal(writeFolder(deeper))).message).toMatch(
+      /9 tensors.*num_hidden_layers of config.json, which is 1/,
+    );
+  });
+
+  it("refuses an adapter beside the weights, and a tensor that lies in two shards", async () => {
+    for (const name of ["adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"]) {
+      for (const files of [whole(), shardedTiny()]) {
+        const error = await refusal(writeFolder({ ...files, [name]: "{}" }));
+        expect(error.code).toBe("checkpoint-adapter");
+        expect(error.message).toContain(name);
+      }
+    }
+    const second = "model-00002-of-00002.safetensors";
+    const inner = new Map([...tinyTensors()].filter(([name]) => name.includes("layers.1.")));
+    inner.set("model.layers.0.mlp.up_proj.weight", { dtype: "F32", shape: [12, 8] });
+    const twice = await refusal(writeFolder({ ...shardedTiny(), [second]: safetensorsOf(inner) }));
+    expect(twice.code).toBe("checkpoint-index");
+    expect(twice.message).toContain("model.layers.0.mlp.up_proj.weight");
   });
 
   it("demands biases when the config says so", async () => {
@@ -262,6 +352,22 @@ describe("refusals", () => {
     expect(lacking.code).toBe("checkpoint-index");
     expect(lacking.message).toContain(Q);
     expect(lacking.message).toContain(shard);
+  });
+
+  it.each([
+    "config.json",
+    "tokenizer.json",
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "adapter_config.json",
+  ])("%s is a link that leads nowhere", async (name) => {
+    const sharded = name.endsWith("index.json");
+    const folder = writeFolder({ ...(sharded ? shardedTiny() : whole()), "tokenizer.json": "{}" });
+    rmSync(join(folder, name === "adapter_config.json" ? "config.json" : name), { force: true });
+    symlinkSync("gone", join(folder, name));
+    const error = await refusal(folder);
+    expect(error.code).toBe(name === "model.safetensors" ? "checkpoint-shard-missing" : "checkpoint-unreadable");
+    expect(error.message).toMatch(/link that leads nowhere.*(?:get the file|Fetch)/);
   });
 
   it("no folder, or a file in its place", async () => {

@@ -2,9 +2,10 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { UserError } from "#ladm/core/errors.js";
+import { RowError, UserError } from "#ladm/core/errors.js";
 import type { Document, Sample, UnscoredRow } from "#ladm/core/records.js";
 import { tokenizeSamples } from "#ladm/corpus/samples.js";
+import { notTokenized } from "#ladm/corpus/text-problems.js";
 import { openTokenizer, type Tokenizer } from "#ladm/corpus/tokenizer.js";
 
 const words = ["[UNK]", "<s>", "a", "b", "c"];
@@ -100,6 +101,8 @@ async function* from<Item>(items: readonly Item[]): AsyncGenerator<Item> {
 const letters: Tokenizer = {
   fingerprint: "",
   encodeBatch: async (texts) => texts.map((text) => Int32Array.from(text, (letter) => letter.charCodeAt(0))),
+  notes: [],
+  close: async () => undefined,
 };
 const options = { tokenizer: letters, maxLength: 4, vocabSize: 128 };
 
@@ -143,7 +146,7 @@ describe("tokenizeSamples", () => {
     const picky: Tokenizer = {
       ...letters,
       encodeBatch: async (texts) => {
-        if (texts.includes("no")) throw new Error("no such token");
+        if (texts.includes("no")) throw new RowError(notTokenized("no such token"));
         return letters.encodeBatch(texts);
       },
     };

@@ -1,6 +1,6 @@
 import { tmpdir } from "node:os";
 import { expect, onTestFinished, test } from "vitest";
-import { EngineError } from "#ladm/core/errors.js";
+import { EngineError, UserError } from "#ladm/core/errors.js";
 import { float32Tensor, int64Tensor } from "#ladm/core/tensor.js";
 import { Engine } from "#ladm/engine/engine.js";
 import { GraphBuilder } from "#ladm/onnx/builder.js";
@@ -155,3 +155,22 @@ function isRunning(pid: number): boolean {
     return false;
   }
 }
+
+test.each([
+  ["tells so at once", "\0"],
+  ["tells so afterwards", "/nowhere/node"],
+])("a system that starts no process and %s: no sample's fault, and the next run works", async (_, execPath) => {
+  const engine = halves();
+  const before = process.execPath;
+  process.execPath = execPath;
+  try {
+    for (let round = 0; round < 2; round++) {
+      const thrown: unknown = await engine.run(vector(4)).catch((error: unknown) => error);
+      expect(thrown).toBeInstanceOf(UserError);
+      expect(thrown).toMatchObject({ code: "process-not-started" });
+    }
+  } finally {
+    process.execPath = before;
+  }
+  expect((await engine.run(vector(4))).y?.shape).toEqual([2, 2]);
+});

@@ -52,6 +52,13 @@ describe("groups and sources", () => {
     expect(one.groups[0]?.sources).toHaveLength(8);
   });
 
+  it("a field that no document has is refused, with the nearest name", async () => {
+    const refused = { code: "group-field", problem: { fix: "Did you mean meta.domain?" } };
+    await expect(poolOf(rows, { groupBy: "meta.domian" })).rejects.toMatchObject(refused);
+    await expect(poolOf(rows, { groupBy: "domian" })).rejects.toMatchObject(refused);
+    await expect(poolOf(rows, { sourceBy: "meta.nothing" })).rejects.toMatchObject({ code: "group-field" });
+  });
+
   it("a field that only some rows have is not taken unasked", async () => {
     const some = [...rows.slice(0, 7), { text: words(50, 7), meta: { source: "s0" } }];
     // With the source as the group, nothing tells sources apart.

@@ -1,6 +1,9 @@
-/** What makes a figure of an evaluation, and weights of a calibration, against numbers worked out by hand and against made-up data. */
+/**
+ * What makes a figure of an evaluation, and weights of a calibration, against numbers worked out by hand and against
+ * made-up data.
+ */
 import { execFile } from "node:child_process";
-import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { serialize } from "node:v8";
@@ -434,25 +437,39 @@ describe("ReadingCache", () => {
     expect(cache.pairsKey(Int32Array.of(9, 1, 2, 3, 4, 9).subarray(1, 5), grid)).toBe(keys[0]);
   });
 
-  it("a torn file, and one that is something else, are not there", async () => {
+  it("a torn file, one with another bit, one of another name or version are no readings, and the first is named", async () => {
     const directory = await temporaryFolder("ladm-cache-");
     const cache = new ReadingCache(directory, model);
     const key = cache.pairsKey(tokens, grid);
     await cache.put(key, values);
+    expect(cache.damaged).toBeNull();
     const [path = ""] = readdirSync(directory, { recursive: true, withFileTypes: true })
       .filter((entry) => entry.isFile())
       .map((entry) => join(entry.parentPath, entry.name));
     const whole = readFileSync(path);
-    for (let length = 0; length < whole.length; length++) {
-      writeFileSync(path, whole.subarray(0, length));
-      expect(await cache.get(key)).toBeNull();
+    const spoilt = [
+      ...Array.from({ length: whole.length }, (_, length) => whole.subarray(0, length)),
+      ...Array.from({ length: whole.length * 8 }, (_, bit) => {
+        const bytes = Buffer.from(whole);
+        bytes.writeUInt8(bytes.readUInt8(bit >> 3) ^ (1 << (bit & 7)), bit >> 3);
+        return bytes;
+      }),
+      Buffer.concat([whole, Buffer.alloc(4)]),
+      Buffer.from('{"values":[1]}'),
+      serialize([0.5, 1.5]),
+      serialize(values),
+    ];
+    for (const bytes of spoilt) {
+      writeFileSync(path, bytes);
+      expect([await cache.has(key), await cache.get(key)]).toEqual([false, null]);
     }
-    for (const other of ['{"values":[1]}', serialize([0.5, 1.5])]) {
-      writeFileSync(path, other);
-      expect(await cache.get(key)).toBeNull();
-    }
+    expect(cache.damaged).toBe(path);
     await cache.put(key, values);
     expect(await cache.get(key)).toEqual(values);
+    const other = cache.pairsKey(Int32Array.of(5), grid);
+    mkdirSync(join(directory, other.slice(0, 2)), { recursive: true });
+    cpSync(path, join(directory, other.slice(0, 2), `${other}.bin`));
+    expect(await cache.get(other)).toBeNull();
   });
 
   it("two that write the same leave one whole file", async () => {
@@ -498,11 +515,15 @@ describe("readAll", () => {
   const failure = new EngineError({ code: "engine-failed", what: "the engine failed" });
 
   /** What is told and read when each text is read thus. */
-  async function readWith(read: (text: EvaluationText, abort: AbortController) => Promise<Reading>) {
+  async function readWith(
+    read: (text: EvaluationText, abort: AbortController) => Promise<Reading>,
+    damaged: string | null = null,
+  ) {
     const abort = new AbortController();
     const reader = {
       layerCount: 1,
       isKnown: () => Promise.resolve(false),
+      damaged: () => damaged,
       read: (text: EvaluationText) => read(text, abort),
       close: () => Promise.resolve(),
     };
@@ -523,8 +544,19 @@ describe("readAll", () => {
     const wanted = () => ({ everySpan: false, gain: false });
     const result = await readAll(material, wanted, { onEvent, signal: abort.signal });
     const failed = events.flatMap((event) => (event.kind === "failed" ? [event.text] : []));
-    return { kinds: result?.readings.map(({ text }) => text.kind) ?? null, failed };
+    const notes = events.flatMap((event) => (event.kind === "note" ? [event.message] : []));
+    return {
+      kinds: result?.readings.map(({ text }) => text.kind) ?? null,
+      failed,
+      ...(damaged === null ? {} : { notes }),
+    };
   }
+
+  it("says once that what was kept is damaged", async () => {
+    const { kinds, notes } = await readWith(() => Promise.resolve(reading(1)), "a/b.bin");
+    expect(kinds).toEqual(["whole", "near", "glued"]);
+    expect(notes).toEqual([expect.stringMatching(/^a\/b\.bin is damaged.*read from the model again/)]);
+  });
 
   it("leaves out a text on which the engine fails, and says so", async () => {
     const result = await readWith(({ kind }) =>

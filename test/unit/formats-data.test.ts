@@ -59,7 +59,7 @@ describe("checkData", () => {
     ["rows.arrow", "", "an empty file"],
     ["rows.tar.gz", gzipSync("x"), "a tar archive"],
     ["rows.zip", "PK\u0003\u0004", "a zip archive"],
-    ["utf16.jsonl", Buffer.from("\ufeff{}", "utf16le"), "UTF-16 text"],
+    ["utf16.txt", Buffer.from("\ufeff{}", "utf16le"), "UTF-16 text"],
   ])("refuses %s by name or first bytes", async (name, bytes, format) => {
     const error = await refusal(await save(name, bytes));
     expect(error.code).toBe("data-format");

@@ -37,6 +37,32 @@ describe("readLines", () => {
     expect(await read(path)).toEqual(['1 {"a":1}', '4 {"b":"\ufeff\u2028é"}', '6 {"c":3}']);
   });
 
+  test("drops the byte order marks of files that were put together", async () => {
+    const path = await save("marks.jsonl", '\ufeff{"a":1}\n\ufeff{"b":2}\n\ufeff\ufeff{"c":3}\r\n\ufeff\n');
+    expect(await read(path)).toEqual(['1 {"a":1}', '2 {"b":2}', '3 {"c":3}']);
+  });
+
+  test("does not hold a line whose nesting or values are beyond limits, and reads those after it", async () => {
+    const depth = 2 * 1024 * 1024;
+    const lines = [
+      '{"a":1}',
+      "[".repeat(depth),
+      `{"text":"${"[".repeat(depth)}"}`,
+      `${'"\\"['.repeat(depth)}"`,
+      '{"b":2}',
+    ];
+    for (const bytes of [lines.join("\n"), gzipSync(lines.join("\n"))]) {
+      const items = await read(await save("deep.jsonl", bytes));
+      expect(items.map((item) => item.slice(0, 22))).toEqual([
+        '1 {"a":1}',
+        "2 row-beyond-limits",
+        '3 {"text":"[[[[[[[[[[[',
+        '4 "\\"["\\"["\\"["\\"["\\"[',
+        '5 {"b":2}',
+      ]);
+    }
+  });
+
   test("an empty file and one of blank lines have no rows", async () => {
     expect(await read(await save("empty.jsonl.gz", ""))).toEqual([]);
     expect(await read(await save("blank.jsonl", "\ufeff\n\n  \r\n"))).toEqual([]);

@@ -113,4 +113,45 @@ describe("pairs file", () => {
     await writeFile(path, "no arrow at all");
     await expect(read()).rejects.toMatchObject(broken);
   });
+
+  test("a batch whose numbers are larger than its bytes, or contradict each other, is refused before anything is made of it", async () => {
+    const [first] = await write(0, 0);
+    const whole = await readFile(path);
+    const isAt = (bytes: Buffer, at: number, value: number) => bytes.readBigInt64LE(at) === BigInt(value);
+    const offset = first?.offset ?? 0;
+    const end = offset + (first?.sizeBytes ?? 0);
+    // Each length that the header of the first batch has: of its columns, their values and their buffers.
+    const { length } = samples[0]?.scores.values ?? [];
+    let changed = 0;
+    for (let at = offset + 8; at + 8 <= end; at += 8) {
+      if (![1, 3, length].some((value) => isAt(whole, at, value ?? 0))) continue;
+      for (const value of [2n ** 29n, 2n ** 40n, -1n, 0n]) {
+        const bytes = Buffer.from(whole);
+        bytes.writeBigInt64LE(value, at);
+        await writeFile(path, bytes);
+        const result = await read().catch((error: unknown) => error);
+        if (Array.isArray(result)) continue;
+        expect(result).toMatchObject({ code: "broken-pairs-file" });
+        changed += 1;
+      }
+    }
+    expect(changed).toBeGreaterThan(20);
+    const columns = Buffer.from(Int32Array.of(1, 2, 3).buffer);
+    const bytes = Buffer.from(whole);
+    bytes.writeInt32LE(4, bytes.indexOf(columns, offset));
+    await writeFile(path, bytes);
+    await expect(read()).rejects.toThrow("columns that contradict each other");
+  });
+
+  test("any other byte of a batch: what is read, or a refusal of ours", async () => {
+    const [first, second] = await write(0, 0);
+    const whole = await readFile(path);
+    for (let at = first?.offset ?? 0; at < (second?.offset ?? 0); at += 5) {
+      const bytes = Buffer.from(whole);
+      bytes[at] = (bytes[at] ?? 0) ^ 0xff;
+      await writeFile(path, bytes);
+      const result = await read().catch((error: unknown) => error);
+      if (!Array.isArray(result)) expect(result).toMatchObject({ code: "broken-pairs-file" });
+    }
+  });
 });

@@ -1,6 +1,14 @@
 import { Field, Float32, Int16, Int32, List, Schema, Struct, TimestampSecond, Uint64, Utf8 } from "apache-arrow";
 import { describe, expect, it } from "vitest";
-import { batchOfRows, columnsOf, isMadeFromJson, kindOf, mergeKinds, schemaOf } from "#ladm/formats/arrow/from-json.js";
+import {
+  batchOfRows,
+  columnsOf,
+  isMadeFromJson,
+  kindOf,
+  mergeColumns,
+  mergeKinds,
+  schemaOf,
+} from "#ladm/formats/arrow/from-json.js";
 import { cellOf } from "#ladm/formats/arrow/json.js";
 
 describe("kinds", () => {
@@ -53,6 +61,36 @@ describe("kinds", () => {
   it("that are mixed are told by path", () => {
     const columns = [["meta", mergeKinds(kindOf({ year: 1, ok: 1 }), kindOf({ year: "1901", ok: 2 }))]] as const;
     expect(schemaOf(columns).asText).toEqual(["meta.year"]);
+  });
+});
+
+describe("a column of numbers has the type that holds each of them exactly", () => {
+  const [beyond53, beyond63, beyond64] = [2n ** 53n + 1n, 2n ** 63n + 1n, 2n ** 64n + 1n];
+  it.each([
+    [[1, -1, beyond53, -(2n ** 63n)], "Int64"],
+    [[1, beyond53, beyond63], "Uint64"],
+    [[1, -1, 0.5, 2n ** 60n, 1e300], "Float64"],
+    [[beyond63, -1], "Utf8"],
+    [[beyond53, 0.5], "Utf8"],
+    [[beyond64], "Utf8"],
+    [[10n ** 20n], "Float64"],
+    [[2n ** 63n], "Uint64"],
+    [[2n ** 63n, 0.5], "Float64"],
+    [[2n ** 63n, -0.5, -1], "Float64"],
+  ])("%s: %s", (numbers, type) => {
+    for (const order of [numbers, numbers.toReversed()]) {
+      const columns = order.map((a) => columnsOf({ a })).reduce((all, one) => mergeColumns(all, one));
+      const { schema } = schemaOf(columns);
+      expect(String(schema.fields[0]?.type)).toBe(type);
+      const batch = batchOfRows(
+        order.map((a) => ({ a })),
+        schema,
+      );
+      // Text is what JSON lines would hold.
+      expect(order.map((_, at) => Number(cellOf(batch, "a", at)))).toEqual(order.map(Number));
+      const exact = order.filter((a) => typeof a === "bigint" && type !== "Float64").map(String);
+      expect(order.map((_, at) => cellOf(batch, "a", at))).toEqual(expect.arrayContaining(exact));
+    }
   });
 });
 

@@ -171,6 +171,68 @@ describe("a model of the hub", () => {
     expect(hub.asked.some(({ path }) => path.includes("/resolve/") && path.endsWith("model.safetensors"))).toBe(false);
   });
 
+  it.each(["config.json", "model.safetensors", "tokenizer.json"] as const)(
+    "a snapshot of Python's whose %s leads to a blob that was removed: not whole offline, fetched online",
+    async (gone) => {
+      const { hub, cache, options } = await makeSetting();
+      const commit = hub.put("org/tiny", MODEL);
+      const snapshot = join(cache, "models--org--tiny", "snapshots", commit);
+      await mkdir(snapshot, { recursive: true });
+      await mkdir(join(cache, "models--org--tiny", "blobs"));
+      await mkdir(join(cache, "models--org--tiny", "refs"));
+      await writeFile(join(cache, "models--org--tiny", "refs", "main"), commit);
+      for (const name of ["config.json", "model.safetensors", "tokenizer.json"] as const) {
+        if (name !== gone) await writeFile(join(cache, "models--org--tiny", "blobs", `of-${name}`), MODEL[name]);
+        await symlink(`../../blobs/of-${name}`, join(snapshot, name));
+      }
+      const offline = options({ offline: true });
+      const lack = {
+        code: "hub-incomplete",
+        got: `no ${gone}`,
+        fix: "Start the same command where the hub can be reached.",
+      };
+      expect(await problemOf(resolveModel("org/tiny", offline))).toMatchObject(lack);
+      if (gone === "tokenizer.json") expect(await problemOf(resolveTokenizer("org/tiny", offline))).toMatchObject(lack);
+      expect(await readFile(join(await resolveModel("org/tiny", options()), gone))).toEqual(Buffer.from(MODEL[gone]));
+    },
+  );
+
+  it("part of a snapshot of Python's, with shards or weights that never came: not whole", async () => {
+    const { cache, options } = await makeSetting();
+    const repository = join(cache, "models--org--tiny");
+    const snapshot = join(repository, "snapshots", "c".repeat(40));
+    await mkdir(snapshot, { recursive: true });
+    await mkdir(join(repository, "refs"));
+    await writeFile(join(repository, "refs", "main"), "c".repeat(40));
+    const offline = options({ offline: true });
+    await writeFile(join(snapshot, "tokenizer.json"), "{}");
+    expect(await problemOf(resolveModel("org/tiny", offline))).toMatchObject({
+      code: "hub-incomplete",
+      got: "no config.json",
+    });
+    await writeFile(join(snapshot, "config.json"), "{}");
+    expect(await problemOf(resolveModel("org/tiny", offline))).toMatchObject({
+      code: "hub-incomplete",
+      got: "no model.safetensors",
+    });
+    await symlink("../../blobs/gone", join(snapshot, "model.safetensors.index.json"));
+    expect(await problemOf(resolveModel("org/tiny", offline))).toMatchObject({
+      code: "hub-incomplete",
+      got: "no model.safetensors.index.json",
+    });
+    await rm(join(snapshot, "model.safetensors.index.json"));
+    await writeFile(join(snapshot, "model.safetensors.index.json"), '{"weight_map":{"a":"s-1.safetensors"}}');
+    await symlink("../../blobs/gone", join(snapshot, "s-1.safetensors"));
+    expect(await problemOf(resolveModel("org/tiny", offline))).toMatchObject({
+      code: "hub-incomplete",
+      got: "no s-1.safetensors",
+    });
+    await rm(join(snapshot, "model.safetensors.index.json"));
+    await rm(join(snapshot, "s-1.safetensors"));
+    await writeFile(join(snapshot, "pytorch_model.bin"), "");
+    expect(await problemOf(resolveModel("org/tiny", offline))).toMatchObject({ code: "hub-unsuitable" });
+  });
+
   it("a cache in which nothing can be written is read", async () => {
     const { hub, cache, options } = await makeSetting();
     hub.put("org/tiny", MODEL);
@@ -302,6 +364,12 @@ describe("a dataset of the hub", () => {
       got: "1 shard",
       allowed: "2",
     });
+    await symlink("../../../blobs/gone", first);
+    expect(await problemOf(resolveDataset("org/corpus", offline))).toMatchObject({
+      code: "hub-incomplete",
+      got: "no data/train-00000-of-00002.parquet",
+    });
+    await rm(first);
     await writeFile(first, LINES);
     expect(await resolveDataset("org/corpus", offline)).toEqual([first, second]);
     expect(notes.join()).toContain("its copy is not ours");

@@ -1,4 +1,6 @@
-/** What the graph computes of random queries and keys, against the float64 loops; and how far wrong formulas are off. */
+/**
+ * What the graph computes of random queries and keys, against the float64 loops; and how far wrong formulas are off.
+ */
 import { tmpdir } from "node:os";
 import { describe, expect, test } from "vitest";
 import type { SpanGrid } from "#ladm/core/records.js";

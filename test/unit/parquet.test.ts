@@ -249,6 +249,7 @@ describe("the plan of what is read", () => {
     index,
     start,
     rowCount,
+    fewestValues: rowCount,
     compressedBytes: 0,
     decodedBytes: new Map(Object.entries(decoded)),
   });
@@ -348,9 +349,9 @@ describe("the thread", () => {
   });
 
   it("that dies fails what it was asked; the next is asked of another", async () => {
-    const code = `${parent} parentPort.on("message", ({ kind }) => {
-      if (kind === "finish") throw new Error("boom");
-      parentPort.postMessage({ answer: 7 });
+    const code = `${parent} parentPort.on("message", ({ id, request }) => {
+      if (request.kind === "finish") throw new Error("boom");
+      parentPort.postMessage({ id, answered: { answer: 7 } });
     });`;
     const thread = new ParquetThread({ script: script(code) });
     const asked = [
@@ -364,7 +365,88 @@ describe("the thread", () => {
       { value: 7 },
     ]);
     await thread.close();
-    await expect(thread.ask({ kind: "finish" })).rejects.toThrow("it was closed");
+    await expect(thread.ask({ kind: "finish" })).rejects.toThrow("was closed");
+  });
+
+  it("that answers what nobody asked is a fault, said aloud, and never an answer to something else", async () => {
+    const code = `${parent} parentPort.on("message", ({ id }) => {
+      if (id === 1) parentPort.postMessage({ id, answered: { answer: 1 } });
+      else parentPort.postMessage({ id: id - 1, answered: { answer: 7 } });
+    });`;
+    const thread = new ParquetThread({ script: script(code) });
+    expect(await thread.ask({ kind: "finish" })).toBe(1);
+    const asked = thread.ask({ kind: "finish" });
+    await expect(asked).rejects.toThrow("answered request 1, which nobody made or which was answered");
+    await expect(asked).rejects.not.toBeInstanceOf(ParquetCrash);
+    await thread.close();
+  });
+
+  it("takes nothing once it is released, and answers what it was asked before", async () => {
+    const code = `${parent} parentPort.on("message", ({ id }) =>
+      setTimeout(() => parentPort.postMessage({ id, answered: { answer: id } }), 50));`;
+    const thread = new ParquetThread({ script: script(code) });
+    const asked = [thread.ask({ kind: "finish" }), thread.ask({ kind: "finish" })];
+    const released = thread.release();
+    await expect(thread.ask({ kind: "finish" })).rejects.toThrow("was closed");
+    expect(await Promise.all(asked)).toEqual([1, 2]);
+    await released;
+  });
+});
+
+describe("a file whose reader stops early", () => {
+  const path = join(folder, "early.parquet");
+  const written = writeParquet(numbered(240), { path, rowGroupRows: 20 });
+  const all = Array.from({ length: 240 }, (_, row) => row);
+
+  it("leaves nothing to the next reader, however it stops", async () => {
+    await written;
+    const boom = new Error("boom");
+    const stops: readonly ((table: Awaited<ReturnType<typeof openParquetFile>>) => Promise<unknown>)[] = [
+      async (table) => {
+        for await (const item of table.read()) if (item.kind === "rows") break;
+      },
+      async (table) => {
+        for await (const _ of table.read()) throw boom;
+      },
+      // Nobody ends this one: it is closed while its second piece is read.
+      (table) => table.read().next(),
+      // And this one while its first is.
+      async (table) => {
+        const first = table
+          .read()
+          .next()
+          .catch(() => undefined);
+        await table.close();
+        return await first;
+      },
+      async (table) => {
+        const [one, two] = [table.read(), table.read({ columns: ["text"] })] as const;
+        await Promise.all([one.next(), two.next()]);
+        await one.return(undefined);
+      },
+    ];
+    for (let round = 0; round < 4 * stops.length; round += 1) {
+      const table = await openParquetFile(path);
+      const stopped = await stops[round % stops.length]?.(table).catch((error: unknown) => error);
+      if (round % stops.length === 1) expect(stopped).toBe(boom);
+      // The thread goes on to the next reader while the file before is still being closed.
+      const [, next] = await Promise.all([table.close(), openParquetFile(path)]);
+      expect(next.rowCount).toBe(240);
+      await next.close();
+      expect(rowsIn(await readItems(path))).toEqual(all);
+    }
+  });
+
+  it("says that it was closed, instead of damage, to whoever still reads", async () => {
+    await written;
+    const table = await openParquetFile(path);
+    const rows = table.read();
+    await rows.next();
+    await table.close();
+    const rest = async () => {
+      for await (const item of rows) expect(item.kind).toBe("rows");
+    };
+    await expect(rest()).rejects.toThrow("was closed while it was read");
   });
 });
 

@@ -1,4 +1,7 @@
-/** The error estimate against numbers of an independent implementation (numpy: least squares with group columns, hat matrix, direct sums). */
+/**
+ * The error estimate against numbers of an independent implementation (numpy: least squares with group columns, hat
+ * matrix, direct sums).
+ */
 import { describe, expect, it } from "vitest";
 import { ExpectedLoss, emptyBands, expectedAgreement, unseenLimits, wrongSideChances } from "#ladm/refine/bands.js";
 import { type Band, type Known, learnErrors, preparePool } from "#ladm/refine/errors.js";

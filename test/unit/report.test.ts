@@ -1,6 +1,9 @@
 import { expect, test } from "vitest";
+import { describeProblem } from "#ladm/core/errors.js";
+import { jsonLine, messageLine, printedText } from "#ladm/core/printed.js";
 import { describeSelection } from "#ladm/report/selection.js";
 import { blocks, describeRun } from "#ladm/report/show.js";
+import { label } from "#ladm/report/svg.js";
 import { formatTable } from "#ladm/report/tables.js";
 import { firstLine, printable } from "#ladm/report/text.js";
 
@@ -108,4 +111,41 @@ test("a selection tells how far each group is from its share", () => {
   });
   expect(text).toContain("Selected 2 of 10 ranked rows, 200 tokens (policy budget, budget 210 tokens)\nSaid.\n");
   expect(text).toMatch(/a +10 +2 +200 +210 +50\.0% +−1\.2 points/);
+});
+
+test("a chart's text is XML, whatever character is in it", () => {
+  const all = Array.from({ length: 0x10000 }, (_, unit) => String.fromCharCode(unit)).join("");
+  const pieces = [
+    all.slice(0, 0x3000),
+    ...Array.from({ length: 16 }, (_, at) => all.slice(0xd000 + at * 0x300, 0xd300 + at * 0x300)),
+  ];
+  for (const piece of [...pieces, "\u{1F600}\u{10FFFF}<&>\"'"]) {
+    const svg = label(0, 0, piece);
+    // https://www.w3.org/TR/xml/#charsets
+    expect(svg).toMatch(/^[\t\n\r\u0020-\uD7FF\uE000-\uFFFD\u{10000}-\u{10FFFF}]*$/u);
+    expect(svg.slice(1, -"</text>".length)).not.toMatch(/<|&(?!(amp|lt|gt|quot|#39);)/);
+  }
+  expect(label(0, 0, "a\ufffe\uffffb")).toContain(">a\uFFFD\uFFFDb<");
+});
+
+test("a sound message stays as it is, an unsound one says it in one line", () => {
+  const sound = "No  such file (C:\\ü\u00a0日本 می\u200cخواهم 👨\u200d👩): got 'x'";
+  expect(messageLine(sound)).toBe(sound);
+  expect(
+    describeProblem({ code: "x", what: "W\n", where: "a\u001b]0;t", got: "\u009b2J\u202e", allowed: "\r\n\u2028x" }),
+  ).toBe("W  (a0;t): got \uFFFD; allowed:  x.");
+  const long = describeProblem({ code: "x", what: "W", where: "n".repeat(10_000_000), fix: "F." });
+  expect(long.length).toBeLessThan(5000);
+  expect(long).toMatch(/^W \(n+…\)\. F\.$/);
+});
+
+test("JSON that is printed holds nothing to obey and says the same", () => {
+  const value = { "a\u009b": ["\u001b[2J\u202e\u{E0041}\ufeff\ud800", "\u2028", 1.5, null, "ü👨\u200d👩"] };
+  const line = jsonLine(value);
+  expect(line).toMatch(/^[^\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u202e\ufeff\u{E0041}]*\n$/u);
+  expect(JSON.parse(line)).toEqual(value);
+});
+
+test("of a long text the lines stay, and what has no end takes none of them away", () => {
+  expect(printedText("a\tb\nc\r\n\u001b]8;;x\nd\u001b")).toBe("a\tb\nc\uFFFD\n8;;x\nd");
 });

@@ -63,7 +63,8 @@ describe("retrievalScores", () => {
       { start: 80, keys: [60, 40, 20] },
     ],
   };
-  // Pair 3 is the span at 40 in the query span at 80; heads of one layer: even, retrieving, looking elsewhere, retrieving a little.
+  // Pair 3 is the span at 40 in the query span at 80; heads of one layer: even, retrieving, looking elsewhere,
+  // retrieving a little.
   const heads = [
     [0.2, 0.2, 0.2, 0.2, 0.2],
     [0.1, 0.1, 0, 0.9, 0.2],

@@ -65,7 +65,7 @@ describe("refusals", () => {
     ["not UTF-8", safetensors(Buffer.from([0x7b, 0xff, 0x7d]), 0), "checkpoint-not-json", ["UTF-8"]],
     ["byte order mark", safetensors("\ufeff{}", 0), "checkpoint-not-json", ["JSON"]],
     ["a list", safetensors("[]", 0), "safetensors-header", ["a JSON object"]],
-    ["deep nesting", safetensors(`${"[".repeat(1e5)}${"]".repeat(1e5)}`, 0), "safetensors-header", ["a list"]],
+    ["deep nesting", safetensors(`${"[".repeat(1e5)}${"]".repeat(1e5)}`, 0), "checkpoint-not-json", ["deeper nesting"]],
     ["same name twice", safetensors(`{"a":${one},"a":${one}}`, 8), "checkpoint-repeated-key", ['"a"']],
     ["same name, escaped", safetensors(`{"a":${one},"\\u0061" :${one}}`, 8), "checkpoint-repeated-key", ['"a"']],
     [

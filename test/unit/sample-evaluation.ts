@@ -35,7 +35,10 @@ const GROUPS = [
   "wiki",
 ];
 
-/** An evaluation with made-up numbers of a plausible size: good layers in the middle, repeated text above all, lexical hard to beat. */
+/**
+ * An evaluation with made-up numbers of a plausible size: good layers in the middle, repeated text above all, lexical
+ * hard to beat.
+ */
 export function makeEvaluation({
   groups = GROUPS,
   wholesPerGroup = 3,

@@ -34,14 +34,19 @@ export async function temporaryFolder(prefix: string): Promise<string> {
 /** Writes a complete run of the rows, in `numShards` shards, and the data it would come from. */
 export async function makeRun(
   rows: readonly MadeRow[],
-  options: { readonly numShards?: number; readonly limit?: number; readonly calibrated?: boolean } = {},
+  options: {
+    readonly numShards?: number;
+    readonly limit?: number;
+    readonly calibrated?: boolean;
+    readonly lines?: readonly string[];
+  } = {},
 ): Promise<{ readonly run: string; readonly data: string; readonly out: string; readonly lines: readonly string[] }> {
   const folder = await temporaryFolder("ladm-selection-");
   const { numShards = 1, limit, calibrated = false } = options;
   const run = join(folder, "run");
   await mkdir(join(run, "scores"), { recursive: true });
   const data = join(folder, "data.jsonl");
-  const lines = rows.map((_, row) => `{"text":"document ${row}",  "other":${row}.50}`);
+  const lines = options.lines ?? rows.map((_, row) => `{"text":"document ${row}",  "other":${row}.50}`);
   await writeFile(data, `${lines.join("\n")}\n`);
   for (let shard = 0; shard < numShards; shard++) {
     const own = rows.flatMap((row, at) =>

@@ -2,6 +2,7 @@ import { mkdir, readdir, readFile, rename, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { expect, test } from "vitest";
 import { UserError } from "#ladm/core/errors.js";
+import { describeSelection } from "#ladm/report/selection.js";
 import { overview } from "#ladm/selection/overview.js";
 import { apportion, wholeTargets } from "#ladm/selection/policies/budget.js";
 import { rowsOfPercent } from "#ladm/selection/policies/published.js";
@@ -103,7 +104,8 @@ test("budget: targets by what a group holds, one document for the smallest group
     ["small", 8],
     ["tiny", 5],
   ]);
-  // Walk: large takes 60, skips 50, 40 and 30, takes 20; small skips 12, takes 8; tiny takes 5. 7 tokens are left: nothing fits.
+  // Walk: large takes 60, skips 50, 40 and 30, takes 20; small skips 12, takes 8; tiny takes 5. 7 tokens are left:
+  // nothing fits.
   expect(placesIn(lines, await read(out, "selected.jsonl"))).toEqual([0, 4, 5, 7]);
   expect(summary).toMatchObject({ selectedTokens: 93, budget: 100, unit: "tokens" });
   // 20 more: the walk is the same but for the targets, and what is left goes to the largest deficit.
@@ -114,10 +116,10 @@ test("budget: targets by what a group holds, one document for the smallest group
 
 test("budget: targets never add up to more than the budget, and smallest documents come cheapest first", () => {
   const pools = [
-    { weight: 1000, smallest: 100 },
-    { weight: 10, smallest: 9 },
-    { weight: 10, smallest: 4 },
-    { weight: 50, smallest: null },
+    { weight: 1000, smallest: 100, bestRank: 3 },
+    { weight: 10, smallest: 9, bestRank: 2 },
+    { weight: 10, smallest: 4, bestRank: 5 },
+    { weight: 50, smallest: null, bestRank: null },
   ];
   expect(wholeTargets(apportion(pools, 13))).toEqual([0, 9, 4, 0]);
   expect(wholeTargets(apportion(pools, 12))).toEqual([7, 0, 4, 0]);
@@ -126,6 +128,85 @@ test("budget: targets never add up to more than the budget, and smallest documen
     10 ** 15,
   );
 });
+
+/** Ranks of what was selected, best first; the rows of these runs stand in order of score. */
+async function ranksOf(lines: readonly string[], out: string): Promise<readonly number[]> {
+  return placesIn(lines, await read(out, "selected.jsonl"));
+}
+
+/** Row r has rank r. */
+const ranked = (names: string, tokens: (rank: number) => number = () => WINDOW) =>
+  names.split("").map((name, at) => ({ score: -at, tokens: tokens(at), meta: { domain: name } }));
+
+test("budget: fewer documents than groups go to the largest groups, then to the best ranks, whatever they are called", async () => {
+  // 13 groups; z holds four rows, y and x two.
+  const names = "kzjyixhzgfyzexdczba";
+  const { run, out, lines } = await makeRun(ranked(names));
+  const by = async (count: number) => {
+    await select({ run, count, out: `${out}-${count}` });
+    return ranksOf(lines, `${out}-${count}`);
+  };
+  expect(await by(1)).toEqual([1]);
+  expect(await by(3)).toEqual([1, 3, 5]);
+  expect(await by(5)).toEqual([0, 1, 2, 3, 5]);
+  await select({ run, top: 26, out });
+  expect(await ranksOf(lines, out)).toEqual([0, 1, 2, 3, 5]);
+  const renamed = await makeRun(ranked(names.replace(/./g, (name) => String.fromCharCode(219 - name.charCodeAt(0)))));
+  await select({ run: renamed.run, count: 5, out: renamed.out });
+  expect(await ranksOf(renamed.lines, renamed.out)).toEqual([0, 1, 2, 3, 5]);
+});
+
+test("budget: of groups that are as far below their targets, the one with the best row that is left is next", async () => {
+  const { run, out, lines } = await makeRun(ranked("abbbaa"));
+  await select({ run, count: 3, out });
+  // Each holds half: one and a half documents.
+  expect(await ranksOf(lines, out)).toEqual([0, 1, 2]);
+});
+
+test("budget: what is left does not reach far below the cut, and is named", async () => {
+  // 30 tokens are taken of 50; nothing up to rank 6 fits into the rest, the last one would.
+  const { run, out, lines } = await makeRun(ranked("a".repeat(18), (rank) => (rank < 3 ? 10 : rank < 17 ? 21 : 5)));
+  const summary = await select({ run, tokens: 50, out });
+  expect(await ranksOf(lines, out)).toEqual([0, 1, 2]);
+  expect(summary.notes.join()).toContain("20 of 50 tokens are left unspent: no document within reach of the cut fits.");
+  expect(JSON.parse(await read(out, "selection.json"))).toMatchObject({ summary: { notes: summary.notes } });
+  const near = await makeRun(ranked("a".repeat(18), (rank) => (rank < 3 ? 10 : rank < 6 ? 21 : 5)));
+  await select({ run: near.run, tokens: 50, out: near.out });
+  expect(await ranksOf(near.lines, near.out)).toEqual([0, 1, 2, 6, 7, 8, 9]);
+});
+
+test("budget: a group that is sure of its smallest document reaches for it, else gets the best one that fits", async () => {
+  const { run, out, lines } = await makeRun(ranked("aaaaaba", (rank) => [90, 90, 90, 90, 90, 40, 5][rank] ?? 0));
+  await select({ run, tokens: 60, out });
+  expect(await ranksOf(lines, out)).toEqual([5, 6]);
+  await select({ run, tokens: 130, out: `${out}-more` });
+  expect(await ranksOf(lines, `${out}-more`)).toEqual([0, 5]);
+});
+
+test.each([
+  [{ top: 0.3 }, 0, "Nothing is selected: 0.3% of 18 ranked rows is less than half a row"],
+  [{ minScore: 1 }, 0, "Nothing is selected: none of 18 ranked rows scores 1 or more"],
+  [{ tokens: 3 }, 0, "Nothing is selected: no document within reach of the cut fits into 3 tokens"],
+  [{ top: 3, policy: "published" as const }, 0, "Nothing is selected: the percentage of each group"],
+  [{ tokens: 10 ** 12 }, 18, "The budget cannot be filled: all of 18 ranked rows are selected, and 999,999,998,200 of"],
+  [{ count: 20 }, 18, "The budget cannot be filled: all of 18 ranked rows are selected, and 2 of 20 documents"],
+  [{ tokens: 10 ** 12, policy: "published" as const }, 18, "The budget cannot be filled"],
+])("a selection of less than was asked for says so: %j", async (options, selectedRows, note) => {
+  const { run, out } = await makeRun(ranked("abcabcabcabcabcabc"));
+  const summary = await select({ run, ...options, out });
+  expect(summary.selectedRows).toBe(selectedRows);
+  expect(summary.notes.join(" ")).toContain(note);
+  expect(describeSelection(summary)).toContain(note);
+  expect(JSON.parse(await read(out, "selection.json"))).toMatchObject({ summary: { notes: summary.notes } });
+});
+
+test.each([{ count: 6 }, { top: 50 }, { minScore: -5 }])(
+  "a selection of what was asked for says no such thing: %j",
+  async (options) => {
+    const { run, out } = await makeRun(ranked("abcabcabcabc"));
+    expect((await select({ run, ...options, out })).notes.join()).not.toMatch(/selected:|filled|unspent/);
+  },
+);
 
 test("budget: what is left is handed out over many pages of rows", async () => {
   const rows = Array.from({ length: 9000 }, (_, at) => ({
@@ -267,6 +348,25 @@ test("minScore, top and the group field", async () => {
   ]);
   expect(await codeOf(select({ run, top: 50, groupBy: "meta.topic", out }))).toMatch(
     /^group-field: .*meta\.domain, meta\.kind/,
+  );
+});
+
+test("a field whose name has dots makes groups, and a mistyped one is told its nearest", async () => {
+  const rows = ["x", "y"].map((name, at) => ({
+    score: at,
+    meta: { "a.b": name, c: { "d.e": `${name}1` }, "meta.lang": name },
+  }));
+  const { run, out } = await makeRun(rows);
+  const groupsBy = async (groupBy: string) => {
+    const { groups } = await select({ run, count: 2, groupBy, out: `${out}-${groupBy}` });
+    return groups.map(({ name }) => name);
+  };
+  expect(await groupsBy("meta.a.b")).toEqual(["x", "y"]);
+  expect(await groupsBy("a.b")).toEqual(["x", "y"]);
+  expect(await groupsBy("c.d.e")).toEqual(["x1", "y1"]);
+  expect(await groupsBy("meta.lang")).toEqual(["x", "y"]);
+  expect(await codeOf(select({ run, count: 2, groupBy: "meta.a.c", out }))).toMatch(
+    /^group-field: .*Did you mean meta\.a\.b\?/,
   );
 });
 

@@ -89,7 +89,19 @@ export function longerThan(sources: readonly Source[], lines: number): readonly 
   });
 }
 
-/** The values that a property `code` of an object takes in a file: where it is a name, those given to it in that file. */
+/** Lines of comment that are wider than the code: the formatter leaves them as they are. */
+export function widerThan(sources: readonly Source[], columns: number): readonly string[] {
+  return sources.flatMap(({ path, text }) =>
+    text.split("\n").flatMap((line, at) => {
+      const isComment = /^\s*(?:\/\/|\/?\*)/.test(line);
+      return isComment && line.length > columns ? [`${path}:${at + 1} has ${line.length} columns`] : [];
+    }),
+  );
+}
+
+/**
+ * The values that a property `code` of an object takes in a file: where it is a name, those given to it in that file.
+ */
 export function problemCodes({ path, text }: Source): readonly string[] {
   const nodes = nodesOf(text);
   const valuesOf = (value: ts.Expression, seen: readonly string[]): readonly string[] => {

@@ -34,7 +34,8 @@ CHECKPOINTS = {
     "llama-mlp-bias": {**COMMON, "torch_dtype": "float32", "hidden_size": 48, "intermediate_size": 56, "num_key_value_heads": 2, "head_dim": 20,
                        "max_position_embeddings": 2048, "tie_word_embeddings": True, "attention_bias": True, "mlp_bias": True},
 }
-# Untied and tied heads; each checkpoint with the text and its positions whose losses are kept, the first and the last among them.
+# Untied and tied heads; each checkpoint with the text and its positions whose losses are kept, the first and the last
+# among them.
 LOSSES = {"llama-gqa": ("random-700", [1, 2, 3, 64, 65, 250, 251, 500, 698, 699]),
           "llama-gqa-tied-llama3rope": ("motif-1024", [1, 2, 128, 129, 511, 512, 513, 900, 1022, 1023]),
           "llama-yarn": ("random-700", [1, 333, 699]), "llama-mlp-bias": ("random-700", [1, 333, 699])}

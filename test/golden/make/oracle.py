@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""Pair scores (PFS) and CDS of any decoder in Hugging Face transformers: plain loops in float64, to hold faster code against.
+"""Pair scores (PFS) and CDS of any decoder in Hugging Face transformers.
+
+Plain loops in float64, to hold faster code against.
 
 An attention function sees the rotated queries and keys of every layer, notes the pair scores in float64 and goes on
 with ordinary attention. Both definitions (span length C, interval I = C*d_afs, stride S = C*d_cds, L tokens):
@@ -47,7 +49,8 @@ class Settings:
     n: int = 4
     n0: int = 16
     window: int | None = None
-    """Attention of the model itself, not of the pair scores: its own block of so many tokens, the block before, and the first `sink`."""
+    """Attention of the model itself, not of the pair scores: its own block of so many tokens, the block before, and
+    the first `sink`."""
     sink: int = 0
 
 
@@ -63,7 +66,7 @@ def grid(length, st):
 
 
 def span_attention(query, key, s, scale, st):
-    """query [C, D] of the span that starts at s, key [L, D] -> [keys]: attention summed over the span's queries, float64."""
+    """query [C, D] of the span that starts at s, key [L, D] -> [keys]: attention summed over its queries, float64."""
     c = st.chunk
     end = s + c if st.definition == "paper" else s
     logits = query.double() @ key[:end].double().T * scale
@@ -118,7 +121,8 @@ def layer_cds(rows, length, st, ablation):
 
 def observed_layers(model_dir, ids, st):
     """The rows of `pair_scores` of every layer. The model is read anew for each sample: the dynamic rotary embedding of
-    transformers keeps the frequencies of the longest text it has seen, and a score must not depend on the sample before."""
+    transformers keeps the frequencies of the longest text it has seen, and a score must not depend on the sample
+    before."""
     seen = {}
 
     def attention(module, query, key, value, attention_mask, scaling=None, **rest):
@@ -149,8 +153,8 @@ def score(model_dir, sample_id, ids, st, keep_heads=False):
 
 
 def token_losses(model_dir, ids, positions, with_norm=True):
-    """Loss in nats of each token of `positions` (1 … L-1) given all before it: log-softmax in float64 of the head's float32 logits.
-    `with_norm=False` is the mistake of leaving the norm before the head out."""
+    """Loss in nats of each token of `positions` (1 … L-1) given all before it: log-softmax in float64 of the head's
+    float32 logits. `with_norm=False` is the mistake of leaving the norm before the head out."""
     model = AutoModelForCausalLM.from_pretrained(model_dir, dtype=torch.float32).eval()
     if not with_norm:
         model.model.norm = torch.nn.Identity()
