@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""Token ids of long documents, for the benchmark: documents of JSON lines (plain, .gz, .zst) through a checkpoint's tokenizer.
+"""Token ids of long documents, for the benchmark.
+
+Documents of JSON lines (plain, .gz, .zst) go through a checkpoint's tokenizer.
 
     make-ids.py MODEL_DIR DATA.jsonl.zst OUT.json [--count 3] [--max-length 8192] [--column text]
 

@@ -18,7 +18,8 @@ import { parseArgs } from "node:util";
  * @property {number | null} exitCode null where a signal ended the command
  * @property {NodeJS.Signals | null} signal
  * @property {number} wallSeconds
- * @property {number} peakPssBytes largest sum over the tree of proportional set sizes (a page shared by n processes counts 1/n in each); a peak between two looks is missed
+ * @property {number} peakPssBytes largest sum over the tree of proportional set sizes (a page shared by n processes
+ * counts 1/n in each); a peak between two looks is missed
  * @property {number} peakProcessCount most processes seen at once
  * @property {number} lookCount how often the tree was looked at
  * @property {string} stdout what the command printed

@@ -1,9 +1,11 @@
 /**
  * Scores samples of ids with our scorer; prints one JSON line each: {id, tokenCount, seconds, cds}.
  *
- *     node bench/ours.mjs MODEL IDS --length N --threads N [--layers 1,14-23] [--attention SPEC] [--precision int8] [--bare]
+ *     node bench/ours.mjs MODEL IDS --length N --threads N [--layers 1,14-23] [--attention SPEC]
+ *                        [--precision int8] [--bare]
  *
- * --layers: those listened to, where the pass ends at the last; default: all. --bare: the forward pass up to the last layer's queries and keys, without taps.
+ * --layers: those listened to, where the pass ends at the last; default: all. --bare: the forward pass up to the last
+ * layer's queries and keys, without taps.
  */
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";

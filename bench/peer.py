@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
 """The published measure in PyTorch: what a run of ours is timed against.
 
-The decoder of `transformers` with its own `sdpa` attention and no LM head. In every layer the tap sees the rotated queries and
-keys and does what the published code does: per query span, one batched product of the span's queries with all keys strictly
-before it, softmax in float32, sum over the span's rows, mean over heads, and from that the pair scores (PFS).
+The decoder of `transformers` with its own `sdpa` attention and no LM head. In every layer the tap sees the rotated
+queries and keys and does what the published code does: per query span, one batched product of the span's queries with
+all keys strictly before it, softmax in float32, sum over the span's rows, mean over heads, and from that the pair
+scores (PFS).
 
     peer.py MODEL_DIR IDS.json --length 8192 [--dtype bfloat16] [--threads 2] [--bare]
 
 IDS.json: [{"id": "…", "ids": [0, …]}]; the first --length of each are read. Prints a JSON line per sample:
-{"id", "tokenCount", "seconds", "cds"}; `cds` is null with --bare (the forward pass alone) and for a sample too short to score.
+{"id", "tokenCount", "seconds", "cds"}; `cds` is null with --bare (the forward pass alone) and for a sample too short
+to score.
 """
 import argparse
 import json
@@ -27,7 +29,10 @@ transformers.utils.logging.disable_progress_bar()
 
 
 def layer_cds(query, key, scale, chunk, d_afs, d_cds):
-    """query [1, H, L, D], key [1, KV, L, D] -> CDS of the layer; None where the sample is too short for a query span."""
+    """query [1, H, L, D], key [1, KV, L, D] -> CDS of the layer.
+
+    None where the sample is too short for a query span.
+    """
     length = query.shape[2]
     interval, stride = chunk * d_afs, chunk * d_cds
     key = repeat_kv(key, query.shape[1] // key.shape[1])

@@ -1,13 +1,16 @@
 /**
  * Seconds a sample and peak memory: ours against the same measure in PyTorch, and against our own bare forward pass.
  *
- *     node bench/run.mjs --model DIR --ids FILE [--lengths 4096,8192] [--python python3] [--repeat 2] [--threads 2] [--bfloat16-model DIR]
- *                        [--contenders peer-float32,peer-bfloat16,ours,ours-bare] [--plan-layers 1,14-23] [--plan-attention window:1024] [--name NAME]
+ *     node bench/run.mjs --model DIR --ids FILE [--lengths 4096,8192] [--python python3] [--repeat 2] [--threads 2]
+ *                        [--bfloat16-model DIR]
+ *                        [--contenders peer-float32,peer-bfloat16,ours,ours-bare] [--plan-layers 1,14-23]
+ *                        [--plan-attention window:1024] [--name NAME]
  *
- * The contenders take turns (A B C D A B C D), each time in a fresh process, so that a slow hour of the machine meets all of them.
- * ours-plan, ours-plan-int8 and ours-plan-bare make their passes as --plan-layers and --plan-attention say.
- * --bfloat16-model: the same weights stored in BF16, for peer-bfloat16, which otherwise converts them and so peaks while it loads.
- * Where a process scores several samples its first is a warm-up and left out. Writes bench/results/{date}-{name}.json and prints a table.
+ * The contenders take turns (A B C D A B C D), each time in a fresh process, so that a slow hour of the machine meets
+ * all of them. ours-plan, ours-plan-int8 and ours-plan-bare make their passes as --plan-layers and --plan-attention
+ * say. --bfloat16-model: the same weights stored in BF16, for peer-bfloat16, which otherwise converts them and so peaks
+ * while it loads. Where a process scores several samples its first is a warm-up and left out. Writes
+ * bench/results/{date}-{name}.json and prints a table.
  */
 import { execFileSync } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";

@@ -1,10 +1,13 @@
 /**
- * Token rows (32,768 int32 each) streamed in and out again: seconds, MB/s and peak memory of the whole process, ours against pyarrow and datasets.
+ * Token rows (32,768 int32 each) streamed in and out again: seconds, MB/s and peak memory of the whole process, ours
+ * against pyarrow and datasets.
  *
- *     node bench/tables.mjs --work FOLDER [--python python3] [--megabytes 2000] [--repeat 2] [--kinds parquet,hf] [--name NAME]
+ *     node bench/tables.mjs --work FOLDER [--python python3] [--megabytes 2000] [--repeat 2]
+ *                           [--kinds parquet,hf] [--name NAME]
  *
- * FOLDER: where the rows are made (once) and copied to. PYTHON has pyarrow and datasets. The contenders take turns, each in a
- * fresh process; each first copy is compared with its source row by row. Linux only. Writes bench/results/{date}-{name}.json.
+ * FOLDER: where the rows are made (once) and copied to. PYTHON has pyarrow and datasets. The contenders take turns,
+ * each in a fresh process; each first copy is compared with its source row by row. Linux only. Writes
+ * bench/results/{date}-{name}.json.
  */
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -19,7 +22,8 @@ import { parseArgs } from "node:util";
  * @typedef {import("#ladm/formats/table.js").Table} Table
  * @typedef {import("#ladm/formats/table.js").TableWriter} TableWriter
  * @typedef {import("#ladm/formats/table.js").TableWriterOptions} TableWriterOptions
- * @typedef {{ readonly open: (path: string) => Promise<Table>, readonly create: (options: TableWriterOptions) => Promise<TableWriter> }} Format
+ * @typedef {{ readonly open: (path: string) => Promise<Table>, readonly create: (options: TableWriterOptions) =>
+ * Promise<TableWriter> }} Format
  */
 
 const bench = dirname(fileURLToPath(import.meta.url));

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Makes tiny-llama/ and documents.jsonl again, byte for byte: python3 examples/make.py (needs numpy and safetensors).
 
-tiny-llama/ is a Llama with seeded random weights: it shows the mechanics and knows nothing. documents.jsonl holds twelve
-documents in three groups; two of them are shorter than a window of 2,048 tokens.
+tiny-llama/ is a Llama with seeded random weights: it shows the mechanics and knows nothing. documents.jsonl holds
+twelve documents in three groups; two of them are shorter than a window of 2,048 tokens.
 """
 import json
 import math

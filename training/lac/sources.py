@@ -9,8 +9,24 @@ from typing import Any
 from lac.errors import UserError
 from lac.rows import ARROW_FILE, ARROW_STREAM, IDS, PARQUET, READ, Arrow, JsonLines, Parquet, Rows
 
-DATA = re.compile(r".*\.((jsonl|ndjson|json)(\.(gz|zst))?|parquet|pq|arrows?|feather)", re.IGNORECASE)
-"""By these names files of a folder are data, as `ladm` knows them."""
+DATA = re.compile(
+    r".*\.((jsonl|ndjson|jsonlines|json)(\.(gz|gzip|zst|zstd))?"
+    r"|(parquet|parq|pq)(\.(gz|gzip|snappy|zst|zstd|br|brotli|lz4))?|arrows?|feather|ipc)",
+    re.IGNORECASE,
+)
+"""By these names files of a folder are data, as `ladm` knows them (`src/core/data-names.ts`)."""
+LEFT_BEHIND = re.compile(
+    r"\.(?!\.*$).*|_[^=]*|.*\.(part|partial|tmp|temp|incomplete|crdownload|download|filepart|inprogress|_copying_)|.*~",
+    re.IGNORECASE | re.DOTALL,
+)
+"""Files and folders of git, Spark, Hive or an unfinished download."""
+NO_ROWS = re.compile(
+    r"cache-.*\.arrow|.*\.(index|metadata)\.json|(dataset_infos?|dataset_dict|state|index|croissant|evaluation"
+    r"|config|generation_config|adapter_config|preprocessor_config|trainer_state"
+    r"|tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab|chat_template)\.json",
+    re.IGNORECASE,
+)
+"""Caches of datasets, and what lies beside data."""
 
 
 def open_data(path: Path, tokenizer: Path, text: str) -> list[Rows]:
@@ -51,14 +67,17 @@ def files_of(path: Path) -> list[Path]:
         return files_of(split(path))
     if (path / "state.json").is_file():
         return saved_dataset(path)
-    found = sorted(
-        file
-        for file in path.rglob("*")
-        if DATA.fullmatch(file.name) and file.is_file() and not file.name.startswith(("_", "."))
-    )
+    found = sorted(file for file in path.rglob("*") if is_data(file.relative_to(path)) and file.is_file())
     if not found:
         raise UserError("The folder holds no data", where=str(path), allowed=READ)
     return found
+
+
+def is_data(inside: Path) -> bool:
+    """By its path within the folder that is searched."""
+    if any(LEFT_BEHIND.fullmatch(part) for part in inside.parts):
+        return False
+    return DATA.fullmatch(inside.name) is not None and NO_ROWS.fullmatch(inside.name) is None
 
 
 def prepared(folder: Path) -> Path:

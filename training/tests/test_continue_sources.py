@@ -77,6 +77,17 @@ def test_a_file_is_read_from_any_row(tmp_path: Path, name: str, start: int) -> N
     assert read(tmp_path / name, start) == expected[start:]
 
 
+def test_files_beside_the_data_are_none(tmp_path: Path) -> None:
+    row = json.dumps({"text": "a"}) + "\n"
+    kept = ["a.jsonl", "b.jsonlines", "lang=en/c.json", "_year=2024/d.jsonl"]
+    left = ["_e.jsonl", ".git/f.jsonl", "_temporary/g.jsonl", "dataset_infos.json", "cache-1.arrow", "h.jsonl.part"]
+    for name in [*kept, *left]:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(row)
+    names = [name for name, _, _ in read(tmp_path)]
+    assert names == [f"{tmp_path.name}/{name}" for name in sorted(kept, key=Path)]
+
+
 KINDS = [pa.list_(pa.int32()), pa.large_list(pa.int64()), pa.list_(pa.uint16())]
 
 
