@@ -20,23 +20,28 @@ export interface FileColumns {
   readonly found: ReadonlySet<string>;
 }
 
-/** More tell nothing that a message could show. */
-const MAX_NAMES = 1000;
+const SCALARS = ["string", "number", "bigint"];
 
 /** @throws as `readFirstRows` */
 export async function readFileColumns(path: string, paths: readonly string[]): Promise<FileColumns> {
   const { rows, unreadable, isTable } = await readFirstRows(path);
-  const names = new Set(rows.flatMap((row) => row.names).slice(0, MAX_NAMES));
-  const having = (is: (value: FieldValue | undefined) => boolean) =>
-    new Set([...names].filter((name) => rows.some((row) => is(row.get(name)))));
+  const [names, texts, scalars] = [new Set<string>(), new Set<string>(), new Set<string>()];
+  for (const row of rows) {
+    for (const name of row.names) {
+      const kind = typeof row.get(name);
+      names.add(name);
+      if (kind === "string") texts.add(name);
+      if (SCALARS.includes(kind)) scalars.add(name);
+    }
+  }
   return {
     path,
     isTable,
     rowCount: rows.length,
     isUnsure: rows.length === 0 && unreadable > 0,
     names,
-    texts: having((value) => typeof value === "string"),
-    scalars: having((value) => ["string", "number", "bigint"].includes(typeof value)),
+    texts,
+    scalars,
     found: new Set(paths.filter((one) => rows.some((row) => mayHave(row, one, isTable)))),
   };
 }

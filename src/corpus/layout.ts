@@ -147,9 +147,11 @@ function refuseMissing(seen: readonly FileColumns[], asked: AskedColumns): void 
   if (lacking !== undefined) throw noColumn(seen, "--meta-columns", lacking);
 }
 
+/** To compare all names of a very wide table would take seconds. */
+const COMPARED_NAMES = 10_000;
+
 function noColumn(seen: readonly FileColumns[], flag: string, column: string): UserError {
-  const names = [...new Set(seen.flatMap((file) => [...file.names]))];
-  const close = nearest(column, names);
+  const close = nearest(column, namesOf(seen).slice(0, COMPARED_NAMES));
   return new UserError({
     code: "no-column",
     what: `The data has no column ${excerpt(column)}`,
@@ -186,8 +188,10 @@ function placesOf(seen: readonly FileColumns[]): string {
 }
 
 function namesIn(seen: readonly FileColumns[]): string {
-  return `columns ${listed([...new Set(seen.flatMap((file) => [...file.names]))])}`;
+  return `columns ${listed(namesOf(seen))}`;
 }
+
+const namesOf = (seen: readonly FileColumns[]) => [...new Set(seen.flatMap((file) => [...file.names]))];
 
 const SHOWN_NAMES = 20;
 

@@ -87,6 +87,19 @@ describe("guesses", () => {
     expect(await layoutOf([ids])).toMatchObject({ textColumn: "text", notes: [] });
   });
 
+  test("see every column, however many there are, and those that only later rows have", async () => {
+    const many = Object.fromEntries(Array.from({ length: 1500 }, (_, at) => [`n${at}`, ["x"]]));
+    expect(await layoutOf([await table("wide.arrow", { ...many, text: ["a"], source: ["web"] })])).toMatchObject({
+      textColumn: "text",
+      metaColumns: ["source"],
+    });
+    const row = Object.fromEntries(Array.from({ length: 20 }, (_, at) => [`n${at}`, at]));
+    const rows = Array.from({ length: 60 }, (_, at) => (at < 55 ? { ...row, body: "b" } : { ...row, text: "a" }));
+    expect(await layoutOf([await lines("late.jsonl", ...rows)])).toMatchObject({ textColumn: "text" });
+    const error = await refusal(layoutOf([await table("wide.arrow", many)], { textColumn: "n1499x" }));
+    expect(error.message).toContain('Did you mean "n1499"?');
+  });
+
   test("say which files have no text; tables that have none are refused", async () => {
     const a = await lines("a.jsonl", { text: "a" });
     const b = await lines("stats.jsonl", { rows: 3 });
