@@ -81,14 +81,15 @@ export class MortalProcess<Request extends object, Reply extends { readonly kind
     return this.waiting.length;
   }
 
-  /** @throws ProcessDied, RequestFailed; UserError `process-not-started` */
+  /** @throws ProcessDied, RequestFailed; UserError `process-not-started`; Node's error for what cannot be sent */
   ask(request: Request): Promise<Reply> {
     return new Promise<Reply>((resolve, reject) => {
       if (this.end !== undefined) return reject(this.cause());
+      // An undelivered request means that the process is gone, which its end reports. One that cannot be sent throws
+      // here, and must not wait for the answer to the next.
+      if (this.child?.connected === true) this.child.send(request, () => undefined);
       this.waiting.push({ resolve, reject });
       this.hold();
-      // An undelivered request means that the process is gone, which its end reports.
-      if (this.child?.connected === true) this.child.send(request, () => undefined);
     });
   }
 

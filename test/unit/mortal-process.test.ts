@@ -43,6 +43,15 @@ test("a request that throws fails alone", async () => {
   await process.close();
 });
 
+test("a request that cannot be sent fails alone: the next one gets its own answer", async () => {
+  const process = await begin(ANSWERS);
+  const unsendable = { kind: "wait", ms: 1, toString: () => "a function cannot be cloned" } as const;
+  await expect(process.ask(unsendable)).rejects.toThrow("could not be cloned");
+  expect(process.pending).toBe(0);
+  expect(await process.ask({ kind: "wait", ms: 2 })).toEqual({ kind: "done", ms: 2 });
+  await process.close();
+});
+
 test("a death fails all that waits and all that comes, with its words", async () => {
   const ends: string[] = [];
   const process = await begin(ANSWERS, () => void ends.push("once"));
