@@ -1,10 +1,10 @@
 import { z } from "zod";
 import { messageOf, UserError } from "./errors.js";
+import { shortened } from "./printed.js";
 import { formatCount } from "./units.js";
 
-/** A file with thousands of faults, or with keys of any length, does not decide how much is printed. */
+/** A file with thousands of faults does not decide how much is printed. */
 const TOLD_ISSUES = 5;
-const TOLD_LENGTH = 200;
 
 /** Why a value was refused, on one line: its first faults, and how many more there are. */
 export function describeInvalid(thrown: unknown): string {
@@ -14,10 +14,6 @@ export function describeInvalid(thrown: unknown): string {
     .map(({ path, message }) => shortened(path.length === 0 ? message : `${path.join(".")}: ${message}`));
   const more = thrown.issues.length - told.length;
   return [...told, ...(more > 0 ? [`and ${formatCount(more)} more`] : [])].join("; ");
-}
-
-function shortened(text: string): string {
-  return text.length <= TOLD_LENGTH ? text : `${text.slice(0, TOLD_LENGTH)}…`;
 }
 
 /** An options object, checked and with its defaults. @throws UserError naming every option that is wrong. */

@@ -1,4 +1,5 @@
 import { UserError } from "./errors.js";
+import { shortened } from "./printed.js";
 import { formatRanges } from "./units.js";
 
 /**
@@ -136,8 +137,6 @@ function joined(windows: readonly (AttentionWindow | null | undefined)[], maxLen
 
 const span = (first: number, last: number): readonly number[] =>
   Array.from({ length: last - first + 1 }, (_, at) => first + at);
-
-const shortened = (text: string) => (text.length <= 200 ? text : `${text.slice(0, 200)}…`);
 
 function wrongAttention(text: string, got: string, layerCount?: number): UserError {
   return new UserError({

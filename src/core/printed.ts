@@ -28,7 +28,7 @@ const MESSAGE_PART_LENGTH = 4096;
 
 /** A name or another short text from outside, on one line, all white space in one; a very long one is cut. */
 export function printable(text: string): string {
-  return cut(text, MESSAGE_PART_LENGTH)
+  return shortened(text, MESSAGE_PART_LENGTH)
     .replace(ESCAPES, "")
     .replace(/\s+/gu, " ")
     .replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, REPLACEMENT);
@@ -36,7 +36,7 @@ export function printable(text: string): string {
 
 /** A message on one line; a sound one stays as it is, a very long one is cut. */
 export function messageLine(text: string, maxLength = MESSAGE_PART_LENGTH): string {
-  const short = cut(text, maxLength);
+  const short = shortened(text, maxLength);
   if (SAFE.test(short)) return short;
   return short.replace(ESCAPES, "").replace(LINE_BREAKS, " ").replace(UNSAFE, REPLACEMENT);
 }
@@ -54,7 +54,10 @@ export function jsonLine(value: unknown): string {
   return `${JSON.stringify(value).replace(UNSAFE, escapeUnits)}\n`;
 }
 
-const cut = (text: string, maxLength: number) => (text.length <= maxLength ? text : `${text.slice(0, maxLength)}…`);
+/** The beginning: a text from outside does not decide how much is printed. */
+export function shortened(text: string, maxLength = 200): string {
+  return text.length <= maxLength ? text : `${text.slice(0, maxLength)}…`;
+}
 
 function escapeUnits(character: string): string {
   return Array.from({ length: character.length }, (_, at) => {

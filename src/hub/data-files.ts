@@ -2,6 +2,7 @@ import { z } from "zod";
 import { describeLeftOut, type LeftOut, leftOutBecause, leftOutOfPattern, namedKind } from "../core/data-names.js";
 import { UserError } from "../core/errors.js";
 import { matcher } from "../core/glob.js";
+import { shortened } from "../core/printed.js";
 import { formatCount, plural } from "../core/units.js";
 import { type DatasetName, describeName } from "./names.js";
 import { DEFAULT_SPLIT, type Splits, splitsByName } from "./splits.js";
@@ -222,7 +223,10 @@ function noChoice(
   asked: string | null,
   known: readonly string[],
 ): UserError {
-  const told = known.slice(0, TOLD_NAMES).map(shortened).join(", ");
+  const told = known
+    .slice(0, TOLD_NAMES)
+    .map((one) => shortened(one, TOLD_LENGTH))
+    .join(", ");
   const more = known.length - TOLD_NAMES;
   const shown = more > 0 ? `${told} and ${formatCount(more)} more` : told;
   const form = what === "split" ? ":CONFIG:SPLIT" : ":CONFIG";
@@ -232,7 +236,7 @@ function noChoice(
       asked === null
         ? `Which ${what} of dataset ${describeName(name)} is meant is not said`
         : `Dataset ${describeName(name)} has no such ${what}`,
-    ...(asked === null ? {} : { got: shortened(asked) }),
+    ...(asked === null ? {} : { got: shortened(asked, TOLD_LENGTH) }),
     allowed: shown === "" ? `none: it has no ${what}s` : shown,
     fix: `Name it: ${name.repo}${form}${what === "split" ? ` (or ${name.repo}::SPLIT)` : ""}.`,
   });
@@ -241,7 +245,6 @@ function noChoice(
 /** A card decides neither how many names are told nor how long they are. */
 const TOLD_NAMES = 12;
 const TOLD_LENGTH = 100;
-const shortened = (name: string) => (name.length <= TOLD_LENGTH ? name : `${name.slice(0, TOLD_LENGTH)}…`);
 
 function noData(name: DatasetName, names: readonly string[]): UserError {
   const leftOut = leftOutOf(names);

@@ -5,6 +5,7 @@ import { systemCodeOf, UserError } from "../core/errors.js";
 import { canonicalJson } from "../core/fingerprint.js";
 import { describeInvalid } from "../core/invalid.js";
 import { holdLock, type Lock, type LockOptions } from "../core/lock.js";
+import { shortened } from "../core/printed.js";
 import { checkPlace, makeFolder, writeFileAtomic } from "../formats/append.js";
 import { allKnown, describeDifference, matchData } from "../formats/data-match.js";
 import { begunSchema, type Preparation, type PrepareConfiguration, preparationSchema } from "./preparation.js";
@@ -146,7 +147,4 @@ function refuseAnother(
   });
 }
 
-function brief(value: unknown): string {
-  const text = canonicalJson(value);
-  return text.length <= 48 ? text : `${text.slice(0, 45)}…`;
-}
+const brief = (value: unknown): string => shortened(canonicalJson(value), 48);
