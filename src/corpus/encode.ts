@@ -14,6 +14,7 @@ export async function encodeTexts(
   tokenizer: Encoder | null,
 ): Promise<readonly (Int32Array | Problem)[]> {
   if (tokenizer === null) return texts.map(() => NO_TOKENIZER);
+  if (texts.length === 0) return [];
   if (texts.every((text) => !isTooLong(text, tokenizer))) {
     const encoded = await refusable(tokenizer.encodeBatch(texts));
     if (!("code" in encoded)) return encoded;
