@@ -20,7 +20,7 @@ export function metaField(meta: JsonValue | undefined, field: string): string | 
   // A column may be called meta.lang.
   const value = find(field.replace(/^meta\./, "")) ?? find(field);
   if (value === undefined || value === null || typeof value === "object") return null;
-  // As score rows have it.
+  // Score rows have it well-formed too.
   return String(value).toWellFormed();
 }
 

@@ -56,7 +56,7 @@ async function isDirectory(path: string): Promise<boolean> {
   return (await stat(path).catch(() => null))?.isDirectory() === true;
 }
 
-/** So that a new name survives a power cut; not every file system can do it. */
+/** Makes a new name survive a power cut, where the file system can do it. */
 export async function syncDirectory(path: string): Promise<void> {
   const directory = await open(path, "r").catch(() => null);
   await directory?.sync().catch(() => undefined);

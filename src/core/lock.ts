@@ -44,7 +44,7 @@ export interface LockOptions {
   /** Called where the holder has to be watched, since only its silence can tell that it is dead. */
   readonly onWait?: (wait: LockWait) => void;
   readonly signal?: AbortSignal | undefined;
-  /** Of the watch; for tests. */
+  /** How long the watch is; for tests. */
   readonly silenceMs?: number;
   readonly beatMs?: number;
 }
@@ -116,7 +116,7 @@ function keep(path: string, own: Holder, beatMs = BEAT_MS): Lock {
     if (there === undefined || !held.has(own.token)) return;
     if (there === null) isLost = !(await create(path, own).catch(() => true));
     else isLost = there.holder?.token !== own.token;
-    // Else it would be the other's sign of life.
+    // A beat would be taken for a sign of life of the other process.
     if (isLost) stop();
   };
   const lookAgain = () => {

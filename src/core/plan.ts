@@ -21,7 +21,7 @@ export interface WindowedLayers extends AttentionWindow {
 }
 
 export const PRECISIONS = ["float32", "int8"] as const;
-/** Of the linear layers: as stored and multiplied in float32, or 8-bit integers with a scale a block. */
+/** How linear layers are held: as stored and multiplied in float32, or 8-bit integers with a scale a block. */
 export type Precision = (typeof PRECISIONS)[number];
 
 /** How a pass is made, where it need not be the published one. */

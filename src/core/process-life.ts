@@ -11,7 +11,7 @@ import { systemCodeOf } from "./errors.js";
  */
 export interface ProcessIdentity {
   readonly host: string;
-  /** Of the kernel since it was booted; null where the system has none. */
+  /** Names this boot of the kernel; null where the system has none. */
   readonly boot: string | null;
   /** The namespaces that process numbers and times are counted in; null where the system has none. */
   readonly namespace: string | null;

@@ -24,7 +24,7 @@ export interface Staged {
  */
 const NAME = /^\.ladm-(\w+)-(\d+)-(\w+)-[0-9a-f]{8}\.tmp$/;
 const NOT_TOLD = "x";
-/** Of a machine that cannot be asked: its process would have touched it this long ago. */
+/** What was not touched for this long is a leftover, where the process that made it cannot be asked. */
 const ABANDONED_MS = 24 * 3600_000;
 
 const { pid, started } = ownProcess;

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 
-/** Of this package. */
+/** The version of this package. */
 export const VERSION: string = readVersion(new URL("../../package.json", import.meta.url));
 
 function readVersion(packageJson: URL): string {

@@ -12,7 +12,9 @@ import { z } from "zod";
  */
 const CUT = /[A-Za-z](?= [A-Za-z])/g;
 
-/** Of GPT-4, Llama 3 and Qwen 2; ByteLevel's own is GPT-2's. What differs is how many digits go together. */
+/**
+ * The pattern of GPT-4, Llama 3 and Qwen 2; ByteLevel's own is GPT-2's. What differs is how many digits go together.
+ */
 const PATTERN =
   /^\(\?i:'s\|'t\|'re\|'ve\|'m\|'ll\|'d\)\|\[\^\\r\\n\\p\{L\}\\p\{N\}\]\?\\p\{L\}\+\|\\p\{N\}(\{1,3\})?\| \?\[\^\\s\\p\{L\}\\p\{N\}\]\+\[\\r\\n\]\*\|\\s\*\[\\r\\n\]\+\|\\s\+\(\?!\\S\)\|\\s\+$/;
 

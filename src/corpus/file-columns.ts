@@ -16,7 +16,7 @@ export interface FileColumns {
   readonly texts: ReadonlySet<string>;
   /** Columns in which a row has a text or a number. */
   readonly scalars: ReadonlySet<string>;
-  /** Of the paths asked about, those that a row has, or may have within a column that is null there. */
+  /** The paths asked about that a row has, or may have within a column that is null there. */
   readonly found: ReadonlySet<string>;
 }
 

@@ -64,7 +64,7 @@ function filled(asked: AskedColumns, otherwise: AskedColumns): AskedColumns {
 const isWhole = (columns: AskedColumns): columns is Required<Columns> =>
   columns.textColumn !== undefined && columns.idColumn !== undefined && columns.metaColumns !== undefined;
 
-/** Of a run's columns those that some version may have guessed. */
+/** The columns of a run that some version may have guessed. */
 function guessesOf({ textColumn, idColumn, metaColumns }: Required<Columns>): AskedColumns {
   const isGuess = ["text", ...TEXT_COLUMNS].some((name) => textColumns(textColumn).includes(name));
   return {
@@ -118,7 +118,7 @@ function metaSentence({ metaColumns }: AskedColumns, seen: readonly FileColumns[
   return `data: ${plural(having, "file")} with a column meta, which is kept as it is: --meta-columns is for rows without it`;
 }
 
-/** Of the files whose rows will be bad. */
+/** Names the files whose rows will be bad. */
 function textlessSentence({ textColumn }: AskedColumns, seen: readonly FileColumns[]): string | null {
   const lacks = (file: FileColumns) =>
     textColumn === undefined ? !hasContent(file) : !hasAsked(file, textColumn) && !file.names.has(IDS);

@@ -9,8 +9,8 @@ import { type FieldValue, type RowFields, valueIn } from "../formats/table-rows.
 /** Which columns of the user's rows hold what. */
 export interface Columns {
   /**
-   * By default `text`. Of several, `text,content`, the first in which a row has a text; `a.b` may lie within a column
-   * `a`.
+   * By default `text`. `text,content` means the first of the two in which a row has a text; `a.b` may lie within a
+   * column `a`.
    */
   readonly textColumn?: string;
   /** By default `id`. */

@@ -8,7 +8,7 @@ import { WindowSet } from "./window-set.js";
 export interface DataSurvey {
   /** As `readDocuments` counts them: bad ones, and the damaged rest of a file as one, included. */
   readonly rows: number;
-  /** Of all rows, unpacked, line ends not counted. */
+  /** The bytes of all rows, unpacked, line ends not counted. */
   readonly sizeBytes: number;
 }
 
@@ -19,7 +19,7 @@ export interface SurveyProgress extends DataSurvey {
 }
 
 export interface SurveyOptions extends Columns, Pick<DataRowOptions, "signal"> {
-  /** Of the files, so that a share can be told. */
+  /** The sizes of the files, so that a share can be told. */
   readonly sizes?: DataSizes;
   /** Called now and then. */
   readonly onProgress?: (soFar: SurveyProgress) => void;

@@ -34,7 +34,7 @@ const CHARACTERS_PER_TEXT = 64;
 const CHILD = new URL("./tokenizer-child.js", import.meta.url);
 
 export interface TokenizerProcessOptions {
-  /** Of the process; default: that of this one. */
+  /** The environment of the process; default: that of this one. */
   readonly env?: NodeJS.ProcessEnv;
   readonly limits?: Partial<TokenizerLimits>;
   /** Ends the process: what is asked of it fails with the signal's reason. */
@@ -219,7 +219,7 @@ export function describeDeath({ end, stderr }: ProcessDied): string {
   return oneLine(said === "" ? end : `${end}: ${said}`);
 }
 
-/** Of another program's words, what can be shown. */
+/** What can be shown of another program's words. */
 export function oneLine(words: string): string {
   return words
     .replace(/[\p{C}\s]+/gu, " ")

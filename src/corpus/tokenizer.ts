@@ -45,7 +45,7 @@ export interface TokenizerOptions extends Pick<TokenizerProcessOptions, "limits"
 /** A piece of a long text: enough for a core to be busy, and about 40 MB while it is encoded. */
 const PIECE_LENGTH = 256 * 1024;
 /**
- * Of long texts, so many pieces are sent at a time, and the next while they are encoded: no core waits for its texts.
+ * So many pieces of long texts are sent at a time, and the next while they are encoded: no core waits for its texts.
  */
 const WAVE_PIECES = 8;
 const WAVES_AT_ONCE = 2;

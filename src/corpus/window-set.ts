@@ -6,8 +6,8 @@ const INDEX_END = 2 ** 31;
 const FAR_PARTS = 1024;
 
 /**
- * Which documents (`index`) and which windows of documents (`index`, `chunked_index`) are there; cheap where all are
- * whole.
+ * Which documents (`index`) and which windows of documents (`index`, `chunked_index`) are there; takes little
+ * memory where all are whole.
  */
 export class WindowSet {
   readonly #whole = new IndexSet();

@@ -34,7 +34,7 @@ const PIECES = 8;
 /** So that no package outweighs the others. */
 const FILES_PER_PACKAGE = 12;
 const CHARACTERS_PER_TOKEN = 3;
-/** Of a very long file, so many windows are enough. */
+/** So many windows of a very long file are enough. */
 const WINDOWS_KEPT = 4;
 const SHUFFLED_SHARE = 0.6;
 /** Tokenizers that join a line end to what stands before it make fewer tokens of a text than of its words. */

@@ -11,7 +11,7 @@ export interface EngineOptions {
   /** Cores given to one operator. */
   readonly threads: number;
   /**
-   * Lay weights out anew at the start, as products of 8-bit weights need it; default: no, which saves a copy of each.
+   * Lay weights out again at the start, as products of 8-bit weights need it; default: no, which saves a copy of each.
    */
   readonly packWeights?: boolean;
 }

@@ -18,7 +18,7 @@ const schema = z
     /** Tokens of a window. */
     maxLength: count.default(32768),
     window: z.enum(["truncate", "all", "head-tail"]).default("truncate"),
-    /** Of windows `all`; default: `maxLength`. */
+    /** For windows `all`; default: `maxLength`. */
     stride: count.optional(),
     /** Those that the tokenizer adds to a plain text. */
     specialTokens: z.boolean().default(true),
@@ -52,7 +52,7 @@ export function resolveOptions(options: PrepareOptions): ResolvedPrepareOptions 
   return { ...resolved, stride: resolved.stride ?? resolved.maxLength };
 }
 
-/** Of a checkpoint's folder its `tokenizer.json`. */
+/** The `tokenizer.json` of a checkpoint's folder; any other path stays. */
 export async function tokenizerFile(path: string): Promise<string> {
   const isFolder = (await stat(path).catch(() => null))?.isDirectory() === true;
   return isFolder ? join(path, "tokenizer.json") : path;

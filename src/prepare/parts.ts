@@ -33,7 +33,7 @@ const partSchema = z.object({
   /** Kinds of `text`, `meta` and `id` of the kept rows. */
   columns: z.array(z.tuple([z.string(), kindSchema])),
   counts: countsSchema,
-  /** Of the kept documents. */
+  /** The windows of the kept documents. */
   windows: z.object({ rows: z.number().int().min(0), tokens: z.number().int().min(0) }),
 });
 

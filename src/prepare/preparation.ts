@@ -29,7 +29,7 @@ export const begunSchema = z.object({ format: z.literal(1), configuration: confi
 export const preparationSchema = z.object({
   format: z.literal(1),
   configuration: configurationSchema,
-  /** Of the data, those that cannot be read included. */
+  /** Rows of the data, those that cannot be read included. */
   rows: count,
   ...tally,
   /** Tokens of the longest document. */

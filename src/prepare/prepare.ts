@@ -133,7 +133,7 @@ async function work(job: Work): Promise<PrepareSummary> {
   return { out, finished: true, preparation };
 }
 
-/** All parts, those of before included; fewer where it was interrupted. */
+/** All parts, those that were made earlier included; fewer where it was interrupted. */
 async function makeParts(job: Work, rows: number): Promise<readonly Part[]> {
   const { options, files, versions, layout, tokenizer, signal, onEvent } = job;
   const { out, partTokens, minTokens, jobs = DEFAULT_JOBS } = options;
