@@ -39,7 +39,7 @@ export async function makeFolders(path: string): Promise<readonly string[]> {
     await mkdir(path);
     return [path];
   } catch (error) {
-    if (await isDirectory(path)) return [];
+    if (await isFolder(path)) return [];
     if (systemCodeOf(error) !== "ENOENT" || above === path) throw error;
   }
   const made = await makeFolders(above);
@@ -47,13 +47,19 @@ export async function makeFolders(path: string): Promise<readonly string[]> {
     await mkdir(path);
     return [...made, path];
   } catch (error) {
-    if (await isDirectory(path)) return made;
+    if (await isFolder(path)) return made;
     throw error;
   }
 }
 
-async function isDirectory(path: string): Promise<boolean> {
+/** Links are followed. */
+export async function isFolder(path: string): Promise<boolean> {
   return (await stat(path).catch(() => null))?.isDirectory() === true;
+}
+
+/** A link that leads nowhere does not exist. */
+export async function exists(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => null)) !== null;
 }
 
 /** Makes a new name survive a power cut, where the file system can do it. */

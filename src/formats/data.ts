@@ -1,10 +1,10 @@
 import { open, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { isFolder } from "../core/files.js";
 import { canonicalJson, type FileFingerprint, fingerprintFile, hashJson } from "../core/fingerprint.js";
 import { formatCount } from "../core/units.js";
 import { cannotRead, refuse } from "./data-problems.js";
 import { type FileKind, fileKind } from "./file-kind.js";
-import { isFolder } from "./folder.js";
 import type { Table } from "./table.js";
 
 export { expandData } from "./expand.js";

@@ -1,4 +1,3 @@
-import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import {
   describeLeftOut,
@@ -11,9 +10,10 @@ import {
   shownName,
 } from "../core/data-names.js";
 import type { UserError } from "../core/errors.js";
+import { exists, isFolder } from "../core/files.js";
 import { matcher } from "../core/glob.js";
 import { refuse } from "./data-problems.js";
-import { chooseSplit, type Folder, isFolder, openFolder } from "./folder.js";
+import { chooseSplit, type Folder, openFolder } from "./folder.js";
 import { type Found, listBelow, walkFolder } from "./walk.js";
 
 /** Called with a sentence for each folder or pattern of which something was left out. */
@@ -123,12 +123,12 @@ async function expandPattern(pattern: string, onNote: OnNote): Promise<readonly 
   const parts = pattern.split("/");
   const fixed = parts.slice(0, parts.findIndex(isPattern)).join("/");
   const root = fixed === "" ? (pattern.startsWith("/") ? "/" : ".") : fixed;
-  const wanted = parts.slice(parts.findIndex(isPattern));
+  const wanted = parts.slice(parts.findIndex(isPattern)).filter((part) => part !== "");
   const rest = wanted.join("/");
   const depth = rest.includes("**") ? Number.POSITIVE_INFINITY : wanted.length;
   const matches = matcher(rest);
   const below = await listBelow(root, { depth, hidden: wanted.some(isHidden) });
-  const files = below.files.filter(matches);
+  const files = pattern.endsWith("/") ? [] : below.files.filter(matches);
   const folders = below.folders.filter(matches);
   const because = (name: string) => leftOutOfPattern(name, rest);
   const taken = files.filter((name) => because(name) === null);
@@ -198,8 +198,4 @@ function patternFor(name: string, kind: Datum["kind"]): string {
   if (kind === "hf") return name;
   const folder = name.includes("/") ? "**/" : "";
   return `${folder}*${/\.[^./]+(?:\.(?:gz|gzip|zst|zstd|snappy))?$/i.exec(name)?.[0] ?? ""}`;
-}
-
-async function exists(path: string): Promise<boolean> {
-  return (await stat(path).catch(() => null)) !== null;
 }

@@ -1,5 +1,5 @@
 import type { Dirent } from "node:fs";
-import { readdir, stat } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { cannotRead, refuse } from "./data-problems.js";
 
@@ -56,8 +56,4 @@ export async function chooseSplit(path: string): Promise<string> {
     got: splits.join(", ") || "no split",
     fix: "Name its folder: DIR/SPLIT.",
   });
-}
-
-export async function isFolder(path: string): Promise<boolean> {
-  return (await stat(path).catch(() => null))?.isDirectory() === true;
 }

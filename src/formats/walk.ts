@@ -2,7 +2,8 @@ import type { Dirent } from "node:fs";
 import { realpath } from "node:fs/promises";
 import { join, relative } from "node:path";
 import { folderLeftOutBecause, type LeftOut } from "../core/data-names.js";
-import { chooseSplit, isFolder, openFolder, readFolder } from "./folder.js";
+import { isFolder } from "../core/files.js";
+import { chooseSplit, openFolder, readFolder } from "./folder.js";
 
 /** What lies below a folder; paths are within it, with `/`, ascending as bytes. */
 export interface Found {

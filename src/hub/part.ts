@@ -1,9 +1,9 @@
 import { randomUUID } from "node:crypto";
-import { constants, type FileHandle, open, readdir, rename, rm, stat, utimes } from "node:fs/promises";
+import { constants, type FileHandle, open, readdir, rename, rm, utimes } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { systemCodeOf } from "../core/errors.js";
-import { makeFolders } from "../core/files.js";
+import { exists, makeFolders } from "../core/files.js";
 import { beat, type Life, lifeOn, lookAt, machineOf, ownProcess, SILENCE_MS } from "../core/process-life.js";
 import { writing } from "./errors.js";
 
@@ -146,8 +146,4 @@ async function take(part: string, own: string): Promise<boolean> {
     if (systemCodeOf(error) === "ENOENT") return false;
     return await writing(own, Promise.reject(error));
   }
-}
-
-async function exists(path: string): Promise<boolean> {
-  return (await stat(path).catch(() => null)) !== null;
 }

@@ -1,6 +1,6 @@
-import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
+import { isFolder } from "../core/files.js";
 import { parseOptions } from "../core/invalid.js";
 
 const count = z.number().int().min(1);
@@ -54,6 +54,5 @@ export function resolveOptions(options: PrepareOptions): ResolvedPrepareOptions 
 
 /** The `tokenizer.json` of a checkpoint's folder; any other path stays. */
 export async function tokenizerFile(path: string): Promise<string> {
-  const isFolder = (await stat(path).catch(() => null))?.isDirectory() === true;
-  return isFolder ? join(path, "tokenizer.json") : path;
+  return (await isFolder(path)) ? join(path, "tokenizer.json") : path;
 }

@@ -239,6 +239,11 @@ describe("a pattern", () => {
     await put("z.parquet");
     const { files, notes } = await expanded("*.parquet");
     expect(files).toEqual(["z.parquet"]);
+    const folders = await expandData([`${folder}/*.parquet/`]);
+    expect(folders.map((file) => relative(folder, file))).toEqual([
+      "x.parquet/part-0.snappy.parquet",
+      "y.parquet/part-0.snappy.parquet",
+    ]);
     expect(notes[0]).toContain("x.parquet/, y.parquet/ (a folder beside files)");
   });
 });
