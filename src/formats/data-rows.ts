@@ -165,8 +165,8 @@ export function textProblem({ column, kind }: TextFault): Problem {
   };
 }
 
-/** Of a line of JSON. */
-function fieldsOfLine(text: string): RowFields | Problem {
+/** The columns of a line of JSON, or why it has none. */
+export function fieldsOfLine(text: string): RowFields | Problem {
   let value: JsonValue;
   try {
     value = parseJson(text);

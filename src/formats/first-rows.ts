@@ -1,5 +1,6 @@
 import { dataKind, openTable } from "./data.js";
-import { columnOf, fieldsOf, readDataRows } from "./data-rows.js";
+import { columnOf, fieldsOfLine } from "./data-rows.js";
+import { readLines } from "./lines.js";
 import type { RowFields } from "./table-rows.js";
 
 /** What the columns of a file are known by. */
@@ -15,7 +16,7 @@ export interface FirstRows {
 const MAX_ROWS = 100;
 const MAX_BYTES = 1024 * 1024;
 
-/** The columns of a table, or the first lines of JSON. @throws as `readDataRows` */
+/** The columns of a table, or the first lines of JSON. @throws as `dataKind` */
 export async function readFirstRows(path: string): Promise<FirstRows> {
   const kind = await dataKind(path);
   if (kind !== "lines") {
@@ -29,12 +30,12 @@ export async function readFirstRows(path: string): Promise<FirstRows> {
   const rows: RowFields[] = [];
   let unreadable = 0;
   let sizeBytes = 0;
-  for await (const raw of readDataRows([path])) {
-    const fields = fieldsOf(raw);
+  for await (const item of readLines(path)) {
+    const fields = item.kind === "line" ? fieldsOfLine(item.text) : item.problem;
     if ("code" in fields) unreadable += 1;
     else rows.push(fields);
-    sizeBytes += "sizeBytes" in raw.content ? raw.content.sizeBytes : 0;
-    if (raw.row + 1 >= MAX_ROWS || sizeBytes >= MAX_BYTES) break;
+    sizeBytes += item.kind === "line" ? item.sizeBytes : 0;
+    if (rows.length + unreadable >= MAX_ROWS || sizeBytes >= MAX_BYTES) break;
   }
   return { rows, unreadable, isTable: false };
 }

@@ -1,8 +1,9 @@
 import { type FileHandle, open } from "node:fs/promises";
 import { basename } from "node:path";
 import { Field, type RecordBatch, Vector } from "apache-arrow";
-import { messageOf, systemCodeOf, UserError } from "../../core/errors.js";
+import { systemCodeOf, UserError } from "../../core/errors.js";
 import { formatBytes } from "../../core/units.js";
+import { cannotRead } from "../data-problems.js";
 import { checkBatch } from "./batch-header.js";
 import { type Layout, layoutsOf } from "./layout.js";
 import {
@@ -170,16 +171,4 @@ function changed({ path, identity }: ArrowSource, got: string): UserError {
     allowed: `the file of ${formatBytes(identity.sizeBytes)} that was there`,
     fix: "Leave the data alone while it is read, and start the same command again.",
   });
-}
-
-function cannotRead(path: string, error: unknown): UserError {
-  const isMissing = systemCodeOf(error) === "ENOENT";
-  const problem = {
-    code: isMissing ? "data-missing" : "data-unreadable",
-    what: isMissing ? "The data file does not exist" : "The data file cannot be read",
-    where: path,
-    got: messageOf(error),
-    fix: isMissing ? "Check the path." : "Check its permissions.",
-  };
-  return new UserError(problem, { cause: error });
 }

@@ -1,11 +1,13 @@
-import { type FileHandle, open, stat } from "node:fs/promises";
+import { type FileHandle, open } from "node:fs/promises";
 import { basename } from "node:path";
 import type * as Arrow from "apache-arrow";
 import { messageOf, UserError } from "../../core/errors.js";
 import { readExactly } from "../../core/files.js";
 import { formatBytes, formatCount, plural } from "../../core/units.js";
+import { type FileVersion, refuseChanged, versionOf } from "../../core/versions.js";
+import { cannotRead } from "../data-problems.js";
 import type { DamagedRows, Table, TableReadOptions, TableRows } from "../table.js";
-import { cannotOpen, damagedRowGroup, fileChanged, parquetBroken, parquetUnsupported } from "./problems.js";
+import { damagedRowGroup, FILE_CHANGED, parquetBroken, parquetUnsupported } from "./problems.js";
 import type { FileToRead, Footer } from "./protocol.js";
 import { type Piece, type PlacedRowGroup, ReadPlan } from "./read-plan.js";
 import { ParquetCrash, ParquetRefusal, ParquetThread, type ParquetThreadOptions } from "./thread.js";
@@ -38,7 +40,8 @@ export interface ParquetTable extends Table {
  * `parquet-unsupported`: encrypted, or of a codec or type that is not read; and when read `data-changed`
  */
 export async function openParquetFile(path: string, options: ParquetThreadOptions = {}): Promise<ParquetTable> {
-  const version = await checkEnds(path);
+  const version = await versionOf(path);
+  const sizeBytes = await checkEnds(path);
   const thread = new ParquetThread(options);
   try {
     const arrow = await import("apache-arrow");
@@ -46,8 +49,8 @@ export async function openParquetFile(path: string, options: ParquetThreadOption
       const footer = await thread.ask({ kind: "open", ...source }).catch((error: unknown) => {
         throw parquetBroken(path, messageOf(error), error);
       });
-      await version.check();
-      checkFooter(path, footer, version.sizeBytes);
+      await refuseChanged(version, FILE_CHANGED);
+      checkFooter(path, footer, sizeBytes);
       return { source, footer, schema: readSchema(arrow, path, footer) };
     };
     const written = { path, isPlain: false, textsAsBytes: false };
@@ -70,30 +73,17 @@ export async function openParquetFile(path: string, options: ParquetThreadOption
   }
 }
 
-/** What a file was when it was opened. */
-interface FileVersion {
-  readonly sizeBytes: number;
-  /** @throws UserError `data-changed` */
-  readonly check: () => Promise<void>;
-}
-
-async function checkEnds(path: string): Promise<FileVersion> {
+/** @returns the size of the file in bytes */
+async function checkEnds(path: string): Promise<number> {
   const file = await open(path, "r").catch((error: unknown) => {
-    throw cannotOpen(path, error);
+    throw cannotRead(path, error);
   });
   try {
-    const { size, mtimeMs } = await file.stat();
+    const { size } = await file.stat();
     await checkMagic(file, path, size).catch((error: unknown) => {
-      throw error instanceof UserError ? error : cannotOpen(path, error);
+      throw error instanceof UserError ? error : cannotRead(path, error);
     });
-    const check = async () => {
-      const now = await stat(path).catch((error: unknown) => {
-        throw fileChanged(path, messageOf(error));
-      });
-      if (now.size !== size) throw fileChanged(path, `${formatCount(now.size)} bytes, ${formatCount(size)} before`);
-      if (now.mtimeMs !== mtimeMs) throw fileChanged(path, `written ${now.mtime.toISOString()}`);
-    };
-    return { sizeBytes: size, check };
+    return size;
   } finally {
     await file.close();
   }
@@ -213,7 +203,7 @@ class OpenParquetFile implements ParquetTable {
         const batch = "bytes" in read ? decodeBatch(this.arrow, read.bytes, schema, piece.rowCount) : read.damage;
         if (batch instanceof Error) {
           // Nothing can be said of a file that is written meanwhile.
-          await this.version.check();
+          await refuseChanged(this.version, FILE_CHANGED);
           plan.leaveGroup();
         } else if ("bytes" in read) plan.sawBytes(piece, read.bytes.byteLength);
         // Decoded while this one is used.
@@ -234,7 +224,7 @@ class OpenParquetFile implements ParquetTable {
   private async readPiece(piece: Piece, columns: readonly string[] | null): Promise<PieceRead> {
     const { group, start, pieceRows } = piece;
     try {
-      await this.version.check();
+      await refuseChanged(this.version, FILE_CHANGED);
       const place = { rowGroup: group.index, start, rowCount: pieceRows };
       const bytes = await this.thread.ask({ kind: "read", ...this.source, ...place, columns });
       return bytes === null ? { damage: new Error("the row group ends early") } : { bytes };

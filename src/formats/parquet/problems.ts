@@ -1,5 +1,5 @@
 import { basename } from "node:path";
-import { messageOf, type Problem, systemCodeOf, UserError } from "../../core/errors.js";
+import { type Problem, UserError } from "../../core/errors.js";
 import { formatCount } from "../../core/units.js";
 
 /** No Parquet file, or a torn one. */
@@ -31,29 +31,11 @@ export function parquetUnsupported(path: string, got: string, allowed: string, c
   );
 }
 
-export function cannotOpen(path: string, error: unknown): UserError {
-  const isMissing = systemCodeOf(error) === "ENOENT";
-  return new UserError(
-    {
-      code: isMissing ? "data-missing" : "data-unreadable",
-      what: `The data file ${isMissing ? "does not exist" : "cannot be read"}`,
-      where: path,
-      got: messageOf(error),
-      fix: isMissing ? "Check the path." : "Check its permissions.",
-    },
-    { cause: error },
-  );
-}
-
-export function fileChanged(path: string, got: string): UserError {
-  return new UserError({
-    code: "data-changed",
-    what: "The data file was changed while it was read",
-    where: path,
-    got,
-    fix: "Start again when nothing writes it.",
-  });
-}
+export const FILE_CHANGED: Problem = {
+  code: "data-changed",
+  what: "The data file was changed while it was read",
+  fix: "Start again when nothing writes it.",
+};
 
 /** Rows `[start, end)` of the file. */
 export function damagedRowGroup(
