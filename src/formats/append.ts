@@ -169,7 +169,7 @@ async function orCannotWrite<T>(path: string, work: Promise<T>, again?: string):
 }
 
 /** What a second try does with a file that is there whole or not at all. */
-export const BEGINS_ANEW = "it begins anew";
+export const BEGINS_ANEW = "it begins from the start";
 
 async function endsWhole(path: string): Promise<boolean> {
   const file = await open(path, "r");

@@ -40,8 +40,8 @@ export interface TriedPlan {
   /** Spearman with the gain over whole documents; null without the yardstick. */
   readonly gain: { readonly overall: Estimate | null; readonly within: Estimate | null } | null;
   /**
-   * Of scoring one sample on this machine, and memory of the engine's process at its highest; null where it could not
-   * be measured.
+   * What scoring one sample takes on this machine, and memory of the engine's process at its highest; null where it
+   * could not be measured.
    */
   readonly seconds: number | null;
   readonly peakBytes: number | null;

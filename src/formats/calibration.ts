@@ -42,9 +42,9 @@ export const calibrationSchema = z
     name,
     model: z.strictObject({
       family: z.string(),
-      /** Of the checkpoint it was made with. */
+      /** That of the checkpoint it was made with. */
       fingerprint: sha256,
-      /** Of the configuration's meaning, which every file of the same weights shares. */
+      /** Stands for the meaning of the configuration, which every file of the same weights shares. */
       configuration: sha256,
       layerCount: positive,
       headCount: positive,
@@ -87,7 +87,7 @@ export const calibrationSchema = z
           ),
       )
       .min(1),
-    /** The lexical calculator's part; null where it has none. */
+    /** The lexical scorer's part; null where it has none. */
     lexical: z
       .strictObject({
         weight: z.number().positive(),

@@ -83,7 +83,7 @@ export function describeDifference(
   const allowed = lacking.map(({ name, fingerprint }) => `${name} of ${formatBytes(fingerprint.sizeBytes)}`);
   return {
     got: got.length === 0 ? "the same files in another order" : list(got),
-    allowed: allowed.length === 0 ? "the files of before, in their order" : list(allowed),
+    allowed: allowed.length === 0 ? "the recorded files, in their order" : list(allowed),
   };
 }
 

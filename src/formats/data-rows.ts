@@ -20,13 +20,13 @@ export interface DataRow extends RowPlace {
 }
 
 export interface DataRowOptions {
-  /** Of tables, only these are read; by default all. */
+  /** Columns of tables that are read; by default all. */
   readonly columns?: readonly string[];
   /** Rows for which it says no are not yielded. */
   readonly wanted?: (row: number) => boolean;
   /**
-   * As the files were pinned: no row is yielded that is not of that. By default each file must stay as it is while it
-   * is read.
+   * The files as they were pinned: no row is yielded that is not of those. By default each file must stay as it is
+   * while it is read.
    */
   readonly versions?: DataVersions;
   /** Told now and then how much of the files is read, 0 to 1, judged by their sizes. */
@@ -71,7 +71,7 @@ export async function* readDataRows(files: readonly string[], options: DataRowOp
 
 type RowsOfFile = AsyncGenerator<DataRow, number>;
 
-/** Before anything of a block is yielded. */
+/** What is looked at before anything of a block is yielded. */
 const watch =
   (path: string, { versions, signal }: DataRowOptions) =>
   async () => {

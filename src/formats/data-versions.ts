@@ -5,15 +5,15 @@ import { filesOfData } from "./data.js";
 /** Bytes of data files, packed as they are. */
 export interface DataSizes {
   readonly sizeOf: (path: string) => number;
-  /** Of all together. */
+  /** The sum over all files. */
   readonly sizeBytes: number;
 }
 
 /** Data files as they were seen at one moment: what is read of them later is what was there then, or refused. */
 export interface DataVersions extends DataSizes {
-  /** Of one of them. @throws UserError `data-changed` */
+  /** Checks one of them. @throws UserError `data-changed` */
   readonly check: (path: string) => Promise<void>;
-  /** Of each. @throws UserError `data-changed` */
+  /** Checks each. @throws UserError `data-changed` */
   readonly checkAll: () => Promise<void>;
 }
 
@@ -21,7 +21,7 @@ const CHANGED: Problem = {
   code: "data-changed",
   what: "The data changed while it was read",
   allowed: "the file as it was when the command began",
-  fix: "Leave the data alone while it is read (of a log that still grows, give a copy); for data that has changed for good give another --out.",
+  fix: "Leave the data alone while it is read, and give a copy of a log that still grows. If the data changed for good, give another --out.",
 };
 
 /** @param paths as `expandData` gives them; @throws the system's error where a folder cannot be listed */

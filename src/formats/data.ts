@@ -15,7 +15,7 @@ export type DataKind = FileKind | "hf";
 const TOLD_WARNINGS = 3;
 
 /**
- * That each path of `expandData` is there, may be read and is of a kind that is read, before anything starts.
+ * Makes sure, before anything starts, that each path of `expandData` is there and can be read.
  * @returns sentences on what reading them will cost
  * @throws UserError naming the first that is not.
  */
@@ -74,7 +74,8 @@ export async function openTable(path: string, kind: Exclude<DataKind, "lines">):
 }
 
 /**
- * Of a file, or of the files that make up a Hugging Face dataset: what Python leaves beside them counts for nothing.
+ * The fingerprint of a file, or of the files that make up a Hugging Face dataset. What Python leaves beside them
+ * counts for nothing.
  * @throws the system's error when one cannot be read
  */
 export async function fingerprintData(path: string): Promise<FileFingerprint> {

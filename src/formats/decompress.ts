@@ -23,7 +23,7 @@ const READ_BYTES = 256 * 1024;
  */
 const SLICE_BYTES = { gzip: 16 * 1024, zstd: 4 * 1024 } as const;
 
-/** By the first bytes; the name decides only where they are neither magic nor text. */
+/** The first bytes say it; the name decides only where they are neither magic nor text. */
 export function detectCompression(head: Uint8Array, name: string): Compression {
   const [first = 0x0a, second, third, fourth] = head;
   if (first === 0x1f && second === 0x8b) return "gzip";
@@ -105,7 +105,7 @@ async function* unpack(
       pieces = [];
       if (failure !== null) {
         if (offset >= fineFrom) throw failure;
-        // zlib throws away what it had unpacked of a slice when it fails in it: come again, byte by byte.
+        // zlib throws away what it unpacked of the slice in which it fails: it is unpacked again, byte by byte.
         yield* skipBytes(unpack(blocks, compression, offset), unpackedBytes);
         throw failure;
       }

@@ -18,7 +18,7 @@ const measureSchema = z.strictObject({
   /** Unique: `cds`, `no_std`, `layer 17`, `calibrated`, `lexical`, `zlib`, `random`. */
   name: z.string(),
   kind: z.enum(["published", "ablation", "layer", "calibrated", "baseline"]),
-  /** Of kind `layer`. */
+  /** The layer, for kind `layer`. */
   layer: count.nullable(),
   /** Chance that a whole document has the higher number, by control; null where there is no pair. */
   against: z.array(

@@ -73,7 +73,7 @@ function dataOf({ files, datasets }: Found): readonly Datum[] {
   return [...named, ...saved].sort((a, b) => Buffer.compare(Buffer.from(a.name), Buffer.from(b.name)));
 }
 
-/** Of a selection, what was selected; of a preparation, its one dataset. */
+/** A selection means what was selected; a preparation means its one dataset. */
 async function expandOwn(
   path: string,
   kind: Exclude<Folder["kind"], "dataset" | "dict" | "other">,
@@ -140,13 +140,18 @@ async function expandPattern(pattern: string, onNote: OnNote): Promise<readonly 
     return taken.map((name) => join(root, name));
   }
   if (folders.length > 0) {
-    // As where a shell hands the folders over one by one.
+    // A shell would hand the folders over one by one.
     tell(pattern, leftOut, onNote);
     const paths = folders.map((name) => join(root, name));
     return await expandData(paths, onNote);
   }
   if (leftOut.length > 0) throw holdsNothing(pattern, leftOut);
-  throw refuse({ code: "data-missing", what: "No file is named so", where: pattern, fix: "Check the pattern." });
+  throw refuse({
+    code: "data-missing",
+    what: "No file matches the pattern",
+    where: pattern,
+    fix: "Check the pattern.",
+  });
 }
 
 function leftOutOf(files: readonly string[], because: (name: string) => string | null): readonly LeftOut[] {
@@ -193,7 +198,7 @@ function refuseMixed(path: string, data: readonly Datum[]): void {
   });
 }
 
-/** By which the files of that kind, and no others, could be named. */
+/** A pattern for the files of that kind, and no others. */
 function patternFor(name: string, kind: Datum["kind"]): string {
   if (kind === "hf") return name;
   const folder = name.includes("/") ? "**/" : "";

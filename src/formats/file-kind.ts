@@ -53,7 +53,7 @@ const STAND_INS = [
 const CONVERT = "Unpack it, or convert it to JSON lines (one object a line, UTF-8).";
 
 /**
- * By its content; where that begins as JSON lines may, and where it cannot be unpacked, the name decides.
+ * Its content says what it is. The name decides where the content begins as JSON lines may, or cannot be unpacked.
  * @throws UserError `data-format`, `zstd-window`
  */
 export async function fileKind(file: FileHandle, path: string): Promise<FileKind> {

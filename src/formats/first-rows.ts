@@ -5,14 +5,14 @@ import type { RowFields } from "./table-rows.js";
 
 /** What the columns of a file are known by. */
 export interface FirstRows {
-  /** Of a table, one with values of the kinds that its columns have. */
+  /** A table has one, with values of the kinds that its columns have. */
   readonly rows: readonly RowFields[];
   /** Lines among the first that cannot be read. */
   readonly unreadable: number;
   readonly isTable: boolean;
 }
 
-/** Of lines; the first is looked at however long it is. */
+/** Limits for files of lines. The first line is looked at however long it is. */
 const MAX_ROWS = 100;
 const MAX_BYTES = 1024 * 1024;
 

@@ -5,7 +5,7 @@ import { parseRecord } from "../core/json.js";
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 
-/** `lexical.json`: what the lexical calculator counted in the data. */
+/** `lexical.json`: what the lexical scorer counted in the data. */
 export const lexicalSchema = z.strictObject({
   format: z.literal(1),
   /** What made the token ids of texts. */
@@ -14,7 +14,7 @@ export const lexicalSchema = z.strictObject({
   documentCount: z.number().int().nonnegative().max(0xffff),
   /** Token ids, ascending, little-endian int32, base64. */
   ids: z.base64(),
-  /** Of each id the documents that have it, little-endian uint16, base64. */
+  /** How many documents have each id, little-endian uint16, base64. */
   counts: z.base64(),
 });
 

@@ -29,8 +29,8 @@ export interface PairsFile {
 }
 
 /**
- * Opens a pairs file at the end of its last batch that counts: what follows `endOffset` (bytes) is cut off. 0 starts
- * anew.
+ * Opens a pairs file at the end of its last batch that counts: what follows `endOffset` (bytes) is cut off. 0
+ * begins a new file.
  * @throws UserError `broken-pairs-file` when the file does not hold a pairs stream of `endOffset` bytes;
  * `cannot-write`.
  */
@@ -92,7 +92,8 @@ export interface PairsBatch {
 }
 
 /**
- * As `readPairs`, each with its place, so that it can be held against what its score row says before it is decoded.
+ * Samples as `readPairs` gives them, each with its place: that is held against what its score row says before the
+ * sample is decoded.
  * @throws UserError as `readPairs`
  */
 export async function* readBatches(path: string): AsyncGenerator<PairsBatch> {
@@ -162,7 +163,7 @@ interface Codec {
   readonly schemaMessage: Uint8Array;
   readonly schema: Arrow.Schema;
   readonly encode: (row: number, index: number, scores: PairScores) => Uint8Array;
-  /** Of a batch of one row. @throws Error where its columns contradict each other. */
+  /** Reads a batch of one row. @throws Error where its columns contradict each other. */
   readonly decode: (batch: Arrow.RecordBatch) => {
     readonly row: number;
     readonly index: number;

@@ -70,7 +70,7 @@ function inBatches({ write, close, abort }: BatchWriter): RowsWriter {
   };
 }
 
-/** Of its texts and tokens; the rest is small. */
+/** The size of its texts and tokens; the rest is small. */
 function sizeOf(row: JsonRow): number {
   let sizeBytes = 0;
   for (const value of Object.values(row)) {

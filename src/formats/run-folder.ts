@@ -64,7 +64,7 @@ export interface ScoreLine {
 /** A line of `part{I}-unscored.json`. */
 export interface UnscoredLine {
   readonly index: number | null;
-  /** Of rows that are windows, and of windows. */
+  /** Rows that are windows have it, and windows. */
   readonly chunked_index?: number;
   readonly row: number;
   readonly score: null;
@@ -92,7 +92,7 @@ export const shardEndSchema = z.strictObject({
   rows: count,
   scored: count,
   unscored: count,
-  /** Of the unscored ones, how many are faults of the data. */
+  /** How many of the unscored ones are faults of the data. */
   bad: count,
   /** `--limit`, where the shard ends at it; else null. */
   limit: z.number().int().positive().nullable(),
@@ -146,7 +146,7 @@ export const runSchema = z.strictObject({
   rows: count,
   /** Absolute; not compared. */
   paths: z.strictObject({ model: z.string(), data: z.array(z.string()) }),
-  /** Of `ladm`, Node and the engine; a difference warns. */
+  /** Those of `ladm`, Node and the engine; a difference warns. */
   versions: z.record(z.string(), z.string()),
 });
 export type Run = z.infer<typeof runSchema>;

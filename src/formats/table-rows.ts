@@ -14,8 +14,8 @@ export interface RowFields {
   /** Undefined where there is no such column. Of a text with a fault, what can be read of it. */
   readonly get: (name: string) => FieldValue | undefined;
   /**
-   * Of bytes, which `get` gives as base64, in a column or within one (`doc.text`): their text; null where it is not
-   * UTF-8. Undefined for others.
+   * The text of bytes in a column or within one (`doc.text`), which `get` gives as base64. Null where they are not
+   * UTF-8; undefined where the column has no bytes.
    */
   readonly textOfBytes?: (path: string) => string | null | undefined;
   /** A text of the row, in any of its columns, cannot be read as such. */

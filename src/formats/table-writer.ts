@@ -2,9 +2,9 @@ import type { TableWriter, TableWriterOptions } from "./table.js";
 
 export interface TableFormatOptions extends TableWriterOptions {
   readonly format: "hf" | "parquet" | "arrow";
-  /** Of `hf`: a `DatasetDict` with this one split; null: a dataset by itself. */
+  /** For `hf`: a `DatasetDict` with this one split; null: a dataset by itself. */
   readonly split: string | null;
-  /** Of `parquet`: several files in a folder or one file. */
+  /** For `parquet`: several files in a folder, or one file. */
   readonly isFolder: boolean;
 }
 

@@ -1,7 +1,7 @@
 import type { RecordBatch, Schema } from "apache-arrow";
 import type { Problem } from "../core/errors.js";
 
-/** That other folders need not know the library. */
+/** Other folders take these from here, so that they need not know the library. */
 export type { RecordBatch, Schema };
 
 /** Rows in columns: a Parquet file, an Arrow stream, or a dataset that Hugging Face's `save_to_disk` wrote. */

@@ -98,7 +98,7 @@ function contentSizeOf(field: DataView): number {
   return field.byteLength === 4 ? field.getUint32(0, true) : Number(field.getBigUint64(0, true));
 }
 
-/** Of a frame header's window descriptor. */
+/** What the window descriptor of a frame header says. */
 export function windowBytesOf(descriptor: number): number {
   const base = 2 ** (10 + (descriptor >> 3));
   return base + (base / 8) * (descriptor & 7);

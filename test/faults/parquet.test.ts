@@ -255,6 +255,6 @@ test.for([{}, { maxShardBytes: 8_000 }])("a full disk says so, and nothing is le
   const path = join(disk, "out");
   const problem = await problemOf(writeParquet(table, { path, rowGroupRows: 100, ...options }));
   expect(problem).toMatchObject({ code: "cannot-write", what: "The disk is full", where: path });
-  expect(problem.fix).toBe("Make room and start the same command again: it begins anew.");
+  expect(problem.fix).toBe("Make room and start the same command again: it begins from the start.");
   expect(readdirSync(disk)).toEqual([]);
 });

@@ -217,7 +217,7 @@ interface TakeOptions {
   readonly schema: Schema;
   readonly sources: readonly ArrowSource[];
   readonly segments: readonly Segment[];
-  /** Of the sources. */
+  /** Row of the sources. */
   readonly rows: readonly number[];
   readonly columns: readonly string[] | undefined;
 }

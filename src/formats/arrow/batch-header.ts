@@ -9,7 +9,7 @@ const MAX_BATCH_ROWS = 2 ** 31 - 1;
 const MAX_BODILESS_VALUES = 2 ** 24;
 /** Rows of a file all of whose columns are nulls: no bytes say that they are there. */
 export const MAX_BODILESS_ROWS = 2 ** 20;
-/** Of a part of a column; keeps products with a width exact. */
+/** Limit for a part of a column; keeps products with a width exact. */
 const MAX_VALUES = 2 ** 40;
 
 const RECORD_BATCH = { length: 0, nodes: 1, buffers: 2, compression: 3, variadic: 4 } as const;
@@ -20,7 +20,7 @@ export interface BatchHeader {
   readonly nodes: readonly { readonly length: number; readonly nullCount: number }[];
   /** From the start of the body, in bytes. */
   readonly buffers: readonly Region[];
-  /** By the node of a column of views: the buffers that they point into. */
+  /** The buffers that views point into, by the node of their column. */
   readonly viewed: ReadonlyMap<number, readonly Region[]>;
 }
 
@@ -80,8 +80,8 @@ function hasViews({ shape, children }: Layout): boolean {
 }
 
 /**
- * That buffers lie in the body and are long enough for the rows that the header promises.
- * @throws RangeError where not.
+ * Makes sure that buffers lie in the body and are long enough for the rows that the header promises.
+ * @throws RangeError where they are not.
  */
 export function checkBatch(header: BatchHeader, layouts: readonly Layout[], bodyBytes: number): void {
   if (header.rowCount < 0 || header.rowCount > MAX_BATCH_ROWS)

@@ -71,12 +71,12 @@ export class FlatTable {
     });
   }
 
-  /** Of a text, in bytes. */
+  /** Length of a text in bytes. */
   textBytes(field: number): number {
     return this.#list(field, 1).length;
   }
 
-  /** Of all bytes in which the table lies. */
+  /** Length of all bytes in which the table lies. */
   get sizeBytes(): number {
     return this.#view.byteLength;
   }
@@ -101,7 +101,7 @@ export class FlatTable {
     return new FlatTable(this.#view, at + this.#view.getUint32(at, true));
   }
 
-  /** Of a field's value, from the start of the bytes; null where the table has no such field. */
+  /** Where a field's value lies, from the start of the bytes; null where the table has no such field. */
   placeOf(field: number): number | null {
     const fields = this.#position - this.#view.getInt32(this.#position, true);
     const entry = 4 + 2 * field;

@@ -199,7 +199,7 @@ export function isSameDictionary(one: Vector, other: Vector): boolean {
   return one.data.length === other.data.length && one.data.every((part, at) => part === other.data[at]);
 }
 
-/** Of nulls too, whose places mean nothing. */
+/** Moves those of nulls too, which mean nothing. */
 function movePlaces(values: Int32Array | BigInt64Array, at: number, length: number, by: number): void {
   for (let index = at; index < at + length; index += 1) {
     const moved = Number(values[index] ?? 0) + by;

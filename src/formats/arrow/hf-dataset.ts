@@ -18,7 +18,7 @@ export const DICT_FILE = "dataset_dict.json";
 const filesSchema = z.array(z.object({ filename: z.string() }));
 const stateSchema = z.object({
   _data_files: filesSchema,
-  // Of releases before 2023, which kept what `select`, `shuffle` and `filter` chose beside the rows.
+  // Releases before 2023 kept what `select`, `shuffle` and `filter` chose beside the rows.
   _indices_data_files: filesSchema.nullish(),
   _indices_files: filesSchema.nullish(),
 });
@@ -78,7 +78,7 @@ export async function hfDatasetFiles(folder: string): Promise<readonly string[]>
   return [...new Set([...named, ...info, STATE_FILE])].sort();
 }
 
-/** Of a dataset of no rows, which has no file of rows. */
+/** The schema of a dataset of no rows, which has no file of rows. */
 async function schemaOfInfo(folder: string): Promise<Schema> {
   const { features } = await readJson(folder, INFO_FILE, infoSchema);
   return schemaOf(features);

@@ -41,7 +41,7 @@ function knownFeatures(text: string | undefined): JsonObject {
 export type DecodeJson = (cell: JsonValue) => JsonValue;
 
 /**
- * Of columns with the feature `Json()`, or with parts of it, which keep values as their JSON text: how to read a cell.
+ * How to read a cell of each column with the feature `Json()`, or with parts of it: it keeps values as JSON text.
  */
 export function jsonColumns(schema: Schema): ReadonlyMap<string, DecodeJson> {
   const known = knownFeatures(schema.metadata.get(METADATA_KEY));

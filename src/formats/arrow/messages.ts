@@ -52,10 +52,10 @@ export interface ArrowMessages {
   readonly fileSchema: Schema;
   /** As its rows are given: texts and bytes in the place of views. */
   readonly schema: Schema;
-  /** Of the columns of the schema, in the file. */
+  /** Where the columns of the schema lie in the file. */
   readonly layouts: readonly Layout[];
   readonly dictionaries: readonly (DictionaryBlock | DamagedBlock)[];
-  /** In the order of their rows; of a damaged one nothing is known, so that it counts as one row. */
+  /** They are in the order of their rows. Nothing is known of a damaged one, so that it counts as one row. */
   readonly batches: readonly (BatchBlock | DamagedBlock)[];
 }
 

@@ -157,11 +157,11 @@ async function readViewed(
   const views = readViews(await readBuffer(body, layout, 1, start * VIEW_BYTES, length * VIEW_BYTES));
   const sources = body.header.viewed.get(layout.node) ?? [];
   const offsets = new Int32Array(length + 1);
-  /** Of each source, the bytes that are pointed to. */
+  /** The bytes of each source that are pointed to. */
   const spans = sources.map(() => ({ start: Number.POSITIVE_INFINITY, end: 0 }));
   let total = 0;
   for (let row = 0; row < length; row += 1) {
-    // Of nulls the view means nothing.
+    // The view of a null means nothing.
     const size = bitmap === null || isSet(bitmap, row) ? (views.lengths[row] ?? 0) : 0;
     total += size;
     if (size > INLINE_BYTES) {
@@ -255,7 +255,7 @@ async function readBuffer(
   return body.read(region.offset + offset, sizeBytes);
 }
 
-/** Of rows that are null the place means nothing. */
+/** The place of a row that is null means nothing. */
 function checkPlaces(data: Data, valueCount: number, name: string): void {
   const places = numbersOf(data);
   for (let index = 0; index < data.length; index += 1) {

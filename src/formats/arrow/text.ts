@@ -13,7 +13,7 @@ export interface TextFault {
 const MAX_TEXT_BYTES = constants.MAX_STRING_LENGTH;
 const MAX_BYTES = Math.floor(MAX_TEXT_BYTES / 4) * 3;
 
-/** Dictionaries come again with each batch. */
+/** What is known to be right: a dictionary comes again with each batch. */
 const sound = new WeakMap<Data, boolean>();
 
 /** What is wrong with the texts of each row of the batch, in any column and however deep; null: nothing. */

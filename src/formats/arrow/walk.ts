@@ -68,7 +68,7 @@ class Blocks {
     this.layouts = layoutsOf(fileSchema.fields);
   }
 
-  /** Of a damaged batch or dictionary, whose end is known, the others do not suffer. */
+  /** A damaged batch or dictionary whose end is known does not harm the others. */
   add(message: RawMessage): void {
     try {
       const found = foundIn(message, this.path, this.layouts);

@@ -16,7 +16,7 @@ import { hasViews, isSameButTexts, withType } from "./types.js";
 
 const MAGIC = "PAR1";
 const ENCRYPTED_MAGIC = "PARE";
-/** Of the footer, `encryption_algorithm`: only the columns are encrypted. */
+/** The field `encryption_algorithm` of the footer: only the columns are encrypted. */
 const ENCRYPTION_FIELD = 8;
 /** At the end: 4 bytes length of the footer, then the magic. */
 const TAIL_BYTES = 8;

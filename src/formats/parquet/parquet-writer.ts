@@ -9,7 +9,7 @@ import type { TableWriter, TableWriterOptions } from "../table.js";
 import { parquetUnsupported } from "./problems.js";
 import { ParquetRefusal, ParquetThread } from "./thread.js";
 
-/** Of a row group, as Arrow; a reader holds one at a time. */
+/** Size of a row group, as Arrow; a reader holds one at a time. */
 const ROW_GROUP_BYTES = 64 * 2 ** 20;
 const MAX_ROW_GROUP_ROWS = 100_000;
 
@@ -55,7 +55,7 @@ interface Target {
 interface OpenShard {
   /** Bytes in the file. */
   readonly writtenBytes: number;
-  /** Of the row group that is not written yet, as Arrow: more than it will take. */
+  /** Size of the row group that is not written yet, as Arrow: more than it will take. */
   readonly heldBytes: number;
 }
 

@@ -4,14 +4,15 @@
 export interface FileToRead {
   readonly path: string;
   /**
-   * With the types that Parquet has, not those of the Arrow schema that the writer left: those that are not read here.
+   * It takes the types that Parquet has. Else it takes those of the Arrow schema that the writer left, of which some
+   * are not read here.
    */
   readonly isPlain: boolean;
   /** Texts are bytes, which nobody has checked. */
   readonly textsAsBytes: boolean;
 }
 
-/** Opens the file anew and reads its footer. */
+/** Opens the file again and reads its footer. */
 export interface OpenRequest extends FileToRead {
   readonly kind: "open";
 }
@@ -62,11 +63,11 @@ export type ParquetRequest = OpenRequest | ReadRequest | LeaveRequest | CreateRe
 
 export interface RowGroup {
   readonly rowCount: number;
-  /** Of the column that has the fewest: as many as there are rows, or more. */
+  /** Values of the column that has the fewest: as many as there are rows, or more. */
   readonly fewestValues: number;
-  /** Of the whole group in the file. */
+  /** Size of the whole group in the file. */
   readonly compressedBytes: number;
-  /** Of each top-level column, once decoded; an estimate from above, but for texts that are there many times. */
+  /** Size of each top-level column, decoded. It takes less, but for texts that are there many times. */
   readonly decodedBytes: ReadonlyMap<string, number>;
 }
 

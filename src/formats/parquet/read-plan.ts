@@ -1,6 +1,6 @@
 import type { RowGroup } from "./protocol.js";
 
-/** Of a piece, decoded. */
+/** Size of a piece, decoded. */
 export const PIECE_BYTES = 8 * 2 ** 20;
 /** A piece so many times larger than planned is the last of its size. */
 const OVERSIZE = 2;

@@ -13,7 +13,7 @@ export interface ThriftValue {
 
 export interface ThriftField extends ThriftValue {
   readonly field: number;
-  /** Of the byte that says which field of which type it is. */
+  /** Place of the byte that says which field of which type it is. */
   readonly head: number;
 }
 

@@ -38,7 +38,7 @@ const CHUNKING = "content_defined_chunking";
 const TAIL_BYTES = 8;
 /** No value takes more, but for texts and bytes, whose length the encoded size tells. */
 const VALUE_BYTES = 8;
-/** Of 8 MiB each, or what the plan makes of it. */
+/** Each piece has 8 MiB, or what the plan makes of it. */
 const PIECES_AT_ONCE = 16;
 const READ_CODECS: ReadonlySet<Compression> = new Set([
   Compression.UNCOMPRESSED,
@@ -205,7 +205,7 @@ class RowGroupStream {
   static async begin(file: ParquetFile, request: ReadRequest): Promise<RowGroupStream> {
     const { rowGroup, start, rowCount, columns } = request;
     const spanRows = rowCount * PIECES_AT_ONCE;
-    // At a multiple, so that what is decoded together does not hang on what is wanted.
+    // It begins at a multiple, so that what is decoded together does not depend on what is wanted.
     const first = start - (start % spanRows);
     const batches = await file.stream({
       rowGroups: [rowGroup],
