@@ -6,6 +6,7 @@ import { afterAll, describe, expect, it } from "vitest";
 import type { JsonValue } from "#ladm/core/records.js";
 import { openArrowFile } from "#ladm/formats/arrow/arrow-file.js";
 import { openArrowWriter } from "#ladm/formats/arrow/arrow-writer.js";
+import { batchOfRows, columnsOf, schemaOf as schemaOfColumns } from "#ladm/formats/arrow/from-json.js";
 import { openHfDataset } from "#ladm/formats/arrow/hf-dataset.js";
 import { featuresOf } from "#ladm/formats/arrow/hf-features.js";
 import { schemaOf } from "#ladm/formats/arrow/hf-types.js";
@@ -172,6 +173,19 @@ describe("an Arrow file of polars", () => {
     expect(await rowsOf(await openArrowFile(ours))).toEqual(polarsRows);
     expect(arrow.tableFromIPC(readFileSync(ours)).getChild("text")?.get(3)).toBe(polarsRows[3]?.text);
   });
+});
+
+it("a column, or a field within one, whose name is empty keeps that name, beside one that is called null", async () => {
+  const row = { "": "x", null: "y", meta: { "": 1, null: 2 }, list: [{ "": 3 }] };
+  const { schema } = schemaOfColumns(columnsOf(row));
+  const path = fresh();
+  const writer = await openArrowWriter({ path, schema });
+  await writer.append(batchOfRows([row], schema));
+  await writer.close();
+  const table = await openArrowFile(path);
+  expect(table.schema.names).toEqual(["", "null", "meta", "list"]);
+  expect(await rowsOf(table)).toEqual([row]);
+  expect(await rowsOf(table, [""])).toEqual([{ "": "x" }]);
 });
 
 describe("the batches of a stream that we write", () => {

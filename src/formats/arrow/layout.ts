@@ -134,7 +134,9 @@ function isView(type: DataType): boolean {
 
 function plainField(field: Field): Field {
   const type = plainType(typeOf(field));
-  return type === field.type ? field : new Field(field.name, type, field.nullable, field.metadata);
+  // The library leaves an empty name out when it writes, and reads one that is left out as null.
+  const name = (field.name as string | null) ?? "";
+  return type === field.type && name === field.name ? field : new Field(name, type, field.nullable, field.metadata);
 }
 
 function plainType(type: DataType): DataType {
