@@ -10,16 +10,19 @@ export function refuse(problem: Omit<Problem, "allowed">, cause?: unknown): User
 
 /** What the system says against reading a path of the data. */
 export function cannotRead(path: string, error: unknown): UserError {
-  return systemCodeOf(error) === "ENOENT"
-    ? refuse({ code: "data-missing", what: "The data file does not exist", where: path, fix: "Check the path." }, error)
-    : refuse(
-        {
-          code: "data-unreadable",
-          what: "The data file cannot be read",
-          where: path,
-          got: messageOf(error),
-          fix: "Check its permissions.",
-        },
-        error,
-      );
+  const code = systemCodeOf(error);
+  // Below a file there is none either.
+  if (code === "ENOENT" || code === "ENOTDIR") {
+    const what = "The data file does not exist";
+    return refuse({ code: "data-missing", what, where: path, fix: "Check the path." }, error);
+  }
+  const problem = {
+    code: "data-unreadable",
+    what: "The data cannot be read",
+    where: path,
+    got: messageOf(error),
+    allowed: "a file or folder that you may read",
+    fix: "Check its permissions.",
+  };
+  return new UserError(problem, { cause: error });
 }

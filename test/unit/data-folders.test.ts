@@ -293,6 +293,12 @@ describe("a file that is named", () => {
   });
 });
 
+test("a path below a file is one that does not exist", async () => {
+  await put("a.jsonl");
+  for (const path of ["a.jsonl/", "a.jsonl/b.jsonl"])
+    expect(await refusal(checkData([`${folder}/${path}`]))).toMatchObject({ code: "data-missing" });
+});
+
 test("a saved dataset is what its state.json names: caches and other files beside it change no fingerprint", async () => {
   await save(
     "state.json",
