@@ -56,18 +56,28 @@ export function chooseDataFiles({ name, names, configs }: DataFilesOptions): Cho
   const known = parseConfigs(configs, name);
   if (data.length === 0 && known.length === 0) throw noData(name, names);
   const { config, split } = known.length > 0 ? partsByCard(name, known) : partsByFolder(name, data);
-  const chosen = known.length > 0 ? chooseConfig(known, config, name) : { config_name: "default", data_dir: config };
+  const chosen: Config =
+    known.length > 0 ? chooseConfig(known, config, name) : { config_name: "default", data_dir: config };
   const splits = splitsOf(chosen, { data, names });
   if (splits.size === 0) throw noData(name, names);
-  const { files, notes } = ofOneKind(chooseSplit(splits, split, name));
-  const leftOut = leftOutOf(names.filter((path) => !files.includes(path)));
+  const taken = chooseSplit(splits, split, name);
+  const { files, notes } = ofOneKind(taken);
+  const isTaken = new Set(taken);
+  const isOfSplit = new Set([...splits.values()].flat());
+  const otherSplit = split === null ? "of another split" : null;
+  const folder = chosen.data_files == null ? prefixOf(chosen) : null;
+  const unnamed = (path: string) => (folder !== null && path.startsWith(folder) ? "a name that tells no split" : null);
+  const leftOut = leftOutOf(
+    names.filter((path) => !isTaken.has(path)),
+    (path) => leftOutBecause(path) ?? (isOfSplit.has(path) ? otherSplit : unnamed(path)),
+  );
   if (leftOut.length > 0) notes.unshift(`left out: ${describeLeftOut(leftOut)}`);
   return { files, note: notes.length === 0 ? null : notes.join("; ") };
 }
 
-function leftOutOf(names: readonly string[]): readonly LeftOut[] {
+function leftOutOf(names: readonly string[], reasonOf = leftOutBecause): readonly LeftOut[] {
   return names.flatMap((path) => {
-    const reason = leftOutBecause(path);
+    const reason = reasonOf(path);
     return reason === null ? [] : [{ path, reason }];
   });
 }
@@ -159,8 +169,14 @@ interface Repository {
   readonly data: readonly string[];
 }
 
-function splitsOf({ data_files, data_dir }: Omit<Config, "config_name">, { names, data }: Repository): Splits {
-  const prefix = data_dir == null || /^(?:\.?\/?)$/.test(data_dir) ? "" : `${trimmed(data_dir)}/`;
+/** Of the names of a configuration's files. */
+function prefixOf({ data_dir }: Config): string {
+  return data_dir == null || /^(?:\.?\/?)$/.test(data_dir) ? "" : `${trimmed(data_dir)}/`;
+}
+
+function splitsOf(config: Config, { names, data }: Repository): Splits {
+  const { data_files } = config;
+  const prefix = prefixOf(config);
   if (data_files == null) {
     const inside = data.filter((path) => path.startsWith(prefix)).map((path) => path.slice(prefix.length));
     return new Map([...splitsByName(inside)].map(([split, paths]) => [split, paths.map((path) => prefix + path)]));
@@ -171,9 +187,8 @@ function splitsOf({ data_files, data_dir }: Omit<Config, "config_name">, { names
   const splits = new Map<string, string[]>();
   for (const one of listed) {
     const { split, path } = typeof one === "string" ? { split: DEFAULT_SPLIT, path: [one] } : one;
-    const files = splits.get(split) ?? [];
-    for (const pattern of path) files.push(...filesMatching(prefix + trimmed(pattern), names));
-    splits.set(split, [...new Set(files)]);
+    const files = path.flatMap((pattern) => filesMatching(prefix + trimmed(pattern), names));
+    splits.set(split, [...new Set([...(splits.get(split) ?? []), ...files])]);
   }
   return new Map([...splits].filter(([, files]) => files.length > 0));
 }

@@ -97,10 +97,11 @@ async function openCached(
   const commit = await cache.readRef(name.revision);
   const files = commit === null ? null : await cache.readSnapshot(commit);
   if (commit === null || files === null) return null;
-  const { here, gone } = files;
+  const { gone } = files;
+  const here = new Set(files.here);
   const listing = await cache.readListing(commit);
   const bring = async (names: readonly string[]): Promise<void> => {
-    const lacking = names.filter((one) => !here.includes(one));
+    const lacking = names.filter((one) => !here.has(one));
     if (lacking.length > 0) throw incomplete(name, { folder: cache.folder, lacking, offline });
   };
   return {
@@ -119,7 +120,8 @@ function openListed(
 ): Snapshot {
   const { commit } = listing;
   const bring = async (names: readonly string[]): Promise<void> => {
-    const wanted = listing.files.filter(({ path }) => names.includes(path));
+    const asked = new Set(names);
+    const wanted = listing.files.filter(({ path }) => asked.has(path));
     const sizes = await Promise.all(wanted.map(({ path }) => cache.sizeOf(commit, path)));
     const lacking = wanted.filter(({ sizeBytes }, at) => sizes[at] !== sizeBytes);
     await downloadFiles(lacking, { ...options, cache, commit });

@@ -1,7 +1,9 @@
 import { mkdir, readFile, rm, symlink, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { chooseDataFiles } from "#ladm/hub/data-files.js";
 import { resolveDataset } from "#ladm/hub/dataset.js";
+import { parseDatasetName } from "#ladm/hub/names.js";
 import { resolveModel, resolveTokenizer } from "#ladm/hub/resolve.js";
 import { gitSha1, sha256 } from "../hub-server.js";
 import { filesBelow, makeSetting, problemOf } from "../hub-setting.js";
@@ -311,6 +313,30 @@ describe("a dataset of the hub", () => {
     expect(names).toEqual(["b.parquet", "c.parquet"]);
     expect(notes.join()).toContain("2 files of Parquet taken, 1 file of another kind left out");
   });
+
+  it("says which data files it leaves out, and why", async () => {
+    const files = ["data/train-00000-of-00001.parquet", "data/test-00000-of-00001.parquet", "data/more.parquet"];
+    const { names, notes } = await choose("org/corpus", files);
+    expect(names).toEqual([files[0]]);
+    expect(notes.join()).toContain("data/test-00000-of-00001.parquet (of another split)");
+    expect(notes.join()).toContain("data/more.parquet (a name that tells no split)");
+    const card = await choose("org/corpus:en", CARD_FILES, CARD);
+    expect(card.notes.join()).toContain("t/en.jsonl (of another split)");
+    expect(card.notes.join()).not.toContain("de/2.jsonl");
+    expect((await choose("org/corpus:en:test", CARD_FILES, CARD)).notes.join()).not.toContain("en/a.jsonl");
+  });
+
+  it.each([undefined, [{ config_name: "x", data_files: "data/*.parquet" }]])(
+    "150,000 files, by names or by a card, are chosen without a search for each",
+    (configs) => {
+      const names = Array.from({ length: 150_000 }, (_, at) => `data/${at}.parquet`);
+      const name = parseDatasetName("org/corpus");
+      if (name === null) throw new Error("no name");
+      const { files, note } = chooseDataFiles({ name, names, configs });
+      expect(files.length).toBe(names.length);
+      expect(note).toBe(null);
+    },
+  );
 
   it.each([
     ["org/corpus", ["test.jsonl", "dev.jsonl"], undefined, "hub-choice", "validation, test"],
