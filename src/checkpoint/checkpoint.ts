@@ -9,7 +9,7 @@ import type { HeaderTensor, StoredTensor, TensorDtype } from "./safetensors.js";
 import { isTensorDtype, TENSOR_DTYPES } from "./safetensors.js";
 import { refuseUnexpected } from "./unexpected.js";
 import type { PlacedTensors, Placement } from "./weights.js";
-import { locateWeights, readPlaced } from "./weights.js";
+import { locateWeights, namesRead, readPlaced } from "./weights.js";
 
 /** A model's configuration and where its weights lie; no weight is read. */
 export interface Checkpoint {
@@ -42,6 +42,7 @@ export interface Checkpoint {
 const MAX_CONFIG_BYTES = 1024 * 1024;
 /** What `LlamaForCausalLM` writes and `LlamaModel` does not. */
 const PREFIX = "model.";
+const EMBEDDING = "embed_tokens.weight";
 
 /**
  * Opens a Hugging Face folder: `config.json` and safetensors. Everything in it is held against everything else first;
@@ -56,17 +57,16 @@ export async function openCheckpoint(directory: string): Promise<Checkpoint> {
   const config = parseConfig(json, configFile);
   const placement = await locateWeights(directory);
   const { needed, head } = llamaTensors(config);
-  const prefix = prefixOf(placement, directory);
+  const isBare = placement.files.has(EMBEDDING) && !placement.files.has(PREFIX + EMBEDDING);
+  const prefix = isBare ? "" : PREFIX;
   const read = { prefix, needed, config, directory };
-  refuseUnexpected({ ...read, names: placement.keys() });
-  const names = [...needed.keys()];
-  for (const name of names) if (!placement.has(prefix + name)) throw missingTensor(prefix + name, directory);
-  const placed = await readPlaced(
-    names.map((name) => prefix + name),
-    placement,
-  );
+  refuseUnexpected({ ...read, names: placement.files.keys() });
+  const names = [...needed.keys()].map((name) => prefix + name);
+  const missing = names.find((name) => !placement.files.has(name));
+  if (missing !== undefined) throw missingTensor(missing, directory);
+  const placed = await readPlaced(names, placement);
   const headPlaced = await placeHead(head, prefix, placement);
-  refuseUnexpected({ ...read, names: [...placed.names, ...(headPlaced?.names ?? [])] });
+  refuseUnexpected({ ...read, names: namesRead(placement) });
   const tensors = chosenTensors(needed, (name) => placed.tensors.get(prefix + name));
   const tokenizerFile = join(directory, "tokenizer.json");
   return {
@@ -102,17 +102,10 @@ async function placeHead(
   placement: Placement,
 ): Promise<PlacedTensors | null> {
   const names = [...shapes.keys()].map((name) => storedName(name, prefix));
-  return names.every((name) => placement.has(name)) ? await readPlaced(names, placement) : null;
+  return names.every((name) => placement.files.has(name)) ? await readPlaced(names, placement) : null;
 }
 
 const storedName = (name: string, prefix: string) => (name.startsWith("lm_head.") ? name : prefix + name);
-
-function prefixOf(placement: Placement, directory: string): string {
-  const name = "embed_tokens.weight";
-  const prefix = [PREFIX, ""].find((candidate) => placement.has(candidate + name));
-  if (prefix !== undefined) return prefix;
-  throw missingTensor(PREFIX + name, directory);
-}
 
 function checkTensor(tensor: HeaderTensor, shape: readonly number[]): StoredTensor {
   const { dtype } = tensor;

@@ -3,7 +3,7 @@ import { formatCount } from "../core/units.js";
 import { shown } from "./border.js";
 import type { DecoderConfig } from "./config.js";
 
-/** Buffers that follow from the configuration; loaders make them anew. Names without the prefix `model.`. */
+/** Buffers that follow from the configuration; loaders make them again. Names without the prefix `model.`. */
 const BUFFERS = [
   /^(?:layers\.\d+\.self_attn\.)?rotary_emb\.(?:inv_freq|original_inv_freq|cos_cached|sin_cached)$/,
   /^layers\.\d+\.self_attn\.masked_bias$/,
@@ -58,15 +58,18 @@ export function refuseUnexpected({ names, prefix, needed, config, directory }: R
 
 const ADVICE: readonly { readonly pattern: RegExp; readonly fix: string }[] = [
   {
-    pattern: /(?:^|[._])(?:lora|loha|lokr|hada|ia3|oft|vera|dora)_|base_layer|base_model|modules_to_save/i,
+    pattern: /(?:^|[._])(?:lora|loha|lokr|hada|ia3|b?oft|vera|dora)_|base_layer|base_model|modules_to_save/i,
     fix: "This is an adapter: merge it into its base model (merge_and_unload in peft) and save that.",
   },
   {
     pattern:
-      /\.(?:(?:weight|input|output|k|v)_scale\w*|scales|q?zeros|\w*zero_point|qweight|weight_packed|weight_shape|g_idx|absmax|quant_map|quant_state\S*)$/,
+      /\.(?:(?:weight|input|output|k|v)_scale\w*|scales|q?zeros|\w*zero_point|qweight|weight_packed|weight_shape|g_idx|(?:nested_)?(?:absmax|quant_map)|quant_state\S*|SCB|weight_format)$/,
     fix: "The weights are quantised: use the checkpoint's unquantised form.",
   },
-  { pattern: /\.bias$/, fix: "Correct attention_bias or mlp_bias of config.json, or the weights." },
+  {
+    pattern: /\.(?:self_attn|mlp)\.\w+_proj\.bias$/,
+    fix: "Correct attention_bias or mlp_bias of config.json, or the weights.",
+  },
 ];
 
 function adviceFor(name: string, prefix: string, { layerCount }: DecoderConfig): string {

@@ -25,8 +25,18 @@ const OTHER_WEIGHTS: readonly { readonly pattern: RegExp; readonly fix: string }
 
 const ADAPTER = /^adapter_(?:config\.json$|model\.)/;
 
-/** Tensor name → path of the file that should hold it. */
-export type Placement = ReadonlyMap<string, string>;
+/** Where tensors should lie, and the headers that were read so far, each once. */
+export interface Placement {
+  /** Tensor name → path of the file that should hold it. */
+  readonly files: ReadonlyMap<string, string>;
+  /** By path. */
+  readonly opened: Map<string, WeightFile>;
+}
+
+interface WeightFile {
+  readonly real: string;
+  readonly header: ReadonlyMap<string, HeaderTensor>;
+}
 
 /**
  * Where a folder's weights lie: in one file or in the shards of an index; with both in the one, as in `transformers`.
@@ -37,8 +47,8 @@ export async function locateWeights(directory: string): Promise<Placement> {
   refuseAdapter(directory, names);
   if (names.includes(SINGLE_FILE)) {
     const path = join(directory, SINGLE_FILE);
-    const header = await readSafetensorsHeader(await realFile(path));
-    return new Map([...header.keys()].map((name) => [name, path]));
+    const file = await openWeights(path);
+    return { files: new Map([...file.header.keys()].map((name) => [name, path])), opened: new Map([[path, file]]) };
   }
   if (!names.includes(INDEX_FILE)) throw noWeights(directory, names);
   const path = join(directory, INDEX_FILE);
@@ -46,7 +56,13 @@ export async function locateWeights(directory: string): Promise<Placement> {
     const what = `${field === "" ? "the index" : shown(field)} cannot be used`;
     return new UserError({ code: "checkpoint-index", what, where: path, got, allowed, fix: "Get the index again." });
   });
-  return new Map(Object.entries(index.weight_map).map(([name, file]) => [name, join(directory, file)]));
+  const files = new Map(Object.entries(index.weight_map).map(([name, file]) => [name, join(directory, file)]));
+  return { files, opened: new Map() };
+}
+
+async function openWeights(path: string): Promise<WeightFile> {
+  const real = await realFile(path);
+  return { real, header: await readSafetensorsHeader(real) };
 }
 
 /** The named tensors, found in the headers of their files. */
@@ -55,8 +71,6 @@ export interface PlacedTensors {
   readonly weightsDirectory: string;
   /** `file` is the real path. */
   readonly tensors: ReadonlyMap<string, HeaderTensor>;
-  /** Of all tensors in the files that were read, those that nobody asked for included. */
-  readonly names: readonly string[];
 }
 
 /**
@@ -64,19 +78,17 @@ export interface PlacedTensors {
  * @throws UserError `checkpoint-shard-missing`, `checkpoint-index`, `checkpoint-scattered` and those of a header.
  */
 export async function readPlaced(names: readonly string[], placement: Placement): Promise<PlacedTensors> {
-  const headers = new Map<string, ReadonlyMap<string, HeaderTensor>>();
+  const { files, opened } = placement;
   const realFiles = new Set<string>();
   const tensors = new Map<string, HeaderTensor>();
   for (const name of names) {
-    const path = placement.get(name) ?? "";
-    let header = headers.get(path);
-    if (header === undefined) {
-      const real = await realFile(path);
-      realFiles.add(real);
-      header = await readSafetensorsHeader(real);
-      refuseSecond(header, path, placement);
-      headers.set(path, header);
+    const path = files.get(name) ?? "";
+    const { real, header } = opened.get(path) ?? (await openWeights(path));
+    if (!opened.has(path)) {
+      refuseSecond(header, path, files);
+      opened.set(path, { real, header });
     }
+    realFiles.add(real);
     const tensor = header.get(name);
     if (tensor === undefined) {
       throw new UserError({
@@ -90,14 +102,18 @@ export async function readPlaced(names: readonly string[], placement: Placement)
     }
     tensors.set(name, tensor);
   }
-  const all = [...headers.values()].flatMap((header) => [...header.keys()]);
-  return { weightsDirectory: oneDirectory([...realFiles]), tensors, names: all };
+  return { weightsDirectory: oneDirectory([...realFiles]), tensors };
+}
+
+/** Of all tensors in the files that were read, those that nobody asked for included. */
+export function namesRead({ opened }: Placement): readonly string[] {
+  return [...opened.values()].flatMap(({ header }) => [...header.keys()]);
 }
 
 /** A tensor in two files has two values, and loaders differ in which one they take. */
-function refuseSecond(header: ReadonlyMap<string, HeaderTensor>, path: string, placement: Placement): void {
+function refuseSecond(header: ReadonlyMap<string, unknown>, path: string, files: Placement["files"]): void {
   for (const name of header.keys()) {
-    const place = placement.get(name);
+    const place = files.get(name);
     if (place === undefined || place === path) continue;
     throw new UserError({
       code: "checkpoint-index",

@@ -78,11 +78,12 @@ describe("openCheckpoint", () => {
     ["layers.1.mlp.up_proj.base_layer.weight", "merge_and_unload"],
     ["layers.0.self_attn.q_norm.weight", "another kind of model"],
     ["layers.0.self_attn.k_norm.weight", "another kind of model"],
-    ["layers.0.self_attn.q_proj.bias", "attention_bias"],
-    ["layers.1.self_attn.o_proj.bias", "attention_bias"],
-    ["layers.0.mlp.down_proj.bias", "mlp_bias"],
-    ["layers.0.input_layernorm.bias", ".bias"],
-    ["embed_tokens.bias", ".bias"],
+    ["layers.1.mlp.up_proj.boft_R.default", "merge_and_unload"],
+    ["layers.0.self_attn.q_proj.bias", "Correct attention_bias or mlp_bias"],
+    ["layers.1.self_attn.o_proj.bias", "Correct attention_bias or mlp_bias"],
+    ["layers.0.mlp.down_proj.bias", "Correct attention_bias or mlp_bias"],
+    ["layers.0.input_layernorm.bias", "another kind of model"],
+    ["embed_tokens.bias", "another kind of model"],
     ["layers.1.self_attn.sinks", "another kind of model"],
     ["layers.1.pre_feedforward_layernorm.weight", "another kind of model"],
     ["layers.1.post_feedforward_layernorm.weight", "another kind of model"],
@@ -97,10 +98,12 @@ describe("openCheckpoint", () => {
     ["layers.0.self_attn.q_proj.scales", "quantised"],
     ["layers.0.self_attn.q_proj.weight_packed", "quantised"],
     ["layers.0.self_attn.q_proj.weight.absmax", "quantised"],
+    ["layers.0.self_attn.q_proj.weight.nested_absmax", "quantised"],
+    ["layers.0.self_attn.q_proj.SCB", "quantised"],
     ["layers.2.self_attn.q_proj.weight", "num_hidden_layers"],
     ["layers.2.eh_proj.weight", "num_hidden_layers"],
     ["embed_positions.weight", "another kind of model"],
-    ["norm.bias", ".bias"],
+    ["norm.bias", "another kind of model"],
     ["extra", "another kind of model"],
   ])(
     "refuses %s beside the weights that it reads, in one file and in shards, with and without prefix",
@@ -134,6 +137,14 @@ describe("openCheckpoint", () => {
     expect((await refusal(writeFolder(deeper))).message).toMatch(
       /9 tensors.*num_hidden_layers of config.json, which is 1/,
     );
+  });
+
+  it("says of an unmerged adapter model, all of whose names begin with base_model, that it is one", async () => {
+    const error = await refusal(
+      writeFolder({ ...whole(), "model.safetensors": safetensorsOf(tinyTensors("F32", "base_model.model.model.")) }),
+    );
+    expect(error.code).toBe("tensor-unexpected");
+    expect(error.message).toContain("merge_and_unload");
   });
 
   it("refuses an adapter beside the weights, and a tensor that lies in two shards", async () => {

@@ -93,7 +93,7 @@ export const safetensorsIndex = (room) => {
       room.write("index/model.safetensors.index.json", input);
       const { value, refused } = await attempt(() => locateWeights(folder));
       if (value === null) return { outcome: refused };
-      const names = [...value.keys()];
+      const names = [...value.files.keys()];
       const { value: placed, refused: unplaced } = await attempt(() => readPlaced(names, value));
       if (placed === null) return { outcome: `placed ${unplaced}`, seen: names };
       for (const { file } of placed.tensors.values())
