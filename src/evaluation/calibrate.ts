@@ -178,9 +178,9 @@ function refuseCostOptions({ cost, prefer, try: asked, yardstick, attention, pre
 function nothingToCalibrate(): UserError {
   return new UserError({
     code: "lexical-calibration",
-    what: "The lexical calculator has no layers to choose from",
+    what: "The lexical scorer has no layers to choose from",
     got: "--model lexical",
     allowed: "a folder of a checkpoint",
-    fix: "Name a checkpoint; `ladm evaluate --model lexical` says how good the lexical calculator is.",
+    fix: "Name a checkpoint; `ladm evaluate --model lexical` says how good the lexical scorer is.",
   });
 }

@@ -10,7 +10,7 @@ export class Features {
   private readonly readings: ReadResult["readings"];
   private readonly labels: readonly Omit<LabelledText, "features">[];
   private readonly known = new Map<string, readonly Float64Array[]>();
-  /** The lexical score of each text, by what is made of key spans; `own` as the lexical calculator does. */
+  /** The lexical score of each text, by what is made of key spans; `own` as the lexical scorer does. */
   readonly lexical: Readonly<Record<"mean" | "best" | "own", readonly number[]>>;
 
   constructor(

@@ -62,7 +62,7 @@ const materialSchema = z.strictObject(materialShape);
 export type MaterialOptions = z.output<typeof materialSchema>;
 
 export interface Material {
-  /** Null for the lexical calculator. */
+  /** Null for the lexical scorer. */
   readonly scorer: Scorer | null;
   readonly reader: TextReader;
   /** The spans that are looked at in a text of so many tokens. */
@@ -74,7 +74,7 @@ export interface Material {
   readonly texts: readonly EvaluationText[];
   readonly frequencies: DocumentFrequencies;
   readonly files: readonly FileFingerprint[];
-  /** Null for the lexical calculator. */
+  /** Null for the lexical scorer. */
   readonly cacheDirectory: string | null;
 }
 

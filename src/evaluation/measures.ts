@@ -75,7 +75,7 @@ export function modelMeasures(options: MeasureOptions): Measure[] {
   ];
 }
 
-/** What is compared when the lexical calculator is the model. */
+/** What is compared when the lexical scorer is the model. */
 export function lexicalOnlyMeasures({ frequencies, seed }: MeasureOptions): Measure[] {
   return [...lexicalMeasures(frequencies), ...modelFree(seed)];
 }

@@ -77,8 +77,8 @@ export function plansFor(
 }
 
 /**
- * Reads the texts under each plan, the exact one first and then the cheapest, finds recipe, last layer and weights anew
- * under each, times what scoring by each would take, and chooses one.
+ * Reads the texts under each plan, the exact one first and then the cheapest, finds recipe, last layer and weights
+ * again under each, times what scoring by each would take, and chooses one.
  * @param material of the exact plan; its engine is closed on the way
  * @returns null when it was interrupted; what was read is kept
  */

@@ -20,7 +20,7 @@ export interface Wanted {
   readonly gain: boolean;
 }
 
-/** What gives texts their pair scores: a checkpoint or the lexical calculator. */
+/** What gives texts their pair scores: a checkpoint or the lexical scorer. */
 export interface TextReader {
   readonly layerCount: number;
   /** Does it hold all that `read` would need a pass for? */
@@ -90,7 +90,7 @@ export function modelReader(scorer: Scorer, cache: ReadingCache): TextReader {
   };
 }
 
-/** Reads texts with the lexical calculator: at once, so that nothing is remembered. */
+/** Reads texts with the lexical scorer: at once, so that nothing is remembered. */
 export function lexicalReader(
   definition: Definition,
   settings: SpanSettings,

@@ -132,7 +132,7 @@ class PartFile {
 
   /** Reads what is there, for the hash. */
   private async takeUp(): Promise<void> {
-    this.handle = await openPart(this.path, { anew: false });
+    this.handle = await openPart(this.path, { fresh: false });
     const { size } = await this.handle.stat();
     if (size > this.file.sizeBytes) return await this.startAnew();
     const buffer = Buffer.alloc(Math.min(READ_BYTES, size));
@@ -147,7 +147,7 @@ class PartFile {
 
   private async startAnew(): Promise<void> {
     await this.handle?.close();
-    this.handle = await openPart(this.path, { anew: true });
+    this.handle = await openPart(this.path, { fresh: true });
     this.hash = hashOf(this.file);
     this.sizeBytes = 0;
   }

@@ -26,7 +26,7 @@ export interface Part {
 }
 
 /**
- * Takes what is there of `blob`, or starts anew. The name of a part says who writes it
+ * Takes what is there of `blob`, or starts again from nothing. The name of a part says who writes it
  * (`ETAG.MACHINE-PID-STARTED-RANDOM.ladm.incomplete`); to take one is to rename it, which only one call can. While a
  * living process writes one, waits for it to end; one that may live elsewhere is dead when its part was silent for
  * `silenceMs`. `huggingface_hub` has other names for its own parts, and so never writes ours.
@@ -87,11 +87,11 @@ function partOf(blob: string, path: string): Part {
 }
 
 /**
- * Opens a part for reading and writing. Anew is a new file: another process may still hold the old one open.
+ * Opens a part for reading and writing; `fresh` makes a new file, since another process may hold the old one open.
  * @throws UserError `cannot-write`
  */
-export async function openPart(path: string, { anew }: { readonly anew: boolean }): Promise<FileHandle> {
-  if (anew) await writing(path, rm(path, { force: true }));
+export async function openPart(path: string, { fresh }: { readonly fresh: boolean }): Promise<FileHandle> {
+  if (fresh) await writing(path, rm(path, { force: true }));
   return await writing(path, open(path, constants.O_RDWR | constants.O_CREAT));
 }
 

@@ -12,7 +12,7 @@ export interface CalibratedWeights {
     readonly weight: number;
     readonly scale: number;
   }[];
-  /** The lexical calculator's part; null where it has none. */
+  /** The lexical scorer's part; null where it has none. */
   readonly lexical: {
     readonly weight: number;
     readonly scale: number;

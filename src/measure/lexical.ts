@@ -2,12 +2,12 @@ import type { PairScores, SpanGrid } from "../core/records.js";
 import type { Aggregation } from "./focus.js";
 import { pairCount } from "./pairs.js";
 
-/** The model's name that means no model: the lexical calculator. A folder of that name is `./lexical`. */
+/** The model's name that means no model: the lexical scorer. A folder of that name is `./lexical`. */
 export const LEXICAL = "lexical";
 /** Words of its window, where none is asked for. */
 export const LEXICAL_WINDOW = 8192;
 
-/** What makes the lexical calculator's score: the mean over query spans of their best key span. */
+/** What makes the lexical scorer's score: the mean over query spans of their best key span. */
 export const LEXICAL_AGGREGATION: Aggregation = { over: "best", std: false, distance: false, withoutSink: false };
 
 /** In how many documents of a sample each token occurs. */
@@ -78,7 +78,7 @@ export function cosine(a: TermVector, b: TermVector): number {
 }
 
 /**
- * The lexical calculator: cosine of tf-idf span vectors in the place of attention, on the same grid, as one layer.
+ * The lexical scorer: cosine of tf-idf span vectors in the place of attention, on the same grid, as one layer.
  * @param tokenIds `[L]`
  */
 export function lexicalPairScores(tokenIds: Int32Array, grid: SpanGrid, frequencies: DocumentFrequencies): PairScores {
