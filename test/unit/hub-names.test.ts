@@ -150,6 +150,14 @@ describe("patterns of a card", () => {
     expect(matcher(`${"**/*a".repeat(100)}b`)("a/".repeat(400))).toBe(false);
   });
 
+  it("a thousand that name one file each find it among twenty thousand", () => {
+    const paths = Array.from({ length: 20_000 }, (_, at) => `data/${at}.parquet`);
+    for (let at = 0; at < 1000; at++) {
+      expect(paths.filter(matcher(`data/${at}.parquet`))).toEqual([`data/${at}.parquet`]);
+      expect(paths.filter(matcher(`data-${at}/*.parquet`))).toEqual([]);
+    }
+  });
+
   it("match themselves when they are plain", () => {
     fc.assert(
       fc.property(fc.stringMatching(/^[a-z./-]{1,20}$/), (text) => {
