@@ -1,5 +1,5 @@
 import { readdir, rm, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { messageOf, systemCodeOf, UserError } from "../core/errors.js";
 import { stringifyJson } from "../core/json.js";
 import { type Run, runFolder, shardIndexOf } from "../formats/run-folder.js";
@@ -69,8 +69,15 @@ function byCodePoint(a: string, b: string): number {
   return Buffer.compare(Buffer.from(a), Buffer.from(b));
 }
 
+/**
+ * Characters of DuckDB's patterns. It names a file by another path than it was asked for where they stand in the first
+ * part of a relative one.
+ */
+const PATTERN = /[[*?]/g;
+const namedAlike = (path: string) => (path.search(PATTERN) === -1 ? path : resolve(path));
+
 async function runFiles(folder: string): Promise<readonly ScoreFile[]> {
-  const scores = runFolder.scores(folder);
+  const scores = namedAlike(runFolder.scores(folder));
   const names = await list(scores);
   const kinds = names.flatMap((name): ScoreFile[] => {
     const path = join(scores, name);
@@ -102,7 +109,7 @@ async function bareFiles(folder: string): Promise<readonly ScoreFile[]> {
     });
   }
   return names.sort(byCodePoint).map((name) => ({
-    path: join(folder, name),
+    path: namedAlike(join(folder, name)),
     name,
     kind: "score",
     shardIndex: shardIndexOf(name.split(/[\\/]/).at(-1) ?? name),
@@ -252,7 +259,7 @@ function structOf(columns: Readonly<Record<string, string>>): string {
 function linesOf(paths: readonly string[], copies: Copies, lineBytes?: number): string {
   if (paths.length === 0) return `(select null::VARCHAR as path, null::JSON as line where false)`;
   // DuckDB takes paths for patterns.
-  const read = paths.map((path) => quote((copies.get(path) ?? path).replace(/[[*?]/g, "[$&]")));
+  const read = paths.map((path) => quote((copies.get(path) ?? path).replace(PATTERN, "[$&]")));
   const originals = [...copies].map(([path, copy]) => ` when ${quote(copy)} then ${quote(path)}`).join("");
   const path = originals === "" ? "filename" : `case filename${originals} else filename end`;
   const size = lineBytes === undefined ? "" : `, maximum_object_size = ${lineBytes}`;

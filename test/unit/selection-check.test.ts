@@ -1,5 +1,5 @@
-import { appendFile, readFile, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { appendFile, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { basename, dirname, join, relative } from "node:path";
 import { expect, test } from "vitest";
 import { checkRun } from "#ladm/selection/check.js";
 import { select } from "#ladm/selection/select.js";
@@ -52,6 +52,21 @@ test("a missing shard, an unfinished one with a torn line, a repeated and a stra
   const partial = await select({ run, count: 100, partial: true, out });
   // 40 rows less the 11 missing and the unscored 7, 14, 21 and 35; row 1 counts once.
   expect(partial.selectedRows).toBe(25);
+});
+
+test("a folder may have the characters of a pattern in its name, however it is named", async () => {
+  const { run } = await makeRun(rows, { numShards: 3 });
+  for (const name of ["[run]", "r*n?", "r'[u"]) {
+    const named = join(process.cwd(), `${name}-${basename(dirname(run))}`);
+    await rename(run, named);
+    try {
+      for (const folder of [named, relative(process.cwd(), named)]) {
+        expect(await checkRun(folder)).toMatchObject({ complete: true, scored: 34, unscored: 6 });
+      }
+    } finally {
+      await rename(named, run);
+    }
+  }
 });
 
 test("shards that ended at different limits", async () => {
