@@ -6,7 +6,7 @@ import { canonicalJson } from "../core/fingerprint.js";
 import { holdLock, type Lock } from "../core/lock.js";
 import { tryPlace } from "../core/staged.js";
 import { writeFileAtomic } from "../formats/append.js";
-import { allKnown, type DataMatch, describeDifference, matchData } from "../formats/data-match.js";
+import { allKnown, type DataMatch, describeDifference, type GivenFile, matchData } from "../formats/data-match.js";
 import { type Run, type RunConfiguration, runFolder } from "../formats/run-folder.js";
 import { readRun } from "../formats/run-json.js";
 
@@ -95,7 +95,7 @@ export interface ComparedRun {
 
 /**
  * Data may be in another order, and more of it may be there: rows are then numbered in the recorded order, those of new
- * files after them.
+ * files after them. Rows that were chosen (`subset`) have their numbers from the order given, which must be the same.
  * @returns which files are those of the run
  * @throws UserError naming the keys that differ, and of the data the files
  */
@@ -112,8 +112,9 @@ export function refuseAnotherRun(
     const other: unknown = Object.entries(there.configuration).find(([name]) => name === key)?.[1];
     if (canonicalJson(value) === canonicalJson(other)) return [];
     if (key !== "data") return [{ key, there: brief(other), here: brief(value) }];
-    if (allKnown(match) !== null) return [];
-    const { got, allowed } = describeDifference(recorded, match);
+    const isReordered = allKnown(match) !== null && here.configuration.subset && !keepsOrder(match, given);
+    if (allKnown(match) !== null && !isReordered) return [];
+    const { got, allowed } = describeDifference(recorded, isReordered ? { ...match, added: [] } : match);
     return [{ key, there: allowed, here: got }];
   });
   if (differences.length === 0) return match;
@@ -125,6 +126,11 @@ export function refuseAnotherRun(
     allowed: differences.map(({ key, there: value }) => `${key} ${value}`).join(", "),
     fix,
   });
+}
+
+/** The given files begin with the recorded ones, in their order. */
+function keepsOrder({ known }: DataMatch, given: readonly GivenFile[]): boolean {
+  return known.every((file, at) => canonicalJson(file?.fingerprint) === canonicalJson(given[at]?.fingerprint));
 }
 
 /** Names of the versions that differ from those that began the run. */

@@ -106,6 +106,24 @@ test("over several shards, whole or begun, of which some go on later", async () 
   expect(idsByRow(3)).toEqual(idsOf([0, 10]));
 });
 
+test("chosen rows have their numbers from the order given, so that the files keep it", async () => {
+  const [a, b] = [write("a.jsonl", 0, 3), write("b.jsonl", 3, 6)];
+  const options = { ...SETTINGS, out: run };
+  await scoreRun({ ...options, data: [a, b], rows: [0, 4] });
+  const before = resultsOf(run);
+  const c = write("c.jsonl", 6, 8);
+  for (const data of [
+    [b, a],
+    [c, a, b],
+  ]) {
+    const refused = scoreRun({ ...options, data, rows: [1] });
+    await expect(refused).rejects.toThrow(/data differs.*the same files in another order/);
+  }
+  expect(resultsOf(run)).toEqual(before);
+  await scoreRun({ ...options, data: [a, b, c], rows: [7] });
+  expect(rowsOf(run).map(({ row, id }) => [row, id])).toEqual([0, 4, 7].map((row) => [row, ...idsOf([row, row + 1])]));
+});
+
 describe("refused, and the files are named", () => {
   beforeEach(async () => {
     write("a.jsonl", 0, 2);
