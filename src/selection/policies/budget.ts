@@ -139,7 +139,7 @@ export async function* handOut({ targets, walked, budget, next }: HandOutOptions
   let left = budget - walked.reduce((sum, { spent }) => sum + spent, 0);
   let taken = walked.reduce((sum, own) => sum + own.taken, 0);
   let passedGroups = 0;
-  for (let entry = queue.pop(); entry !== undefined; entry = queue.pop()) {
+  for (let entry = queue.pop(); entry !== undefined && left > 0; entry = queue.pop()) {
     const promise = owed.get(entry.group);
     if (promise === undefined && passedGroups > reachOf(taken)) continue;
     const fits = left - kept + (promise ?? 0);
