@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { unlessAborted } from "../core/aborted.js";
 import { UserError } from "../core/errors.js";
 import { parseOptions } from "../core/invalid.js";
 import type { PassPlan } from "../core/plan.js";
@@ -13,7 +14,7 @@ import { judge, judgeDifference } from "./judge.js";
 import { makeCalibration } from "./make-calibration.js";
 import { type ModelMaterial, materialShape, openMaterial } from "./material.js";
 import { type PlanSearchEvent, plansFor, searchPlans } from "./plan-search.js";
-import { poolHooks, unlessAborted } from "./read-all.js";
+import { poolHooks } from "./read-all.js";
 
 const calibrateSchema = z.strictObject({
   ...materialShape,

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { z } from "zod";
+import { unlessAborted } from "../core/aborted.js";
 import { CONTROLS } from "../core/controls.js";
 import { parseOptions } from "../core/invalid.js";
 import { describePlan, EXACT, isExact } from "../core/plan.js";
@@ -16,7 +17,7 @@ import { findCalibration } from "../scoring/calibrations.js";
 import { correlate, judge } from "./judge.js";
 import { type Material, type MaterialOptions, materialShape, modelName, openMaterial, withPlan } from "./material.js";
 import { lexicalOnlyMeasures, type Measure, modelMeasures } from "./measures.js";
-import { poolHooks, type ReadHooks, type ReadResult, readAll, unlessAborted } from "./read-all.js";
+import { poolHooks, type ReadHooks, type ReadResult, readAll } from "./read-all.js";
 import { everyNthQuery, type Reading } from "./reader.js";
 import type { EvaluationText } from "./texts.js";
 

@@ -1,6 +1,6 @@
+import { unlessAborted } from "../core/aborted.js";
 import { EngineError } from "../core/errors.js";
 import type { Scorer } from "../scoring/scorer.js";
-import { unlessAborted } from "./read-all.js";
 
 /** What scoring one sample takes on this machine. */
 export interface MeasuredCost {

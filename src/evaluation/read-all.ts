@@ -71,14 +71,6 @@ export function poolHooks({ onEvent, signal }: ReadHooks) {
   };
 }
 
-/** What `work` gives; null when it was interrupted. */
-export async function unlessAborted<T>(signal: AbortSignal | undefined, work: Promise<T>): Promise<T | null> {
-  return work.catch((error: unknown) => {
-    if (signal?.aborted === true) return null;
-    throw error;
-  });
-}
-
 /**
  * Reads all texts. A text on which the engine fails, or of which a pair score is not finite, is left out and said.
  * @returns null when it was interrupted

@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { basename, resolve } from "node:path";
+import { unlessAborted } from "../core/aborted.js";
 import { UserError } from "../core/errors.js";
 import type { FileFingerprint } from "../core/fingerprint.js";
 import { formatCount, plural } from "../core/units.js";
@@ -32,18 +33,13 @@ export interface OpenRunHooks {
  * The run in the folder, made now or found there; the data is counted only when no process has done so before.
  * @returns null when it was interrupted
  */
-export async function openRun(
+export function openRun(
   options: ResolvedRunOptions,
   calculator: Calculator,
   tokenizer: Tokenizer | null,
   hooks: OpenRunHooks,
 ): Promise<OpenedRun | null> {
-  try {
-    return await openOrResume(options, calculator, tokenizer, hooks);
-  } catch (error) {
-    if (hooks.signal?.aborted === true) return null;
-    throw error;
-  }
+  return unlessAborted(hooks.signal, openOrResume(options, calculator, tokenizer, hooks));
 }
 
 interface OpenedRun {
@@ -156,7 +152,7 @@ async function grow({ options, hooks }: Opening, there: Run, match: DataMatch): 
     rows,
     paths: { ...there.paths, data: paths.map((path) => resolve(path)) },
   };
-  return (await growRun(options.out, there, grown)) ? grown : null;
+  return (await growRun(options.out, there, grown, hooks.signal)) ? grown : null;
 }
 
 function describeGrowth(there: Run, run: Run, { added }: DataMatch, calculator: Calculator): string[] {

@@ -32,17 +32,17 @@ export async function claimRunFolder(folder: string, run: Run): Promise<Run | nu
   return canonicalJson(existing.configuration) === canonicalJson(run.configuration) ? existing : null;
 }
 
-/** Milliseconds between tries to write a run that another process is writing, and how many there are. */
+/** Milliseconds between tries to write a run that another process is writing, and for how long it is tried. */
 const GROW_RETRY_MS = 200;
-const GROW_TRIES = 300;
+const GROW_PATIENCE_MS = 60_000;
 
 /**
  * Writes a run whose data has grown in the place of the one that was read there.
  * @returns false where another process has changed it since: read it again
- * @throws UserError `run-not-writable`; `shard-busy` where another process holds it for a minute
+ * @throws UserError `run-not-writable`; `shard-busy` where another process holds it for a minute; the signal's reason
  */
-export async function growRun(folder: string, before: Run, grown: Run): Promise<boolean> {
-  const lock = await holdPatiently(runFolder.runLock(folder));
+export async function growRun(folder: string, before: Run, grown: Run, signal?: AbortSignal): Promise<boolean> {
+  const lock = await holdPatiently(runFolder.runLock(folder), signal);
   try {
     if (canonicalJson(await readRun(folder)) !== canonicalJson(before)) return false;
     lock.check();
@@ -55,13 +55,16 @@ export async function growRun(folder: string, before: Run, grown: Run): Promise<
   }
 }
 
-async function holdPatiently(path: string): Promise<Lock> {
-  for (let left = GROW_TRIES; ; left--) {
+/** Another process holds it for a moment only. */
+async function holdPatiently(path: string, signal: AbortSignal | undefined): Promise<Lock> {
+  const endMs = performance.now() + GROW_PATIENCE_MS;
+  for (;;) {
     try {
-      return await holdLock(path);
+      return await holdLock(path, { signal });
     } catch (error) {
-      if (left === 0 || !(error instanceof UserError)) throw error;
-      await sleep(GROW_RETRY_MS);
+      const isBusy = error instanceof UserError && error.code === "shard-busy";
+      if (!isBusy || performance.now() > endMs) throw error;
+      await sleep(GROW_RETRY_MS, undefined, signal === undefined ? {} : { signal });
     }
   }
 }

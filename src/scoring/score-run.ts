@@ -1,3 +1,4 @@
+import { unlessAborted } from "../core/aborted.js";
 import { type Problem, UserError } from "../core/errors.js";
 import { inOrder } from "../core/in-order.js";
 import { holdLock, type Lock } from "../core/lock.js";
@@ -112,7 +113,7 @@ export async function scoreRun(options: ScoreRunOptions, hooks: RunHooks = {}): 
   try {
     const windows = chooseWindows(resolved, scorer.maxLength);
     const tokenizer = await unlessAborted(signal, scorer.openTokenizer());
-    if (tokenizer === INTERRUPTED) return NOTHING_BEGUN;
+    if (signal?.aborted === true) return NOTHING_BEGUN;
     const onSurvey = (soFar: SurveyProgress) => emit({ kind: "survey", ...soFar });
     const opened = await openRun(resolved, scorer, tokenizer, { onSurvey, versions, signal });
     if (opened === null) return NOTHING_BEGUN;
@@ -121,7 +122,7 @@ export async function scoreRun(options: ScoreRunOptions, hooks: RunHooks = {}): 
     const warnings = [...notes, ...(tokenizer?.notes ?? []), ...opened.warnings];
     const wanted = wantedRows(resolved, run.rows);
     const lock = await lockShard(runFolder.lock(out, shardIndex), hooks);
-    if (lock === INTERRUPTED) return NOTHING_BEGUN;
+    if (lock === null) return NOTHING_BEGUN;
     try {
       const shard = await Shard.open(out, shardIndex, run.configuration);
       try {
@@ -140,17 +141,8 @@ export async function scoreRun(options: ScoreRunOptions, hooks: RunHooks = {}): 
   }
 }
 
-const INTERRUPTED = Symbol("interrupted");
-
-async function unlessAborted<T>(signal: AbortSignal | undefined, work: Promise<T>): Promise<T | typeof INTERRUPTED> {
-  return work.catch((error: unknown) => {
-    if (signal?.aborted === true) return INTERRUPTED;
-    throw error;
-  });
-}
-
-/** @throws UserError as `holdLock` */
-function lockShard(path: string, { onEvent, signal }: RunHooks): Promise<Lock | typeof INTERRUPTED> {
+/** Null where it was interrupted. @throws UserError as `holdLock` */
+function lockShard(path: string, { onEvent, signal }: RunHooks): Promise<Lock | null> {
   return unlessAborted(signal, holdLock(path, { signal, onWait: (wait) => onEvent?.({ kind: "wait", ...wait }) }));
 }
 
@@ -158,9 +150,9 @@ async function workOn(job: ShardJob, run: Run, warnings: readonly string[]): Pro
   const { shard, wanted, windows, hooks, options } = job;
   const shardRows = wanted.count;
   const plan = await unlessAborted(hooks.signal, planShard(job, run, warnings));
-  if (plan !== INTERRUPTED) hooks.onEvent?.({ kind: "plan", plan });
-  const leftRows = plan === INTERRUPTED ? 0 : shardRows - plan.doneRows;
-  const finished = plan !== INTERRUPTED && (leftRows <= 0 || (await scoreShard(job, leftRows)));
+  if (plan !== null) hooks.onEvent?.({ kind: "plan", plan });
+  const leftRows = plan === null ? 0 : shardRows - plan.doneRows;
+  const finished = plan !== null && (leftRows <= 0 || (await scoreShard(job, leftRows)));
   const { limit } = options;
   if (finished) await endShard(job, limit !== undefined && limit < run.rows ? limit : null);
   const doneRows = windows.mode === "truncate" ? {} : { doneRows: wanted.doneIn(shard) };

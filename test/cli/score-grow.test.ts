@@ -3,6 +3,7 @@ import { appendFileSync, copyFileSync, mkdirSync, readFileSync, renameSync, rmSy
 import { join } from "node:path";
 import fc from "fast-check";
 import { beforeEach, describe, expect, test } from "vitest";
+import { holdLock } from "#ladm/core/lock.js";
 import { matchData } from "#ladm/formats/data-match.js";
 import { scoreRun } from "#ladm/scoring/score-run.js";
 import { checkRun } from "#ladm/selection/check.js";
@@ -162,6 +163,23 @@ describe("refused, and the files are named", () => {
     const selected = await ladm(["select", run, ...args]);
     expect(selected.code).toBe(2);
     expect(selected.stderr).toMatch(/a\.jsonl is not among the files/);
+  });
+
+  test("something else in the place of the lock is said at once", async () => {
+    write("c.jsonl", 4, 5);
+    mkdirSync(join(run, "run.lock"));
+    const grown = scoreRun({ ...SETTINGS, data: [pool], out: run });
+    await expect(grown).rejects.toMatchObject({ code: "not-a-lock" });
+  });
+
+  test("an interrupt ends the wait for another process that writes the run", async () => {
+    write("c.jsonl", 4, 5);
+    const lock = await holdLock(join(run, "run.lock"));
+    const abort = new AbortController();
+    setTimeout(() => abort.abort(), 1000);
+    const grown = await scoreRun({ ...SETTINGS, data: [pool], out: run }, { signal: abort.signal });
+    expect(grown).toMatchObject({ finished: false });
+    await lock.release();
   });
 
   test("renamed files are the same files", async () => {
