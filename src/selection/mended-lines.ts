@@ -3,6 +3,9 @@ import { parseJson, stringifyJson } from "../core/json.js";
 import { writeWhole } from "../formats/append.js";
 import { readLines } from "../formats/lines.js";
 
+/** Stands for a line that cannot be read: DuckDB counts it as one, where it passes over an empty line. */
+const UNREADABLE = "?";
+
 /** Half a surrogate pair comes as an escape; a whole pair may too. */
 const SURROGATE = /\\u[dD][89a-fA-F]/;
 
@@ -17,7 +20,7 @@ export async function copyMended(path: string, copy: string): Promise<boolean> {
   try {
     let end = 0;
     for await (const item of readLines(path)) {
-      const line = item.kind === "line" ? (mended(item.text) ?? item.text) : "";
+      const line = item.kind === "line" ? (mended(item.text) ?? item.text) : UNREADABLE;
       end += await writeWhole(file, copy, Buffer.from(`${line}\n`), end);
     }
   } finally {

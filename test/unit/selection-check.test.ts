@@ -69,6 +69,17 @@ test("a folder may have the characters of a pattern in its name, however it is n
   }
 });
 
+test("a line that is no UTF-8 is named, also beside one that is read as it is mended", async () => {
+  const folder = await temporaryFolder("ladm-bare-");
+  const line = (index: number, domain: string) =>
+    `{"index":${index},"chunked_index":null,"score":0.5,"meta":{"domain":"${domain}"}}\n`;
+  const text = [line(0, "a"), line(1, "\\ud800"), line(2, "\xff\xfe"), line(3, "a")].join("");
+  await writeFile(join(folder, "part0-score.json"), Buffer.from(text, "latin1"));
+  const { complete, scored, problems } = await checkRun(folder);
+  expect({ complete, scored }).toEqual({ complete: false, scored: 3 });
+  expect(problems).toEqual([expect.objectContaining({ code: "lines-unreadable", got: "1 line" })]);
+});
+
 test("shards that ended at different limits", async () => {
   const { run } = await makeRun(rows, { numShards: 2 });
   const end = { shardIndex: 1, numShards: 2, rows: 20, scored: 17, unscored: 3, bad: 3, limit: 39 };
