@@ -94,7 +94,7 @@ async function bareFiles(folder: string): Promise<readonly ScoreFile[]> {
   // What another command has in the making is not to be read.
   for (const name of inside.filter((one) => !one.startsWith("."))) {
     if (/^part.*-score\.json$/.test(name)) names.push(name);
-    else if ((await stat(join(folder, name))).isDirectory()) {
+    else if (await isFolder(join(folder, name))) {
       const nested = await list(join(folder, name));
       names.push(...nested.filter((inner) => /^part.*-score\.json$/.test(inner)).map((inner) => join(name, inner)));
     }
@@ -114,6 +114,15 @@ async function bareFiles(folder: string): Promise<readonly ScoreFile[]> {
     kind: "score",
     shardIndex: shardIndexOf(name.split(/[\\/]/).at(-1) ?? name),
   }));
+}
+
+/** False too for a link to nothing. */
+async function isFolder(path: string): Promise<boolean> {
+  const found = await stat(path).catch((thrown: unknown) => {
+    if (systemCodeOf(thrown) === "ENOENT") return null;
+    throw thrown;
+  });
+  return found?.isDirectory() === true;
 }
 
 async function list(folder: string): Promise<string[]> {

@@ -1,4 +1,4 @@
-import { appendFile, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { appendFile, readFile, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { basename, dirname, join, relative } from "node:path";
 import { expect, test } from "vitest";
 import { checkRun } from "#ladm/selection/check.js";
@@ -69,12 +69,13 @@ test("a folder may have the characters of a pattern in its name, however it is n
   }
 });
 
-test("a line that is no UTF-8 is named, also beside one that is read as it is mended", async () => {
+test("a line that is no UTF-8 is named, also beside one that is read as it is mended; a link to nothing is passed over", async () => {
   const folder = await temporaryFolder("ladm-bare-");
   const line = (index: number, domain: string) =>
     `{"index":${index},"chunked_index":null,"score":0.5,"meta":{"domain":"${domain}"}}\n`;
   const text = [line(0, "a"), line(1, "\\ud800"), line(2, "\xff\xfe"), line(3, "a")].join("");
   await writeFile(join(folder, "part0-score.json"), Buffer.from(text, "latin1"));
+  await symlink("nowhere", join(folder, "link-to-nothing"));
   const { complete, scored, problems } = await checkRun(folder);
   expect({ complete, scored }).toEqual({ complete: false, scored: 3 });
   expect(problems).toEqual([expect.objectContaining({ code: "lines-unreadable", got: "1 line" })]);
