@@ -63,7 +63,10 @@ function inBatches({ write, close, abort }: BatchWriter): RowsWriter {
       if (sizeBytes >= BATCH_BYTES || rows.length >= BATCH_ROWS) await flush();
     },
     close: async () => {
-      await flush();
+      await flush().catch(async (error: unknown) => {
+        await abort().catch(() => undefined);
+        throw error;
+      });
       await close();
     },
     abort,

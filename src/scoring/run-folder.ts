@@ -4,6 +4,7 @@ import { createExclusively } from "../core/exclusive.js";
 import { makeFolders } from "../core/files.js";
 import { canonicalJson } from "../core/fingerprint.js";
 import { holdLock, type Lock } from "../core/lock.js";
+import { shortened } from "../core/printed.js";
 import { tryPlace } from "../core/staged.js";
 import { writeFileAtomic } from "../formats/append.js";
 import { allKnown, type DataMatch, describeDifference, type GivenFile, matchData } from "../formats/data-match.js";
@@ -142,6 +143,5 @@ export function changedVersions(there: Run["versions"], here: Run["versions"]): 
 }
 
 function brief(value: unknown): string {
-  const text = canonicalJson(value) ?? "none";
-  return text.length <= 48 ? text : `${text.slice(0, 45)}…`;
+  return shortened(canonicalJson(value) ?? "none", 48);
 }

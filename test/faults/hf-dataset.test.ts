@@ -11,6 +11,7 @@ import { openArrowFile } from "#ladm/formats/arrow/arrow-file.js";
 import { openArrowWriter } from "#ladm/formats/arrow/arrow-writer.js";
 import { datasetDictSplits, openHfDataset } from "#ladm/formats/arrow/hf-dataset.js";
 import { openHfDatasetWriter } from "#ladm/formats/arrow/hf-writer.js";
+import { openRowsWriter } from "#ladm/formats/rows-writer.js";
 import type { TableWriter } from "#ladm/formats/table.js";
 import {
   bytesOf,
@@ -459,6 +460,12 @@ describe("a dataset folder", () => {
     }
   });
 
+  it.skipIf(process.getuid?.() === 0)("with state.json that may not be read: it says so", async () => {
+    const path = datasetOf({ "a.arrow": whole });
+    chmodSync(join(path, "state.json"), 0);
+    expect(await codeOf(openHfDataset(path))).toBe("data-unreadable");
+  });
+
   it("with features nested beyond all measure", async () => {
     const path = datasetOf({});
     const deep = `${"[".repeat(50_000)}${"]".repeat(50_000)}`;
@@ -572,6 +579,21 @@ describe("writing", () => {
     mkdirSync(into);
     chmodSync(into, 0o500);
     expect(await codeOf(open(kind, join(into, "out")))).toBe("cannot-write");
+  });
+
+  it("JSON lines that cannot be written at the end: nothing is left", async () => {
+    const into = fresh();
+    mkdirSync(into);
+    const writer = await openRowsWriter({ format: "jsonl", path: join(into, "out"), schema: new arrow.Schema([]) });
+    const value = {
+      get unreadable(): string {
+        throw new RangeError("cannot be written");
+      },
+    };
+    // Held back until the end.
+    await writer.append({ value });
+    await expect(writer.close()).rejects.toThrow("cannot be written");
+    expect(readdirSync(into)).toEqual([]);
   });
 
   it("a dataset where a folder is already: cannot-write, and that folder stays", async () => {

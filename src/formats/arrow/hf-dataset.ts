@@ -5,6 +5,7 @@ import { z } from "zod";
 import { messageOf, systemCodeOf, UserError } from "../../core/errors.js";
 import { describeInvalid } from "../../core/invalid.js";
 import { parseRecord } from "../../core/json.js";
+import { cannotRead } from "../data-problems.js";
 import type { RandomAccessTable } from "../table.js";
 import { arrowTable } from "./arrow-table.js";
 import { schemaOf } from "./hf-types.js";
@@ -49,8 +50,8 @@ export async function datasetDictSplits(folder: string): Promise<readonly string
 /**
  * The rows of a `Dataset` folder, all its files one after the other; with an indices file, of older releases, in the
  * order that it says.
- * @throws UserError as `openArrowFile`; `dataset-broken` where its JSON files cannot be used, or a name in them leaves
- * the folder; `dataset-file-missing`; `dataset-schema` where its files have different columns.
+ * @throws UserError as `openArrowFile`; `data-unreadable`; `dataset-broken` where its JSON files cannot be used, or a
+ * name in them leaves the folder; `dataset-file-missing`; `dataset-schema` where its files have different columns.
  */
 export async function openHfDataset(folder: string): Promise<RandomAccessTable> {
   const state = await readJson(folder, STATE_FILE, stateSchema);
@@ -146,7 +147,9 @@ function checkSchema(schema: Schema, [first]: readonly ArrowSource[], { path, me
 async function readJson<Shape extends z.ZodType>(folder: string, name: string, shape: Shape): Promise<z.infer<Shape>> {
   const path = join(folder, name);
   const text = await readFile(path, "utf8").catch((error: unknown) => {
-    if (systemCodeOf(error) === "ENOENT") throw missing(path, error);
+    const code = systemCodeOf(error);
+    if (code === "ENOENT") throw missing(path, error);
+    if (code === "EACCES" || code === "EPERM") throw cannotRead(path, error);
     throw broken(path, messageOf(error), error);
   });
   let value: unknown;
