@@ -7,9 +7,9 @@ import { isPath, orNoSuchPath, type Terminal, withHub } from "./hub.js";
  * @throws UserError `data-missing`, and what `resolveDataset` throws
  */
 export async function chooseData(asked: readonly string[], quiet: boolean, terminal: Terminal): Promise<string[]> {
-  const files: string[] = [];
-  for (const one of asked) files.push(...(isPath(one) ? [one] : await filesOf(one, quiet, terminal)));
-  return files;
+  const files: (readonly string[])[] = [];
+  for (const one of asked) files.push(isPath(one) ? [one] : await filesOf(one, quiet, terminal));
+  return files.flat();
 }
 
 async function filesOf(text: string, quiet: boolean, terminal: Terminal): Promise<readonly string[]> {

@@ -88,16 +88,31 @@ export function leftOutBecause(path: string): string | null {
 }
 
 /**
- * The same for a file that a pattern matches, both within the folder that is searched: what the pattern itself says is
- * meant.
+ * The data among the files that a pattern matches, all within the folder that is searched. What the pattern itself says
+ * is meant. Files whose names tell no kind are taken only where no other is.
  */
-export function leftOutOfPattern(path: string, pattern: string): string | null {
-  const reason = leftOutBecause(path);
-  if (reason === null) return null;
-  const hiddenParts = (one: string) => one.split("/").filter(isHidden).length;
-  if (reason === HIDDEN && hiddenParts(path) !== hiddenParts(pattern)) return reason;
+export function dataOfPattern(
+  files: readonly string[],
+  pattern: string,
+): { readonly taken: readonly string[]; readonly leftOut: readonly LeftOut[] } {
   const example = pattern.replaceAll(/\[[!^]?([^\]/])[^\]/]*\]/g, "$1").replaceAll(/[*?]+/g, "x");
-  return leftOutBecause(example) === reason ? null : reason;
+  const meant = leftOutBecause(example);
+  const hiddenParts = (one: string) => one.split("/").filter(isHidden).length;
+  const hidden = hiddenParts(pattern);
+  const judged = files.map((path) => {
+    const reason = leftOutBecause(path);
+    const isMeant = reason === meant && (reason !== HIDDEN || hiddenParts(path) === hidden);
+    return { path, reason: isMeant ? null : reason, kind: namedKind(path) };
+  });
+  const hasNamed = judged.some(({ reason, kind }) => reason === null && kind !== undefined);
+  const taken: string[] = [];
+  const leftOut: LeftOut[] = [];
+  for (const { path, reason, kind } of judged) {
+    const why = reason ?? (hasNamed && kind === undefined ? UNNAMED : null);
+    if (why === null) taken.push(path);
+    else leftOut.push({ path, reason: why });
+  }
+  return { taken, leftOut };
 }
 
 /** Why a folder below the one that is searched is not entered; null where it is. */

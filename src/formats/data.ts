@@ -25,7 +25,7 @@ export async function checkData(paths: readonly string[]): Promise<readonly stri
     const kind = await dataKind(path);
     if (kind === "lines") continue;
     const table = await openTable(path, kind);
-    warnings.push(...(table.warnings ?? []));
+    for (const warning of table.warnings ?? []) warnings.push(warning);
     await table.close();
   }
   const more = warnings.length - TOLD_WARNINGS;

@@ -1,17 +1,17 @@
 import { join } from "node:path";
 import {
+  dataOfPattern,
   describeLeftOut,
   isHidden,
   type LeftOut,
   leftOutBecause,
-  leftOutOfPattern,
   type NamedKind,
   namedKind,
   shownName,
 } from "../core/data-names.js";
 import type { UserError } from "../core/errors.js";
 import { exists, isFolder } from "../core/files.js";
-import { matcher } from "../core/glob.js";
+import { isPattern, matcher } from "../core/glob.js";
 import { refuse } from "./data-problems.js";
 import { chooseSplit, type Folder, openFolder } from "./folder.js";
 import { type Found, listBelow, walkFolder } from "./walk.js";
@@ -29,13 +29,13 @@ export async function expandData(
   paths: readonly string[],
   onNote: OnNote = () => undefined,
 ): Promise<readonly string[]> {
-  const found: string[] = [];
+  const found: (readonly string[])[] = [];
   for (const path of paths) {
-    if (await isFolder(path)) found.push(...(await expandFolder(path, onNote)));
-    else if (isPattern(path) && !(await exists(path))) found.push(...(await expandPattern(path, onNote)));
-    else found.push(path);
+    if (await isFolder(path)) found.push(await expandFolder(path, onNote));
+    else if (isPattern(path) && !(await exists(path))) found.push(await expandPattern(path, onNote));
+    else found.push([path]);
   }
-  return found;
+  return found.flat();
 }
 
 async function expandFolder(path: string, onNote: OnNote): Promise<readonly string[]> {
@@ -48,7 +48,7 @@ async function expandFolder(path: string, onNote: OnNote): Promise<readonly stri
   // A dataset of no rows, or a broken one, of which its reader says what is wrong.
   if (data.length === 0 && names.has("state.json")) return [path];
   if (data.length === 0 && names.has("dataset_dict.json")) return [await chooseSplit(path)];
-  const leftOut = [...found.leftOut, ...leftOutOf(found.files, leftOutBecause)];
+  const leftOut = [...found.leftOut, ...leftOutOf(found.files)];
   if (data.length === 0) throw holdsNothing(path, leftOut);
   refuseMixed(path, data);
   tell(path, leftOut, onNote);
@@ -117,8 +117,6 @@ async function expandOwn(
   return await expandData([join(path, only)], onNote);
 }
 
-const isPattern = (path: string) => /[*?[]/.test(path);
-
 async function expandPattern(pattern: string, onNote: OnNote): Promise<readonly string[]> {
   const parts = pattern.split("/");
   const fixed = parts.slice(0, parts.findIndex(isPattern)).join("/");
@@ -130,9 +128,7 @@ async function expandPattern(pattern: string, onNote: OnNote): Promise<readonly 
   const below = await listBelow(root, { depth, hidden: wanted.some(isHidden) });
   const files = pattern.endsWith("/") ? [] : below.files.filter(matches);
   const folders = below.folders.filter(matches);
-  const because = (name: string) => leftOutOfPattern(name, rest);
-  const taken = files.filter((name) => because(name) === null);
-  const leftOut = leftOutOf(files, because);
+  const { taken, leftOut } = dataOfPattern(files, rest);
   if (taken.length > 0) {
     const unopened = folders.filter((folder) => !taken.some((file) => file.startsWith(`${folder}/`)));
     const beside = unopened.map((folder) => ({ path: `${folder}/`, reason: "a folder beside files" }));
@@ -154,9 +150,9 @@ async function expandPattern(pattern: string, onNote: OnNote): Promise<readonly 
   });
 }
 
-function leftOutOf(files: readonly string[], because: (name: string) => string | null): readonly LeftOut[] {
+function leftOutOf(files: readonly string[]): readonly LeftOut[] {
   return files.flatMap((path) => {
-    const reason = because(path);
+    const reason = leftOutBecause(path);
     return reason === null ? [] : [{ path, reason }];
   });
 }

@@ -1,7 +1,7 @@
 import { z } from "zod";
-import { describeLeftOut, type LeftOut, leftOutBecause, leftOutOfPattern, namedKind } from "../core/data-names.js";
+import { dataOfPattern, describeLeftOut, type LeftOut, leftOutBecause, namedKind } from "../core/data-names.js";
 import { UserError } from "../core/errors.js";
-import { matcher } from "../core/glob.js";
+import { isPattern, matcher } from "../core/glob.js";
 import { shortened } from "../core/printed.js";
 import { formatCount, plural } from "../core/units.js";
 import { type DatasetName, describeName } from "./names.js";
@@ -58,7 +58,7 @@ export function chooseDataFiles({ name, names, configs }: DataFilesOptions): Cho
   const { config, split } = known.length > 0 ? partsByCard(name, known) : partsByFolder(name, data);
   const chosen: Config =
     known.length > 0 ? chooseConfig(known, config, name) : { config_name: "default", data_dir: config };
-  const splits = splitsOf(chosen, { data, names });
+  const splits = splitsOf(chosen, { name, data, names });
   if (splits.size === 0) throw noData(name, names);
   const taken = chooseSplit(splits, split, name);
   const { files, notes } = ofOneKind(taken);
@@ -164,6 +164,7 @@ function chooseConfig(configs: readonly Config[], asked: string | null, name: Da
 }
 
 interface Repository {
+  readonly name: DatasetName;
   readonly names: readonly string[];
   /** Those of them that are data. */
   readonly data: readonly string[];
@@ -174,7 +175,7 @@ function prefixOf({ data_dir }: Config): string {
   return data_dir == null || /^(?:\.?\/?)$/.test(data_dir) ? "" : `${trimmed(data_dir)}/`;
 }
 
-function splitsOf(config: Config, { names, data }: Repository): Splits {
+function splitsOf(config: Config, { name, names, data }: Repository): Splits {
   const { data_files } = config;
   const prefix = prefixOf(config);
   if (data_files == null) {
@@ -184,21 +185,50 @@ function splitsOf(config: Config, { names, data }: Repository): Splits {
   const listed = Array.isArray(data_files)
     ? data_files
     : Object.entries(data_files).map(([split, path]) => ({ split, path }));
-  const splits = new Map<string, string[]>();
+  const splits = new Map<string, Set<string>>();
+  const filesMatching = searchOf(name, names);
   for (const one of listed) {
     const { split, path } = typeof one === "string" ? { split: DEFAULT_SPLIT, path: [one] } : one;
-    const files = path.flatMap((pattern) => filesMatching(prefix + trimmed(pattern), names));
-    splits.set(split, [...new Set([...(splits.get(split) ?? []), ...files])]);
+    const files = splits.get(split) ?? new Set();
+    splits.set(split, files);
+    for (const pattern of path) for (const file of filesMatching(prefix + trimmed(pattern))) files.add(file);
   }
-  return new Map([...splits].filter(([, files]) => files.length > 0));
+  return new Map([...splits].flatMap(([split, files]) => (files.size > 0 ? [[split, [...files]]] : [])));
 }
 
-/** Those that can be read, and that the pattern means: a hidden or side file only where the pattern says so. */
-function filesMatching(pattern: string, names: readonly string[]): readonly string[] {
-  return names
-    .filter(matcher(pattern))
-    .filter((path) => namedKind(path) !== undefined && leftOutOfPattern(path, pattern) === null)
-    .toSorted();
+/** Some seconds of matching. `**` + `/*.parquet` takes a tenth of it for a hundred thousand files. */
+const MAX_STEPS = 3e8;
+/** What one more look at a name costs: whether it is data. */
+const LOOK_STEPS = 50;
+
+/**
+ * For each pattern of a card the files that can be read and that it means: a hidden or side file only where the pattern
+ * says so. All searches together take no more than `MAX_STEPS`, then they are refused.
+ */
+function searchOf(name: DatasetName, names: readonly string[]): (pattern: string) => readonly string[] {
+  const sorted = names.toSorted();
+  const known = new Set(names);
+  let steps = 0;
+  const onWork = (more: number) => {
+    steps += more;
+    if (steps > MAX_STEPS) throw tooMuchMatching(name, names.length);
+  };
+  return (pattern) => {
+    const isNamed = !isPattern(pattern);
+    const matched = isNamed ? (known.has(pattern) ? [pattern] : []) : sorted.filter(matcher(pattern, onWork));
+    onWork(matched.length * LOOK_STEPS);
+    return dataOfPattern(matched, pattern).taken.filter((path) => namedKind(path) !== undefined);
+  };
+}
+
+function tooMuchMatching(name: DatasetName, fileCount: number): UserError {
+  return new UserError({
+    code: "hub-answer",
+    what: `The patterns of the card of dataset ${describeName(name)} take too long to match`,
+    got: `many patterns, or ones of many wildcards, for ${plural(fileCount, "file")}`,
+    allowed: `${formatCount(MAX_STEPS)} steps of matching`,
+    fix: "Download its files and give them with --data.",
+  });
 }
 
 const trimmed = (path: string) => path.replace(/^(?:\.\/)+/, "").replace(/\/+$/, "");

@@ -9,7 +9,7 @@ export interface Column {
 /** A table in plain text: columns padded to their widest cell, two spaces between them, a rule under the titles. */
 export function formatTable(columns: readonly Column[], rows: readonly (readonly string[])[]): string {
   const cells = [columns.map(({ title }) => title), ...rows].map((row) => row.map(printable));
-  const widths = columns.map((_, at) => Math.max(...cells.map((row) => widthOf(row[at] ?? ""))));
+  const widths = columns.map((_, at) => cells.reduce((most, row) => Math.max(most, widthOf(row[at] ?? "")), 0));
   const lines = cells.map((row) =>
     columns
       .map(({ align }, at) => {

@@ -45,8 +45,8 @@ export function centred(trials: readonly Trial[]): { readonly positives: number[
     if (controls.length === 0) continue;
     const all = [...wholes, ...controls];
     const mean = all.reduce((sum, value) => sum + value, 0) / all.length;
-    positives.push(...wholes.map((value) => value - mean));
-    negatives.push(...controls.map((value) => value - mean));
+    for (const value of wholes) positives.push(value - mean);
+    for (const value of controls) negatives.push(value - mean);
   }
   return { positives, negatives };
 }

@@ -218,6 +218,24 @@ describe("a pattern", () => {
     expect((await expanded("*.arrow")).notes[0]).toContain("cache-1.arrow (a cache of datasets");
   });
 
+  test("takes files whose names tell no kind only where no other is, and says what it left out", async () => {
+    await put("pool/a.jsonl", "pool/b.jsonl.bak", "pool/#d.jsonl#", "pool/f.jsonl.orig", "deep/x/a.jsonl", "deep/x/b");
+    const folderNotes = (await expanded("pool")).notes.join();
+    for (const pattern of ["pool/*", "pool/**", "poo?/*", "pool/[!z]*", "**/pool/*", "pool/*.jsonl*"]) {
+      const { files, notes } = await expanded(pattern);
+      expect(files).toEqual(["pool/a.jsonl"]);
+      expect(notes.join()).toContain("b.jsonl.bak");
+      expect(notes.join()).toContain("(a name that tells no kind of data)");
+    }
+    const { notes } = await expanded("pool/*");
+    expect(notes.join().replace("/*:", ":")).toBe(folderNotes);
+    expect((await expanded("pool/*.bak")).files).toEqual(["pool/b.jsonl.bak"]);
+    expect((await expanded("pool/[#bf]*")).files).toEqual(["pool/#d.jsonl#", "pool/b.jsonl.bak", "pool/f.jsonl.orig"]);
+    expect((await expanded("deep/*/*")).files).toEqual(["deep/x/a.jsonl"]);
+    await put("pool/.c.jsonl", "pool/.e");
+    expect((await expanded("pool/.*")).files).toEqual(["pool/.c.jsonl"]);
+  });
+
   test("that says a kind which is not read gives the file to be refused; one that says none leaves it out", async () => {
     await save("x.mds", Buffer.from([2, 0, 0, 0, 9]));
     await put("a.jsonl");

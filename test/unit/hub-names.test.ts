@@ -158,6 +158,50 @@ describe("patterns of a card", () => {
     }
   });
 
+  it("match what a regular expression of the same meaning does", () => {
+    const piece = fc.constantFrom(
+      "*",
+      "**",
+      "**/",
+      "?",
+      "[ab]",
+      "[!a]",
+      "[a-c]",
+      "/",
+      "a",
+      "b",
+      "c",
+      "[",
+      "]",
+      "é",
+      "😀",
+    );
+    const pattern = fc.array(piece, { maxLength: 8 }).map((pieces) => pieces.join(""));
+    const path = fc.array(fc.constantFrom("/", "a", "b", "c", "[", "]", "é", "😀"), { maxLength: 10 });
+    const check = fc.property(pattern, path, (text, chars) => {
+      const matches = matcher(text);
+      const name = chars.join("");
+      expect(matches(name)).toBe(expressionOf(text).test(name));
+      // Of a matcher that is used again nothing of the name before is left.
+      expect(matches(name)).toBe(expressionOf(text).test(name));
+    });
+    fc.assert(check, { numRuns: 3000 });
+  });
+
+  it("tell their work before they do it, and stop where they are told to", () => {
+    let steps = 0;
+    const count = (more: number) => {
+      steps += more;
+      if (steps > 1000) throw new RangeError("enough");
+    };
+    expect(matcher("data/*.jsonl", count)("data/a.parquet")).toBe(false);
+    expect(steps).toBe(1);
+    expect(matcher("*.jsonl", count)("a.jsonl")).toBe(true);
+    expect(steps).toBeGreaterThan(7);
+    expect(steps).toBeLessThan(60);
+    expect(() => matcher("*a".repeat(500), count)("a".repeat(1000))).toThrow("enough");
+  });
+
   it("match themselves when they are plain", () => {
     fc.assert(
       fc.property(fc.stringMatching(/^[a-z./-]{1,20}$/), (text) => {
@@ -168,3 +212,18 @@ describe("patterns of a card", () => {
     );
   });
 });
+
+/** The same pattern, said by a regular expression. */
+function expressionOf(pattern: string): RegExp {
+  const meanings = new Map([
+    ["**/", "(?:.*/)?"],
+    ["**", ".*"],
+    ["*", "[^/]*"],
+    ["?", "[^/]"],
+  ]);
+  const source = pattern.replaceAll(/\*\*\/|\*\*|\*|\?|\[[^\]/]+\]|./gsu, (token) => {
+    if (token.startsWith("[!")) return `[^/${token.slice(2, -1)}]`;
+    return meanings.get(token) ?? (token.length > 2 ? token : token.replace(/[[\]]/, "\\$&"));
+  });
+  return new RegExp(`^${source}$`, "su");
+}

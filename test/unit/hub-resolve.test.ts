@@ -339,6 +339,34 @@ describe("a dataset of the hub", () => {
   );
 
   it.each([
+    ["many patterns", Array.from({ length: 400 }, (_, at) => `${"*a*".repeat(10)}${at}*`)],
+    ["long patterns", ["a", "b", "c"].map((last) => `${"**a".repeat(20_000)}**${last}*`)],
+  ])("a card that would take minutes to match is refused: %s", (_, patterns) => {
+    const names = Array.from({ length: 30_000 }, (_unused, at) => `${"a".repeat(90)}/${at}.jsonl`);
+    const name = parseDatasetName("org/corpus");
+    if (name === null) throw new Error("no name");
+    const choosing = () => chooseDataFiles({ name, names, configs: [{ config_name: "x", data_files: patterns }] });
+    expect(choosing).toThrow(expect.objectContaining({ code: "hub-answer" }));
+  });
+
+  it("a card that names each of its files, or has a hundred patterns of folders, is no such one", () => {
+    const names = Array.from({ length: 60_000 }, (_, at) => `data/${at % 100}/${at}.parquet`);
+    const name = parseDatasetName("org/corpus");
+    if (name === null) throw new Error("no name");
+    const perFolder = Array.from({ length: 100 }, (_, at) => ({ split: `s${at}`, path: `data/${at}/*.parquet` }));
+    for (const data_files of [
+      names,
+      names.map((path) => ({ split: "train", path })),
+      [{ split: "train", path: "**/*.parquet" }],
+    ])
+      expect(chooseDataFiles({ name, names, configs: [{ config_name: "x", data_files }] }).files.length).toBe(60_000);
+    const asked = parseDatasetName("org/corpus::s7");
+    if (asked === null) throw new Error("no name");
+    const { files } = chooseDataFiles({ name: asked, names, configs: [{ config_name: "x", data_files: perFolder }] });
+    expect(files.length).toBe(600);
+  });
+
+  it.each([
     ["org/corpus", ["test.jsonl", "dev.jsonl"], undefined, "hub-choice", "validation, test"],
     ["org/corpus::x", ["train.jsonl", "dev.jsonl"], undefined, "hub-choice", "validation, train"],
     ["org/corpus:fr", CARD_FILES, CARD, "hub-choice", "train"],
