@@ -6,7 +6,7 @@ import { LEXICAL } from "../measure/lexical.js";
 import { isPath, orNoSuchPath, type Terminal, withHub } from "./hub.js";
 
 const NAME = "lac-tiny";
-/** The calculator that comes with this package. */
+/** The scorer that comes with this package. */
 const EMBEDDED = fileURLToPath(new URL(`../../models/${NAME}`, import.meta.url));
 
 /** Null where this installation has none. */
@@ -14,7 +14,7 @@ export function embeddedModel(): string | null {
   return existsSync(join(EMBEDDED, "config.json")) ? EMBEDDED : null;
 }
 
-export const EMBEDDED_LINE = `model: ${NAME}, the embedded calculator (good for trying LADM and for a first ranking; a larger long-context checkpoint is better: --model DIR)`;
+export const EMBEDDED_LINE = `model: ${NAME}, the embedded scorer (good for trying LADM and for a first ranking; a larger long-context checkpoint is better: --model DIR)`;
 
 /**
  * The model that is asked for, else the embedded one, which is then named on standard error.
@@ -26,7 +26,7 @@ export async function chooseModel(asked: string | undefined, quiet: boolean, ter
   if (embedded === null) {
     throw new UserError({
       code: "checkpoint-not-found",
-      what: "No --model is given, and this installation has no embedded calculator",
+      what: "No --model is given, and this installation has no embedded scorer",
       where: EMBEDDED,
       got: "nothing there",
       allowed: "--model with the folder of a Hugging Face checkpoint, or lexical",

@@ -18,7 +18,7 @@ export class Progress {
   private badRows = 0;
   private estimated = false;
 
-  /** @param isLater of several runs of one calculator, this is not the first: what it is has been told */
+  /** @param isLater of several runs of one scorer, this is not the first: what it is has been told */
   constructor(
     options: ProgressOptions,
     private readonly isLater = false,

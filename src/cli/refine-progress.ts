@@ -45,9 +45,9 @@ function describeStage({
   const expected = `${(100 * (agreement ?? 0)).toFixed(1)}%`;
   if (stage === "audit") {
     const of = `${formatCount(documents)} of ${plural(rankedDocuments, "ranked document")}`;
-    return `audit: the dearer calculator scores ${of}, drawn at random (${share}); then those near the cuts`;
+    return `audit: the more expensive scorer scores ${of}, drawn at random (${share}); then those near the cuts`;
   }
-  const what = `the dearer calculator scores ${plural(documents, "document")}`;
+  const what = `the more expensive scorer scores ${plural(documents, "document")}`;
   return stage === "band"
     ? `band: ${what} near the cuts (${share})${time}; without them ${expected} agreement is expected`
     : `wider band: ${what} more (${share})${time}; by now ${expected} agreement is expected`;

@@ -1,8 +1,8 @@
 import { type Band, type ErrorModel, type Known, type Pool, type PreparedPool, REACH, sumOf } from "./errors.js";
 
 /**
- * `[N]`: the chance of each document to lie on the other side of its group's cut by the dearer score. A group that is
- * taken whole, or not at all, has no other side.
+ * `[N]`: the chance of each document to lie on the other side of its group's cut by the more expensive score. A group
+ * that is taken whole, or not at all, has no other side.
  */
 export function wrongSideChances({ cuts, members, logits }: PreparedPool, { slope, above }: ErrorModel): Float64Array {
   const chances = new Float64Array(logits.length);
@@ -26,9 +26,9 @@ export function wrongSideChances({ cuts, members, logits }: PreparedPool, { slop
 }
 
 /**
- * Documents of the selection that are expected to be others than those of the dearer score, of all that are not known.
- * In each group as many go wrong as the larger of two sums: those that should be out, and those that should be in. Its
- * mean is at most what is counted here.
+ * Documents of the selection that are expected to be others than those of the more expensive score, of all that are not
+ * known. In each group as many go wrong as the larger of two sums: those that should be out, and those that should be
+ * in. Its mean is at most what is counted here.
  */
 export class ExpectedLoss {
   readonly #pool: PreparedPool;
@@ -125,7 +125,7 @@ export function unknownInBands({ members }: PreparedPool, known: Known, bands: r
 }
 
 export interface Agreement {
-  /** Share of the selection, 0 to 1, that the dearer score of all documents would select too. */
+  /** Share of the selection, 0 to 1, that the more expensive score of all documents would select too. */
   readonly expected: number;
   /** What the random sample alone allows, with 95% confidence. */
   readonly low: number;

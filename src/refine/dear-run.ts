@@ -22,9 +22,9 @@ export interface DearRunOptions extends ResolvedRefineOptions {
 }
 
 /**
- * Options of `scoreRun` for the dearer run: the data, columns and windows of the cheap one, another calculator. With a
- * calibration its spans; else those of the cheap run, whose strides are made no coarser than the published ones.
- * @throws UserError where the calculator is none, cannot be used, or is the same; where the token ids of the data are
+ * Options of `scoreRun` for the more expensive run: the data, columns and windows of the cheap one, another scorer.
+ * With a calibration its spans; else those of the cheap run, whose strides are made no coarser than the published ones.
+ * @throws UserError where the scorer is none, cannot be used, or is the same; where the token ids of the data are
  * not its own; where `refineRun` holds another run
  */
 export async function prepareDearRun(cheap: Run, options: DearRunOptions): Promise<ScoreRunOptions> {
@@ -113,11 +113,11 @@ function refuseSame({ configuration }: Run, here: RunConfiguration, model: strin
   if (canonicalJson(scoreOf(configuration)) !== canonicalJson(scoreOf(here))) return;
   throw new UserError({
     code: "refine-same",
-    what: "The run was scored by this very calculator, which has nothing to add",
+    what: "The run was scored by this very scorer, which has nothing to add",
     where: model,
     got: here.calibration === null ? "the published score of all layers" : `the calibration ${here.calibration.name}`,
-    allowed: "a dearer one: another --refine-with, or a larger --model",
-    fix: "Select without --refine-with, or say which calculator is better.",
+    allowed: "a more expensive one: another --refine-with, or a larger --model",
+    fix: "Select without --refine-with, or say which scorer is better.",
   });
 }
 
@@ -135,7 +135,7 @@ async function refuseForeignIds(
   if (first === null || "text" in first.content) return;
   throw new UserError({
     code: "refine-tokenizer",
-    what: "The data holds token ids, and the dearer checkpoint has another tokenizer",
+    what: "The data holds token ids, and the more expensive checkpoint has another tokenizer",
     where: `${first.file}:${first.line}, ${model}`,
     got: "input_ids of the cheap run's tokenizer",
     allowed: "a checkpoint with the same tokenizer.json, or data with text alone",
@@ -146,7 +146,7 @@ async function refuseForeignIds(
 const needsModel = (asked: string | undefined): UserError =>
   new UserError({
     code: "refine-model",
-    what: "The dearer scores need a checkpoint",
+    what: "The more expensive scores need a checkpoint",
     got: asked === undefined ? `a run of --model ${LEXICAL}, which counts words` : `--model ${LEXICAL}`,
     allowed: "the folder or hub name of a checkpoint",
     fix: "Give --model DIR.",

@@ -1,10 +1,11 @@
 /**
- * How far a cheap score can be trusted near a group's cut, learned from documents that a dearer calculator scored as
- * well. Scores enter as ranks alone.
+ * How far a cheap score can be trusted near a group's cut, learned from documents that a more expensive scorer scored
+ * as well. Scores enter as ranks alone.
  *
- * Model: logit(dearer percentile) = group's level + slope · logit(cheap percentile) + error. The error's distribution
- * is the pairs' residuals, each smoothed by a t distribution with 3 degrees of freedom, so that no error has chance 0.
- * A group's level drops out, since so many of its documents are selected by either score. docs/decisions/0013 says why.
+ * Model: logit(more expensive percentile) = group's level + slope · logit(cheap percentile) + error. The error's
+ * distribution is the pairs' residuals, each smoothed by a t distribution with 3 degrees of freedom, so that no error
+ * has chance 0. A group's level drops out, since so many of its documents are selected by either score.
+ * docs/decisions/0013 says why.
  */
 
 /** Documents in the order of the cheap score, best first; a document is named by its rank. */
@@ -17,7 +18,7 @@ export interface Pool {
   readonly cuts: readonly number[];
 }
 
-/** What the dearer calculator said. */
+/** What the more expensive scorer said. */
 export interface Known {
   /** Its score, by rank. */
   readonly scores: ReadonlyMap<number, number>;
@@ -49,7 +50,7 @@ export interface ErrorModel {
   readonly above: (value: number) => number;
 }
 
-/** What is known before any dearer score. */
+/** What is known before any more expensive score. */
 export function preparePool({ groups, scores, cuts }: Pool): PreparedPool {
   const sizes = new Int32Array(cuts.length);
   const places = groups.map((group) => {

@@ -3,15 +3,15 @@ import type { SelectOptions } from "../selection/options.js";
 
 export const refineOptionsSchema = z.strictObject({
   /**
-   * What the dearer scores are made with: a calibration file, `auto` (one that fits, where there is one) or `exact`
-   * (the published score of all layers).
+   * What the more expensive scores are made with: a calibration file, `auto` (one that fits, where there is one) or
+   * `exact` (the published score of all layers).
    */
   refineWith: z.string().min(1),
-  /** Folder of the dearer checkpoint; default: that of the run. */
+  /** Folder of the more expensive checkpoint; default: that of the run. */
   model: z.string().min(1).optional(),
-  /** Window of the dearer calculator, in tokens; default: that of the run. */
+  /** Window of the more expensive scorer, in tokens; default: that of the run. */
   maxLength: z.number().int().positive().optional(),
-  /** Run folder of the dearer scores, new or to be continued; default: `out` with `-refine` behind it. */
+  /** Run folder of the more expensive scores, new or to be continued; default: `out` with `-refine` behind it. */
   refineRun: z.string().min(1).optional(),
   /** Share of the selection, in documents, that scoring all documents again would select too. */
   agreement: z.number().min(0.5).lt(1).default(0.99),

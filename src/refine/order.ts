@@ -28,8 +28,8 @@ export function drawAudit({ members }: PreparedPool, size: number, seed: number)
 }
 
 /**
- * The refined order: the documents of a group that have a dearer score change places among themselves, in the order of
- * that score (ties: of the cheap one). All others keep theirs.
+ * The refined order: the documents of a group that have a more expensive score change places among themselves, in the
+ * order of that score (ties: of the cheap one). All others keep theirs.
  */
 export function refinedPlaces(
   { groups }: Pick<Pool, "groups">,

@@ -24,7 +24,7 @@ export type RefineEvent =
   | {
       readonly kind: "stage";
       readonly stage: Stage;
-      /** To be scored by the dearer calculator; those that an earlier process scored included. */
+      /** To be scored by the more expensive scorer; those that an earlier process scored included. */
       readonly documents: number;
       readonly rankedDocuments: number;
       /** Judged by the stages before; null where they say nothing. */
@@ -37,14 +37,14 @@ export type RefineEvent =
 
 export interface RefineHooks {
   readonly onEvent?: (event: RefineEvent) => void;
-  /** Stops at once; the dearer scores so far are kept, and `out` is not made. */
+  /** Stops at once; the more expensive scores so far are kept, and `out` is not made. */
   readonly signal?: AbortSignal;
 }
 
 /**
- * Selects in two stages: by the scores of a run, then once more after a dearer calculator has scored the documents near
- * the cuts, as many as make the selection agree with scoring all of them. A random audit says how far the cheap scores
- * can be trusted. The dearer scores lie in `refineRun`, so that a call that was killed goes on.
+ * Selects in two stages: by the scores of a run, then once more after a more expensive scorer has scored the documents
+ * near the cuts, as many as make the selection agree with scoring all of them. A random audit says how far the cheap
+ * scores can be trusted. The more expensive scores lie in `refineRun`, so that a call that was killed goes on.
  * @returns null when it was interrupted
  * @throws UserError as `select` and `scoreRun`; `refine-…`
  */
@@ -70,7 +70,7 @@ export async function refineSelection(
   const scoring = new DearScoring(job);
   const found = await runStages(pool, { audit: drawn, agreement: asked.agreement }, async (stage, ranks, expected) => {
     const known = await scoring.score(stage, ranks, expected);
-    // Else what follows would hang on a few.
+    // What follows would depend on a few.
     if (stage === "audit" && known !== null && known.scores.size < ranks.length / 2)
       throw await tooFewScored(job, known);
     return known;
@@ -93,12 +93,12 @@ interface Job {
 }
 
 /**
- * The dearer run as it grows. Only what this call asks for is known, whatever else lies there, so that one that goes on
- * chooses as before.
+ * The more expensive run as it grows. Only what this call asks for is known, whatever else lies there, so that one that
+ * goes on chooses as before.
  */
 class DearScoring {
   readonly #job: Job;
-  readonly #asked: number[] = [];
+  #asked: readonly number[] = [];
   #elapsedMs = 0;
   #timed = 0;
 
@@ -120,7 +120,7 @@ class DearScoring {
     const rows = ranks.map((rank) => cheap.rows[rank] ?? 0);
     const { finished } = await scoreRun({ ...dear, rows }, { ...signalOf(hooks), onEvent });
     if (!finished) return null;
-    this.#asked.push(...ranks);
+    this.#asked = [...this.#asked, ...ranks];
     return await readKnown(this.#job, this.#asked);
   }
 
@@ -133,8 +133,8 @@ class DearScoring {
 const signalOf = ({ signal }: RefineHooks): RunHooks => (signal === undefined ? {} : { signal });
 
 /**
- * The dearer scores of documents, made of their windows as the cheap ones are; a document shorter than the dearer
- * window has none that compares.
+ * The more expensive scores of documents, made of their windows as the cheap ones are; a document shorter than the more
+ * expensive window has none that compares.
  */
 async function readKnown({ cheap, dear, select }: Job, asked: readonly number[]): Promise<Known> {
   const rankOf = new Map(asked.map((rank) => [cheap.rows[rank] ?? 0, rank]));
@@ -257,7 +257,7 @@ async function tooFewScored(job: Job, known: Known): Promise<UserError> {
   const { first } = await describeUnscored(job, known);
   return new UserError({
     code: "refine-unscored",
-    what: "The dearer calculator cannot score most of the documents that were drawn for the audit",
+    what: "The more expensive scorer cannot score most of the documents that were drawn for the audit",
     where: job.dear.out,
     got: `${formatCount(known.scores.size)} of ${formatCount(job.audit.length)} with a score; the first without: ${first
       .slice(0, 3)

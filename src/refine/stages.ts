@@ -28,7 +28,7 @@ export interface StageOptions {
 }
 
 /**
- * Scores documents with the dearer calculator.
+ * Scores documents with the more expensive scorer.
  * @param agreement expected before it; null before the audit
  * @returns what is known of all documents that were asked for by now; null ends the course
  */

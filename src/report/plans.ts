@@ -50,7 +50,7 @@ export function describePlans({ tried, chosen, prefer, agreement, leftOut, threa
     `seconds and cost: scoring one sample on this machine with ${plural(threads, "core")}, up to the last layer that is listened to. memory: the engine's, at its highest.`,
     "loss: of the mean of glued and near, to the best plan, on texts that had no say in recipe, layers and weights. as exact: Spearman with the exact plan's score.",
     ...(gains ? ["gain: Spearman with the fall of the model's loss, over all whole documents and within groups."] : []),
-    `The plan was chosen by these figures, which flatter it slightly; those above do not, since it was chosen anew without each fold: the same in ${agreement.samePlan} of ${plural(agreement.folds, "fold")}.`,
+    `The plan was chosen by these figures, which flatter it slightly; those above do not, since it was chosen without each fold in turn: the same in ${agreement.samePlan} of ${plural(agreement.folds, "fold")}.`,
     "After --part 1/2 here, `ladm evaluate --part 2/2` judges.",
     ...leftOut.map(({ plan, reason }) => `Left out: ${writePlan(plan)}: ${reason}`),
   ].join("\n");

@@ -13,7 +13,7 @@ export interface ShownSelection {
   readonly selectedTokens: number | null;
   /** Where documents have several windows. */
   readonly windows?: { readonly selected: number; readonly rows: number };
-  /** Where a dearer calculator scored a part of the documents again. */
+  /** Where a more expensive scorer scored a part of the documents again. */
   readonly refined?: ShownRefinement;
   readonly notes: readonly string[];
   readonly groups: readonly {
@@ -120,7 +120,7 @@ function describeRefinement(refined: ShownRefinement): string[] {
     ...(unscored.count === 0
       ? []
       : [
-          `${plural(unscored.count, "document")} without a dearer score kept their place: ${named}${unscored.count > unscored.first.length ? ", …" : ""}`,
+          `${plural(unscored.count, "document")} without a more expensive score kept their place: ${named}${unscored.count > unscored.first.length ? ", …" : ""}`,
         ]),
   ];
 }

@@ -126,7 +126,7 @@ describe("runDemo with a checkpoint", () => {
 });
 
 describe("the model where none is named", () => {
-  it("is the embedded calculator, which is said", async () => {
+  it("is the embedded scorer, which is said", async () => {
     const { folder, main } = await makeInstallation([...Object.keys(dependencies), "onnxruntime-node"]);
     await mkdir(join(folder, "models"));
     await cp(TINY, join(folder, "models", "lac-tiny"), { recursive: true });
@@ -134,7 +134,7 @@ describe("the model where none is named", () => {
     const spans = ["--attn-chunk-size", "16", "--max-length", "512", "--threads", "1"];
     const score = await ladm(["score", "--data", data, ...spans, "--out", join(folder, "run")], { main });
     expect(score.code).toBe(0);
-    expect(score.stderr).toMatch(/^model: lac-tiny, the embedded calculator \(.*: --model DIR\)\n/);
+    expect(score.stderr).toMatch(/^model: lac-tiny, the embedded scorer \(.*: --model DIR\)\n/);
     const doctor = await ladm(["doctor"], { main });
     expect(doctor.stderr).toContain("model: lac-tiny");
     expect(doctor.stdout).toMatch(/checkpoint +\S+lac-tiny/);
@@ -144,12 +144,12 @@ describe("the model where none is named", () => {
   });
 
   it.each([["demo"], ["score", "--data", "x", "--out", "y"], ["evaluate", "--data", "x", "--out", "y"]])(
-    "%s: missing where there is no embedded calculator",
+    "%s: missing where there is no embedded scorer",
     async (...args) => {
       const { main } = await makeInstallation(["@stricli/core"]);
       const ended: Ended = await ladm(args, { main });
       expect(ended).toMatchObject({ code: 2, stdout: "" });
-      expect(ended.stderr).toContain("No --model is given, and this installation has no embedded calculator");
+      expect(ended.stderr).toContain("No --model is given, and this installation has no embedded scorer");
     },
   );
 });

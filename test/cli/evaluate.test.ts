@@ -243,7 +243,7 @@ describe("calibrate", () => {
     expect(scored.stderr).toContain("calibrated: by test, layers 0 of 4");
     expect(rowsOf(join(folder, "run")).every(({ score: value }) => Number(value) > 0)).toBe(true);
 
-    // Read anew without a pass, held-out figures beside the published ones.
+    // Read again without a pass, held-out figures beside the published ones.
     const settings = [...SMALL, "--documents", "16", "--controls", "glued", "--calibration", path];
     const evaluated = await run(
       "evaluate",

@@ -37,7 +37,7 @@ test("models: a folder that is no checkpoint", async () => {
   expect(parsed(json)).toMatchObject({ verdict: "not supported", problem: { code: "checkpoint-no-config" } });
 });
 
-test("doctor: this machine, and whether the embedded calculator fits it", async () => {
+test("doctor: this machine, and whether the embedded scorer fits it", async () => {
   const { code, stdout, stderr } = await ladm(["doctor"]);
   expect(code).toBe(0);
   expect(stderr).toMatch(/^model: lac-tiny, [^\n]*\n$/);

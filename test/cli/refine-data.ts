@@ -1,4 +1,4 @@
-/** A pool whose first layer is the cheap score and whose whole pass is the dear one. */
+/** A pool whose first layer is the cheap score and whose whole pass is the expensive one. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Random } from "#ladm/core/random.js";

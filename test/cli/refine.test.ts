@@ -1,4 +1,4 @@
-/** `select --refine-with`: from two calculators to one selection. */
+/** `select --refine-with`: from two scorers to one selection. */
 import { cpSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -18,7 +18,7 @@ import { DOCUMENTS, MODEL, resultsOf, rowsOf } from "./score-data.js";
 
 const COUNT = 90;
 let pool: Awaited<ReturnType<typeof makePoolIn>>;
-/** The dearer score of each row. */
+/** The more expensive score of each row. */
 let dear: ReadonlyMap<number, number>;
 
 beforeAll(async () => {
@@ -50,7 +50,7 @@ const refinedOf = (ended: { readonly stdout: string }) => {
 };
 
 describe("a refined selection", () => {
-  test("is that of the cheap order, in which documents with both scores changed places by the dearer one", async () => {
+  test("is that of the cheap order, in which scored documents changed places by the second score", async () => {
     const ended = await refine("first", "--agreement", "0.8", "--json");
     expect(ended).toMatchObject({ code: 0 });
     const out = pool.at("first");
@@ -66,7 +66,7 @@ describe("a refined selection", () => {
     expect(refined.rescored).toBeLessThan(COUNT);
     expect(refined.rescoredShare).toBeCloseTo(refined.rescored / COUNT, 12);
 
-    // Every document that was asked for once, with the score that a whole dearer run gives it.
+    // Every document that was asked for once, with the score that a whole more expensive run gives it.
     const rescored = rowsOf(`${out}-refine`);
     expect(new Set(rescored.map(({ row }) => row)).size).toBe(rescored.length);
     expect(rescored.length).toBe(refined.rescored);
@@ -108,14 +108,16 @@ describe("a refined selection", () => {
     expect(truth).toBeGreaterThan(before.filter((row) => exact.includes(row)).length / exact.length);
   });
 
-  test("says before each stage what will be scored and at the end what came of it; the run of dearer scores is shown, and not taken for a whole one", async () => {
+  test("says before each stage what will be scored and at the end what came of it; the run of more expensive scores is shown, and not taken for a whole one", async () => {
     const { code, stdout, stderr } = await refine("told", "--agreement", "80%");
     expect(code).toBe(0);
-    expect(stderr).toMatch(/^audit: the dearer calculator scores 30 of 90 ranked documents, drawn at random \(33%\)/m);
     expect(stderr).toMatch(
-      /^band: the dearer calculator scores \d+ documents near the cuts \(\d+%\), about \d+ s; without them \d+\.\d% agreement is expected$/m,
+      /^audit: the more expensive scorer scores 30 of 90 ranked documents, drawn at random \(33%\)/m,
     );
-    // What the calculator is, is told once.
+    expect(stderr).toMatch(
+      /^band: the more expensive scorer scores \d+ documents near the cuts \(\d+%\), about \d+ s; without them \d+\.\d% agreement is expected$/m,
+    );
+    // What the scorer is, is told once.
     expect(stderr.match(/^window 256 tokens, 4 layers/gm)).toHaveLength(1);
     expect(stdout).toMatch(
       /^Refined with exact of .*tiny-llama: \d+ documents scored again, \d+\.\d% of all, kept in .*told-refine$/m,
@@ -130,7 +132,7 @@ describe("a refined selection", () => {
     expect((await refine("quiet", "--quiet", "--agreement", "0.5")).stderr).toBe("");
   });
 
-  test("takes the dearer scores of an earlier one, and asks for others where another audit is drawn", async () => {
+  test("takes the more expensive scores of an earlier one, and asks for others where another audit is drawn", async () => {
     const run = pool.at("shared");
     const first = refinedOf(await refine("one", "--refine-run", run, "--agreement", "0.8", "--json"));
     const files = resultsOf(run);
@@ -157,7 +159,7 @@ describe("a refined selection", () => {
     expect(summary.groups.map(({ target }) => target)).toEqual(
       (plain as unknown as SelectionSummary).groups.map(({ target }) => target),
     );
-    // All are known: it is the selection by the dearer run.
+    // All are known: it is the selection by the more expensive run.
     await ladm(["select", pool.at("dear"), "--tokens", "6000", "--out", pool.at("tokens-dear")]);
     expect(selectedRows(pool.at("tokens"))).toEqual(selectedRows(pool.at("tokens-dear")));
     expect(summary.refined).toMatchObject({
@@ -211,7 +213,7 @@ function isCheaplySelected(
   return own.indexOf(cheapRank) < (bands.find(({ name }) => name === domain)?.cut ?? 0);
 }
 
-/** The best rows of each group by the dearer score. */
+/** The best rows of each group by the more expensive score. */
 function selectedExactly(cuts: readonly number[]): readonly number[] {
   return cuts.flatMap((cut, group) => {
     const own = [...dear].filter(([row]) => row % 3 === group);
@@ -222,7 +224,7 @@ function selectedExactly(cuts: readonly number[]): readonly number[] {
   });
 }
 
-describe("the dearer run", () => {
+describe("the more expensive run", () => {
   const prepare = async (strides: object, more: Partial<DearRunOptions> = {}) => {
     const run = await readRun(pool.cheap);
     if (run === null) throw new Error("there is a run");
@@ -262,7 +264,7 @@ describe("the dearer run", () => {
 
   test("may have another window, and is not the cheap one again", async () => {
     expect(await prepare({}, { maxLength: 200 })).toMatchObject({ maxLength: 200 });
-    await expect(prepare({ layers: [0, 1, 2, 3] })).rejects.toThrow("this very calculator");
+    await expect(prepare({ layers: [0, 1, 2, 3] })).rejects.toThrow("this very scorer");
     await expect(prepare({ layers: [0, 1, 2, 3], dCds: 8 })).resolves.toMatchObject({ dCds: 4 });
     // Windows are what made it cheap; the exact pass has none.
     const attention = [{ first: 0, last: 3, window: 64, sink: 8 }];
@@ -271,7 +273,7 @@ describe("the dearer run", () => {
   });
 });
 
-test("documents of several windows have their scores made of them by either calculator", async () => {
+test("documents of several windows have their scores made of them by either scorer", async () => {
   const windows = await makePool(36, { window: "all" }, documentLines(36, 400));
   const ended = await ladm([
     "select",
@@ -302,7 +304,7 @@ test("documents of several windows have their scores made of them by either calc
   }
 });
 
-describe("documents that the dearer calculator cannot score keep their place, and are counted and named", () => {
+describe("documents that the more expensive scorer cannot score keep their place, and are counted and named", () => {
   /** Words need no vocabulary: every eighth row has an id that the checkpoint lacks. */
   const lines = documentLines(40).map((line, id) => (id % 8 === 3 ? line.replace("[", "[5000,") : line));
   const bad = [3, 11, 19, 27, 35];
@@ -396,9 +398,9 @@ describe("mistakes are told before anything is scored", () => {
     ["an audit alone", () => ["--audit", "20"], /Nothing says what to refine with: got --audit/],
     ["a model alone", () => ["--model", MODEL, "--max-length", "300"], /got --model and --max-length/],
     [
-      "the same calculator",
+      "the same scorer",
       () => ["--refine-with", "exact", "--run", pool.at("dear")],
-      /scored by this very calculator.*published score of all layers/,
+      /scored by this very scorer.*published score of all layers/,
     ],
     [
       "the published policy",
@@ -427,7 +429,7 @@ describe("mistakes are told before anything is scored", () => {
       /need a checkpoint: got a run of --model lexical.*Give --model DIR/,
     ],
     [
-      "words as the dearer ones",
+      "words as the more expensive ones",
       () => ["--refine-with", "exact", "--model", "lexical"],
       /need a checkpoint: got --model lexical/,
     ],
@@ -439,7 +441,7 @@ describe("mistakes are told before anything is scored", () => {
     [
       "token ids of another tokenizer",
       () => ["--refine-with", "exact", "--model", copyWith("model", "tokenizer.json", (json) => `${json} `)],
-      /holds token ids, and the dearer checkpoint has another tokenizer/,
+      /holds token ids, and the more expensive checkpoint has another tokenizer/,
     ],
     [
       "a window that the model cannot read",
@@ -479,7 +481,7 @@ describe("mistakes are told before anything is scored", () => {
     expect(existsSync(pool.at("dear-refine"))).toBe(false);
   });
 
-  test("texts are read with the dearer checkpoint's own tokenizer", async () => {
+  test("texts are read with the more expensive checkpoint's own tokenizer", async () => {
     const { at } = pool;
     const model = copyWith("other-tokenizer", "tokenizer.json", (json) => `${json} `);
     await scoreRun({ ...CHEAP, data: [DOCUMENTS], out: at("texts") });

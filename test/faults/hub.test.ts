@@ -353,7 +353,7 @@ describe("an answer that is none", () => {
     });
   });
 
-  it("a list that is kept and damaged is no list: offline the copy is one without a list, online it is written anew", async () => {
+  it("a list that is kept and damaged is no list: offline the copy is one without a list, online it is written again", async () => {
     const { hub, cache, options } = await makeTiny();
     const commit = hub.put("org/tiny", FILES);
     await resolveModel("org/tiny", options());

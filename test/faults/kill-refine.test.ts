@@ -35,7 +35,7 @@ const written = (out: string) => {
   }
 };
 
-/** Until so many rows have dearer scores, or the process has ended. */
+/** Until so many rows have more expensive scores, or the process has ended. */
 async function rowsWritten(out: string, count: number, ended: Promise<unknown>): Promise<void> {
   let over = false;
   void ended.then(() => {
@@ -44,7 +44,7 @@ async function rowsWritten(out: string, count: number, ended: Promise<unknown>):
   while (!over && written(out) < count) await pause(5);
 }
 
-test("killed again and again: the same dearer scores, each once, and the same selection", async () => {
+test("killed again and again: the same more expensive scores, each once, and the same selection", async () => {
   const { at, start } = await makeSetting();
   const [undisturbed, out] = [at("undisturbed"), at("out")];
   expect(await start(undisturbed).ended).toMatchObject({ code: 0 });
@@ -72,7 +72,7 @@ test("killed again and again: the same dearer scores, each once, and the same se
   }
 }, 300_000);
 
-test("Ctrl-C: exit 130, the dearer scores kept, OUT not made and nothing left beside it; the same command goes on", async () => {
+test("Ctrl-C: exit 130, the more expensive scores kept, OUT not made and nothing left beside it; the same command goes on", async () => {
   const { at, start } = await makeSetting();
   const out = at("out");
   const { child, ended } = start(out);

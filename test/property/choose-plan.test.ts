@@ -35,7 +35,7 @@ describe("choosePlan", () => {
     );
   });
 
-  it("never takes a dearer one where a cheaper one is good enough", () => {
+  it("never takes a more expensive one where a cheaper one is good enough", () => {
     fc.assert(
       fc.property(arbitraryPlans, fc.constantFrom("balanced" as const, "cost" as const), (plans, prefer) => {
         const found = choosePlan(plans, prefer, isNoise);
@@ -74,7 +74,7 @@ describe("choosePlan", () => {
     );
   });
 
-  it("goes down the frontier: cost takes nothing dearer than balanced, nor balanced than quality", () => {
+  it("goes down the frontier: cost takes nothing more expensive than balanced, nor balanced than quality", () => {
     fc.assert(
       fc.property(arbitraryPlans, (plans) => {
         const [cost, balanced, quality] = (["cost", "balanced", "quality"] as const).map((prefer) => {

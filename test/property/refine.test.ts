@@ -12,7 +12,7 @@ interface Scored {
   readonly dear: number;
 }
 
-/** Documents ranked by their cheap scores, `share` of each group selected; the dearer scores by rank. */
+/** Documents ranked by their cheap scores, `share` of each group selected; the more expensive scores by rank. */
 function rankScored(documents: readonly Scored[], share: number) {
   const ranked = documents.toSorted((a, b) => b.cheap - a.cheap);
   const groupCount = Math.max(...ranked.map(({ group }) => group)) + 1;
@@ -25,7 +25,7 @@ function rankScored(documents: readonly Scored[], share: number) {
   return { pool, dear: ranked.map(({ dear }) => dear) };
 }
 
-/** Documents that are selected, in an order of which some dearer scores are known: said plainly. */
+/** Documents that are selected, in an order of which some more expensive scores are known: said plainly. */
 function selectedBy({ groups, cuts, members }: PreparedPool, scores: ReadonlyMap<number, number>): ReadonlySet<number> {
   const places = new Map(refinedPlaces({ groups }, scores).map(({ cheapRank, rank }) => [cheapRank, rank]));
   return new Set(
@@ -132,7 +132,7 @@ describe("properties", () => {
     );
   });
 
-  test("the refined order permutes known documents of a group; with all known it is that of the dearer score", () => {
+  test("the refined order permutes known documents of a group; with all known it is that of the more expensive score", () => {
     fc.assert(
       fc.property(poolArbitrary, share, (documents, part) => {
         const { pool, dear } = rankScored(documents, part);

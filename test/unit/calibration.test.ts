@@ -40,7 +40,7 @@ describe("one source in several precisions", () => {
     expect(new Set(await Promise.all(names.map(print))).size).toBe(names.length);
   });
 
-  it("the embedded calculator's calibration is of its weights", async () => {
+  it("the embedded scorer's calibration is of its weights", async () => {
     const calibration = await readCalibration(join(EMBEDDED, "calibration.json"));
     expect(calibration?.model.fingerprint).toBe(await fingerprintCheckpoint(await openCheckpoint(EMBEDDED)));
   });

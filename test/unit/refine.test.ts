@@ -72,7 +72,7 @@ describe("learnErrors", () => {
     const groups = Int32Array.from({ length: 24 }, (_, rank) => (rank * 7) % 8);
     const scores = Float64Array.from({ length: 24 }, (_, rank) => -rank);
     const small = preparePool({ groups, scores, cuts: Array.from({ length: 8 }, () => 1) });
-    // Twelve pairs of all eight groups, whose dearer scores are no function of the rank.
+    // Twelve pairs of all eight groups, whose more expensive scores are no function of the rank.
     const ranks = Array.from({ length: 12 }, (_, at) => at + (at % 3));
     const dear = ranks.map((rank) => (rank * 5) % 13);
     const few = { scores: new Map(ranks.map((rank, at) => [rank, dear[at] ?? 0])), unscored: new Set<number>() };
@@ -121,7 +121,7 @@ describe("ExpectedLoss", () => {
     expect(loss([0, 0.5, 0.5, 0])).toBeGreaterThan(0.75);
   });
 
-  it("expects nothing of documents that have a dearer score, or can have none", () => {
+  it("expects nothing of documents that have a more expensive score, or can have none", () => {
     const chances = new Float64Array(12).fill(0.25);
     const all = new ExpectedLoss(pool, chances, { scores: new Map(), unscored: new Set() });
     const some = new ExpectedLoss(pool, chances, { scores: new Map([[0, 1]]), unscored: new Set([1, 2]) });
@@ -191,7 +191,7 @@ describe("the audit and the order", () => {
     expect(auditSize(documents, asked)).toBe(size);
   });
 
-  it("moves documents with a dearer score among their own places alone", () => {
+  it("moves documents with a more expensive score among their own places alone", () => {
     // Group 0 (even ranks): 2 < 6 < 0; group 1: 7 before 1 by the tie's cheap rank.
     const places = refinedPlaces(
       pool,

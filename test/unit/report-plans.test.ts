@@ -109,7 +109,7 @@ describe("costFigure", () => {
     expect(new Set(middles).size).toBe(3);
   });
 
-  it("draws the better higher, the dearer further right, and the frontier through what nothing cheaper beats", () => {
+  it("draws the better higher, the more expensive further right, and the frontier through what nothing cheaper beats", () => {
     const [, d = ""] = /<path d="([^"]+)" class="c5" fill="none"/.exec(figure) ?? [];
     const points = [...d.matchAll(/[ML]([\d.]+) ([\d.]+)/g)].map(([, x, y]) => ({ x: Number(x), y: Number(y) }));
     expect(points).toHaveLength(2);

@@ -1,4 +1,4 @@
-/** What a selection makes of places that a dearer calculator changed. */
+/** What a selection makes of places that a more expensive scorer changed. */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
@@ -145,5 +145,5 @@ test("the text says what was scored, what changed and what is expected", async (
     /98\.9% of the selection, less than the 99\.0% asked for/,
   );
   expect(text).toMatch(/50\.0% to 100\.0%/);
-  expect(text).toContain("1 document without a dearer score kept their place: index 7 (short)");
+  expect(text).toContain("1 document without a more expensive score kept their place: index 7 (short)");
 });

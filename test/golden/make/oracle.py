@@ -120,7 +120,7 @@ def layer_cds(rows, length, st, ablation):
 
 
 def observed_layers(model_dir, ids, st):
-    """The rows of `pair_scores` of every layer. The model is read anew for each sample: the dynamic rotary embedding of
+    """The rows of `pair_scores` of every layer. The model is read again for each sample: the dynamic rotary embedding of
     transformers keeps the frequencies of the longest text it has seen, and a score must not depend on the sample
     before."""
     seen = {}
