@@ -105,3 +105,10 @@ function search(sorted: Float64Array, holds: (value: number) => boolean): number
   }
   return start;
 }
+
+/** Standard deviation with n-1; NaN for one value. */
+export function sampleDeviation(values: Float64Array): number {
+  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
+  const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
+  return Math.sqrt(squares / (values.length - 1));
+}

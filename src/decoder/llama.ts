@@ -4,8 +4,15 @@ import { type GraphBuilder, MICROSOFT } from "../onnx/builder.js";
 import { float, int, type Value } from "../onnx/types.js";
 import { emitAttention, emitLengths, type Lengths } from "./attention.js";
 import { blockRows, emitBlocks } from "./blocks.js";
-import type { DecoderOptions, TapPoint } from "./tap.js";
-import { asFloat32, type QuantizedWeight, quantizedWeight, storedWeight, weight } from "./weights.js";
+import type { ContributionPoint, DecoderOptions, TapPoint } from "./tap.js";
+import {
+  asFloat32,
+  type QuantizedWeight,
+  quantizedWeight,
+  storedWeight,
+  unquantizedWeight,
+  weight,
+} from "./weights.js";
 
 /** `MatMulNBits` rounds its input to 8 bits too, and multiplies integers. */
 const INT8_ACTIVATIONS = 4;
@@ -18,12 +25,12 @@ const INT8_ACTIVATIONS = 4;
  *                                            -> v_proj -> attention -> o_proj -> + hidden
  *                         -> post_attention_layernorm -> down_proj(silu(gate_proj) * up_proj) -> + hidden
  *
- * The last tapped layer stops at its tap, unless losses are asked for. Hidden states are two-dimensional, so that a
+ * The last tapped layer stops at its tap, or after its attention where contributions are asked for, unless losses are. Hidden states are two-dimensional, so that a
  * linear layer is one `Gemm` that reads the weight `[out, in]` as it lies in the checkpoint.
  */
 export function buildLlama(
   builder: GraphBuilder,
-  { checkpoint, layers, tap, losses = false, plan = EXACT }: DecoderOptions,
+  { checkpoint, layers, tap, contributions = false, losses = false, plan = EXACT }: DecoderOptions,
 ): void {
   const { config } = checkpoint;
   const inputs = {
@@ -40,17 +47,21 @@ export function buildLlama(
     const normed = block.norm("input_layernorm", hidden);
     const query = block.rotate("q_proj", block.linear("self_attn.q_proj", normed), config.headCount, inputs);
     const key = block.rotate("k_proj", block.linear("self_attn.k_proj", normed), config.keyValueHeadCount, inputs);
-    if (layers.includes(layer)) {
+    const goesOn = layer < last || losses;
+    const isTapped = layers.includes(layer);
+    const attention =
+      goesOn || contributions ? block.attention({ query, key, normed, lengths }, windowOf(plan, layer)) : null;
+    if (isTapped) {
       points.push({
         layer,
         query: block.splitHeads("q_heads", query, config.headCount),
         key: block.splitHeads("k_heads", key, config.keyValueHeadCount),
+        contribution: contributions && attention !== null ? block.contribution(attention) : null,
       });
     }
-    if (layer === last && !losses) break;
-    const attention = block.attention({ query, key, normed, lengths }, windowOf(plan, layer));
+    if (!goesOn || attention === null) break;
     lengths = attention.lengths;
-    const attended = block.add("self_attn", hidden, attention.output);
+    const attended = block.add("self_attn", hidden, attention.output());
     hidden = emitFeedForward(builder, attended, (inner) => new LlamaLayer(inner, checkpoint, layer, plan.precision));
   }
   if (losses) emitLosses(builder, checkpoint, hidden);
@@ -113,9 +124,19 @@ function emitLosses(builder: GraphBuilder, checkpoint: Checkpoint, hidden: Value
   );
 }
 
+interface AttentionStep {
+  /** float32 `[1, L, KV*D]` */
+  readonly value: Value;
+  /** float32 `[L, H*D]` */
+  readonly rows: Value;
+  readonly output: () => Value;
+  readonly lengths: Lengths;
+}
+
 /** The steps of one layer; hidden states are float32 `[L, E]`. */
 class LlamaLayer {
   readonly scope: string;
+  private readonly weights = new Map<string, Value>();
 
   constructor(
     private readonly builder: GraphBuilder,
@@ -176,7 +197,7 @@ class LlamaLayer {
     return this.emit("Reshape", `self_attn/${name}`, [value, target], ["L", headCount, headDim]);
   }
 
-  /** Causal attention and its output projection: `[L, E]`. */
+  /** Causal attention; its output projection, `[L, E]`, is emitted when it is asked for. */
   attention(
     {
       query,
@@ -185,11 +206,34 @@ class LlamaLayer {
       lengths,
     }: { readonly query: Value; readonly key: Value; readonly normed: Value; readonly lengths: Lengths },
     window: AttentionWindow | null,
-  ): { readonly output: Value; readonly lengths: Lengths } {
+  ): AttentionStep {
     const value = this.batch("self_attn/v_proj", this.linear("self_attn.v_proj", normed));
     const inputs = { query, key, value, lengths, window };
     const attended = emitAttention(this.builder, `${this.scope}/self_attn`, this.checkpoint.config, inputs);
-    return { output: this.linear("self_attn.o_proj", attended.rows), lengths: attended.lengths };
+    let output: Value | undefined;
+    return {
+      value,
+      rows: attended.rows,
+      output: () => (output ??= this.linear("self_attn.o_proj", attended.rows)),
+      lengths: attended.lengths,
+    };
+  }
+
+  contribution({ value, rows, output }: AttentionStep): ContributionPoint {
+    const { headCount, keyValueHeadCount } = this.checkpoint.config;
+    return {
+      value: this.splitHeads("v_heads", value, keyValueHeadCount),
+      heads: this.splitHeads("o_heads", rows, headCount),
+      block: output,
+      toHeads: (builder, path, directions) => {
+        const matrix = this.outputMatrix();
+        const [count = "R"] = directions.shape;
+        return builder.node("MatMul", path, [directions, matrix], {
+          dtype: "float32",
+          shape: [count, matrix.shape[1] ?? 0],
+        });
+      },
+    };
   }
 
   mlp(normed: Value): Value {
@@ -215,8 +259,17 @@ class LlamaLayer {
     return quantizedWeight(this.builder, this.checkpoint, `${this.scope.slice(1)}.${name}`);
   }
 
+  /** W_O in float32, `[E, H*D]`, whatever the precision of the pass. */
+  private outputMatrix(): Value {
+    const name = "self_attn.o_proj.weight";
+    if (this.precision === "float32") return this.weight(name);
+    return unquantizedWeight(this.builder, this.checkpoint, `${this.scope.slice(1)}.${name}`);
+  }
+
   private weight(name: string): Value {
-    return weight(this.builder, this.checkpoint, `${this.scope.slice(1)}.${name}`);
+    const known = this.weights.get(name) ?? weight(this.builder, this.checkpoint, `${this.scope.slice(1)}.${name}`);
+    this.weights.set(name, known);
+    return known;
   }
 
   private emit(

@@ -11,6 +11,20 @@ export interface TapPoint {
   readonly query: Value;
   /** After rotary embedding, float32 `[L, KV, D]`. */
   readonly key: Value;
+  /** Null unless `DecoderOptions.contributions` asks for it. */
+  readonly contribution: ContributionPoint | null;
+}
+
+/** What attention makes of the keys that it looks at. */
+export interface ContributionPoint {
+  /** float32 `[L, KV, D]` */
+  readonly value: Value;
+  /** Each head's output in the causal pass, before the output projection, float32 `[L, H, D]`. */
+  readonly heads: Value;
+  /** The attention block's output before the residual, float32 `[L, E]`. Emitted when it is asked for. */
+  readonly block: () => Value;
+  /** Directions in the space of the block's output as each head sees them: `[R, E]` times W_O, `[R, H*D]`. */
+  readonly toHeads: (builder: GraphBuilder, path: string, rows: Value) => Value;
 }
 
 /** Called once for each tapped layer, while the graph grows. */
@@ -18,9 +32,12 @@ export type Tap = (builder: GraphBuilder, point: TapPoint) => void;
 
 export interface DecoderOptions {
   readonly checkpoint: Checkpoint;
-  /** Layers to tap, ascending. The graph ends at the queries and keys of the last one, unless losses are asked for. */
+  /** Layers to tap, ascending. The graph ends at the last one's queries and keys, or its attention, unless
+   * losses are asked for. */
   readonly layers: readonly number[];
   readonly tap: Tap;
+  /** Show values and outputs of attention too. The last tapped layer then computes its attention. */
+  readonly contributions?: boolean;
   /**
    * Runs all layers, the final norm and the LM head at the positions of input `loss_positions`; output `losses`,
    * float32 `[P]`, nats.

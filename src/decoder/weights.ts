@@ -16,7 +16,7 @@ const FLOAT32_CODE = 1;
 /** A checkpoint's tensor as it is stored, left in its file. */
 export function storedWeight(builder: GraphBuilder, checkpoint: Checkpoint, name: string): Value {
   const stored = storedTensor(checkpoint, name);
-  return fromFile(builder, name, stored, stored.shape);
+  return fromFile(builder, `/${name}`, stored, stored.shape);
 }
 
 function storedTensor(checkpoint: Checkpoint, name: string): StoredTensor {
@@ -26,15 +26,22 @@ function storedTensor(checkpoint: Checkpoint, name: string): StoredTensor {
 }
 
 /** @param shape of as many values as are stored */
-function fromFile(builder: GraphBuilder, name: string, stored: StoredTensor, shape: readonly number[]): Value {
+function fromFile(builder: GraphBuilder, path: string, stored: StoredTensor, shape: readonly number[]): Value {
   const { file, offset, sizeBytes, dtype } = stored;
-  return builder.weight(`/${name}`, DTYPES[dtype], shape, { location: basename(file), offset, sizeBytes });
+  return builder.weight(path, DTYPES[dtype], shape, { location: basename(file), offset, sizeBytes });
 }
 
 /** A checkpoint's tensor as float32; the engine folds the cast of a weight when it loads the graph. */
 export function weight({ root }: GraphBuilder, checkpoint: Checkpoint, name: string): Value {
   // Outside of loops: folded once.
   return asFloat32(root, `/${name}`, storedWeight(root, checkpoint, name));
+}
+
+/** `weight` beside `quantizedWeight` of the same tensor: the same bytes of the file under another name. */
+export function unquantizedWeight({ root }: GraphBuilder, checkpoint: Checkpoint, name: string): Value {
+  const stored = storedTensor(checkpoint, name);
+  const path = `/${name}/unquantized`;
+  return asFloat32(root, path, fromFile(root, path, stored, stored.shape));
 }
 
 /** An 8-bit weight as `MatMulNBits` takes it. */
@@ -65,7 +72,7 @@ export function quantizedWeight(
   const scope = `/${name}/quantized`;
   const emit = (opType: string, step: string, inputs: readonly Value[], shape: Value["shape"], attributes = {}) =>
     builder.node(opType, `${scope}/${step}`, inputs, { dtype: "float32", shape }, { attributes });
-  const values = asFloat32(builder, `/${name}`, fromFile(builder, name, stored, [rows, count, block]));
+  const values = asFloat32(builder, `/${name}`, fromFile(builder, `/${name}`, stored, [rows, count, block]));
   const perBlock = [rows, count, 1];
   const axis = builder.constant("int64", [2]);
   const highest = emit("ReduceMax", "highest", [values, axis], perBlock);

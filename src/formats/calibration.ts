@@ -4,6 +4,7 @@ import { systemCodeOf, UserError } from "../core/errors.js";
 import { hashJson } from "../core/fingerprint.js";
 import { describeInvalid } from "../core/invalid.js";
 import { parseRecord } from "../core/json.js";
+import { ATTENTION, PAIR_KINDS } from "../core/pair-kind.js";
 import { isExact, PRECISIONS } from "../core/plan.js";
 
 const count = z.number().int().nonnegative();
@@ -55,6 +56,8 @@ export const calibrationSchema = z
     }),
     /** Tokens of the window. */
     maxLength: positive,
+    /** What its pair scores add up; absent: attention. */
+    pairs: z.enum(PAIR_KINDS).optional(),
     /** How the pass is made; absent: full attention in float32. */
     plan: planSchema.optional(),
     definition: z.literal("reference"),
@@ -142,7 +145,7 @@ export type Calibration = z.infer<typeof calibrationSchema>;
 export function calibrationFingerprint(calibration: Calibration): string {
   const { model, maxLength, definition, attnChunkSize, dAfs, dCds, aggregation, by, weights, lexical } = calibration;
   const { configuration } = model;
-  const { plan } = calibration;
+  const { plan, pairs } = calibration;
   return hashJson({
     configuration,
     maxLength,
@@ -154,8 +157,9 @@ export function calibrationFingerprint(calibration: Calibration): string {
     by,
     weights,
     lexical,
-    // Fingerprints of calibrations without a plan are older than plans.
+    // Fingerprints of calibrations without them are older than plans and contributions.
     ...(plan === undefined || isExact(plan) ? {} : { plan }),
+    ...(pairs === undefined || pairs === ATTENTION ? {} : { pairs }),
   });
 }
 

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { z } from "zod";
+import { PAIR_KINDS } from "../core/pair-kind.js";
 import type { JsonId, JsonValue } from "../core/records.js";
 import { planSchema } from "./calibration.js";
 
@@ -32,7 +33,7 @@ export interface ScoreLine {
   readonly index: number;
   readonly chunked_index: number | null;
   readonly score: number;
-  /** The published CDS beside a calibrated score; null when not all layers ran. In runs with a calibration. */
+  /** The published CDS beside another score; null when not all layers ran. In runs of contributions or with a calibration. */
   readonly cds?: number | null;
   readonly meta: JsonValue;
   readonly id?: JsonId;
@@ -122,6 +123,10 @@ const runConfigurationSchema = z.strictObject({
   dAfs: z.number().int().positive(),
   dCds: z.number().int().positive(),
   ablation: z.enum(["no_std", "no_len_weight"]).nullable(),
+  /** What pair scores add up. Runs before contributions lack it. */
+  pairs: z.enum(PAIR_KINDS).default("attention"),
+  /** How they become the score where there is no calibration. Runs before formulas lack it. */
+  formula: z.enum(["published", "sum", "mean", "median", "best"]).default("published"),
   /** Layers listened to, ascending. */
   layers: z.array(count),
   keep: z.enum(["none", "layers", "pairs", "heads"]),

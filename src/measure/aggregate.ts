@@ -1,16 +1,32 @@
 import type { GridQuery, PairScores } from "../core/records.js";
+import { sampleDeviation } from "../core/statistics.js";
 import type { Definition } from "./definition.js";
 import { DEFINITIONS } from "./definitions/index.js";
+import { type Aggregation, focus, OVERS } from "./focus.js";
 import { layerPairs } from "./pairs.js";
 
 /** What the paper leaves out to show that it matters. */
 export type Ablation = "no_std" | "no_len_weight";
+
+export const FORMULAS = ["published", ...OVERS] as const;
+/**
+ * How pair scores become a score: by the published formula, or what is made of those of a query span, without deviation
+ * and distance, and then the mean over query spans and layers.
+ */
+export type Formula = (typeof FORMULAS)[number];
+
+/** Of a formula that is not the published one. */
+export function plainAggregation(over: Aggregation["over"]): Aggregation {
+  return { over, std: false, distance: false, withoutSink: false };
+}
 
 export interface AggregateOptions {
   /** Default: `reference`. */
   readonly definition?: Definition["name"];
   /** Default: none. */
   readonly ablation?: Ablation | null;
+  /** Default: `published`. Others know no ablation. */
+  readonly formula?: Formula;
 }
 
 export interface ContextualDependency {
@@ -32,8 +48,13 @@ export interface ContextualDependency {
 export function aggregate(scores: PairScores, options: AggregateOptions = {}): ContextualDependency {
   const definition = DEFINITIONS[options.definition ?? "reference"];
   const ablation = options.ablation ?? null;
+  const formula = options.formula ?? "published";
   const { queries } = scores.grid;
   if (queries.length === 0 || scores.layers.length === 0) return { score: null, layers: [] };
+  if (formula !== "published") {
+    const layers = [...focus(scores, plainAggregation(formula), "layer")];
+    return { score: meanOf(layers), layers };
+  }
   if (ablation !== "no_std" && queries.some((query) => query.keys.length < 2)) return { score: null, layers: [] };
 
   const extent = definition.extent(scores.grid);
@@ -48,8 +69,10 @@ export function aggregate(scores: PairScores, options: AggregateOptions = {}): C
     }
     return definition.overQueries === "mean" ? sum / queries.length : sum;
   });
-  return { score: layers.reduce((sum, layer) => sum + layer, 0) / layers.length, layers };
+  return { score: meanOf(layers), layers };
 }
+
+const meanOf = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
 
 /**
  * AFS of one query span.
@@ -70,11 +93,4 @@ export function aggregatedFocus(
   }
   const deviation = ablation === "no_std" ? 1 : sampleDeviation(pfs);
   return deviation * (lengthWeights ? query.start / extent : 1) * sum;
-}
-
-/** Standard deviation with n-1; NaN for one value. */
-export function sampleDeviation(values: Float64Array): number {
-  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
-  const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
-  return Math.sqrt(squares / (values.length - 1));
 }

@@ -1,11 +1,13 @@
 import type { GridQuery, PairScores } from "../core/records.js";
-import { sampleDeviation } from "./aggregate.js";
+import { sampleDeviation } from "../core/statistics.js";
 import { layerPairs, pairCount } from "./pairs.js";
+
+export const OVERS = ["sum", "mean", "median", "best"] as const;
 
 /** How the pair scores of one layer or head become one number. */
 export interface Aggregation {
   /** Over the key spans of a query span; `best` is the largest. The published code's is `sum`. */
-  readonly over: "sum" | "mean" | "median" | "best";
+  readonly over: (typeof OVERS)[number];
   /** Times the deviation of the query span's pair scores. */
   readonly std: boolean;
   /** Pair scores weighted with their distance, query spans with their place, both as shares of the sample's length. */
@@ -62,10 +64,10 @@ function focusOf(
     weighted.push(distance ? ((start - key) / length) * value : value);
   }
   if (kept.length === 0) return 0;
-  return OVER[over](weighted) * (std ? deviation(kept) : 1) * (distance ? start / length : 1);
+  return SUMMARIES[over](weighted) * (std ? deviation(kept) : 1) * (distance ? start / length : 1);
 }
 
-const OVER: Readonly<Record<Aggregation["over"], (values: number[]) => number>> = {
+const SUMMARIES: Readonly<Record<Aggregation["over"], (values: number[]) => number>> = {
   sum,
   mean: (values) => sum(values) / values.length,
   median: (values) => {
@@ -74,7 +76,7 @@ const OVER: Readonly<Record<Aggregation["over"], (values: number[]) => number>> 
     const upper = sorted[middle] ?? 0;
     return sorted.length % 2 === 1 ? upper : (upper + (sorted[middle - 1] ?? 0)) / 2;
   },
-  best: (values) => values.reduce((most, value) => Math.max(most, value), 0),
+  best: (values) => values.reduce((most, value) => Math.max(most, value), -Infinity),
 };
 
 function sum(values: readonly number[]): number {
@@ -97,7 +99,7 @@ function sinkOf(pfs: Float64Array, queries: readonly GridQuery[]): number | null
     }
   }
   let sink: number | null = null;
-  let most = -1;
+  let most = -Infinity;
   for (const [key, { sum: total, count }] of totals) {
     if (total / count > most) {
       most = total / count;

@@ -1,8 +1,17 @@
+import type { PairKind } from "../core/pair-kind.js";
 import type { PairScores, SpanGrid } from "../core/records.js";
 import { int64Tensor, type NamedTensors } from "../core/tensor.js";
-import { type GraphBuilder, MICROSOFT, type NodeOptions } from "../onnx/builder.js";
-import { int, ints, type Shape, type Value } from "../onnx/types.js";
+import { type GraphBuilder, MICROSOFT } from "../onnx/builder.js";
+import { int, type Value } from "../onnx/types.js";
+import {
+  type ChosenContribution,
+  type ContributionPoint,
+  headRows,
+  SpanContributions,
+  type TappedSizes,
+} from "./contribution.js";
 import type { Definition, SpanSettings } from "./definition.js";
+import { type Emitter, emitter } from "./emitter.js";
 import { maxKeyCount, pairCount } from "./pairs.js";
 
 /** What a decoder shows of one layer: values after rotary embedding, token by token. */
@@ -12,6 +21,8 @@ export interface AttentionPoint {
   readonly query: Value;
   /** float32 `[L, G, D]`, G key-value heads */
   readonly key: Value;
+  /** Null where attention alone is listened to. */
+  readonly contribution: ContributionPoint | null;
 }
 
 export interface PairScoreTapOptions {
@@ -20,6 +31,8 @@ export interface PairScoreTapOptions {
   readonly headCount: number;
   readonly keyValueHeadCount: number;
   readonly headDim: number;
+  /** Each is an output of its own; all share the softmax. */
+  readonly kinds: readonly PairKind[];
   /** One score per head instead of their mean. */
   readonly keepHeads: boolean;
   /**
@@ -29,8 +42,17 @@ export interface PairScoreTapOptions {
   readonly heads?: ReadonlyMap<number, readonly number[]>;
 }
 
+interface Chosen {
+  readonly query: Value;
+  readonly key: Value;
+  readonly sizes: TappedSizes;
+  readonly contribution: ChosenContribution | null;
+}
+
 const FLOAT32_CODE = 1;
-const outputName = (layer: number): string => `pfs.layers.${layer}`;
+const LOWEST_FLOAT32 = -3.4028234663852886e38;
+const outputName = (kind: PairKind, layer: number): string =>
+  kind === "attention" ? `pfs.layers.${layer}` : `${kind.replace(":", ".")}.layers.${layer}`;
 
 /**
  * Emits the pair scores (PFS) of a layer into a graph, for samples of any length.
@@ -44,6 +66,7 @@ const outputName = (layer: number): string => `pfs.layers.${layer}`;
  *       key   [L,KV,D] -> keys of the softmax, [0, e)                      [1, e, KV*D]
  *       membership [L, KV*K] -> the e rows that belong to s                [1, e, KV*K]
  *       MultiHeadAttention(query, key, membership)                         [1, G*C, KV*K]
+ *       contributions: times what each key span adds (`contribution.ts`)   [1, G*C, KV*K]
  *       sum over the C rows, mean over heads                               [K]
  *     pfs.layers.{i}                                                       [S, K] or [S, H, K]
  *
@@ -53,6 +76,7 @@ export class PairScoreTap {
   private readonly queryStarts: Value;
   private readonly queryCount: Value;
   private readonly membershipStarts: Value;
+  private readonly anchors: Value;
   private readonly membership: Value;
   /** By how many key heads it is repeated for. */
   private readonly repeated = new Map<number, Value>();
@@ -63,23 +87,23 @@ export class PairScoreTap {
   ) {
     this.queryStarts = builder.input("query_starts", "int64", ["S"]);
     this.membershipStarts = builder.input("membership_starts", "int64", ["S"]);
-    const anchors = builder.input("key_anchors", "int64", ["K"]);
+    this.anchors = builder.input("key_anchors", "int64", ["K"]);
     const length = builder.input("membership_rows", "int64", []);
     const scope = "/measure/query_count";
     const shape = builder.node("Shape", scope, [this.queryStarts], { dtype: "int64", shape: [1] });
     const zero = builder.constant("int64", [0]);
     this.queryCount = builder.node("Squeeze", scope, [shape, zero], { dtype: "int64", shape: [] });
-    this.membership = this.emitMembership(anchors, length);
+    this.membership = this.emitMembership(this.anchors, length);
   }
 
   /** Adds the pair scores of one layer to the graph's outputs. */
-  readonly tap = (builder: GraphBuilder, { layer, query, key }: AttentionPoint): void => {
-    const { headDim, keepHeads, settings, definition } = this.options;
+  readonly tap = (builder: GraphBuilder, point: AttentionPoint): void => {
+    const { headDim, settings, definition, kinds } = this.options;
+    const { attnChunkSize: spanLength } = settings;
+    const { layer } = point;
     const scope = `/measure/layers.${layer}`;
-    const chosen = this.chooseHeads({ layer, query, key }, scope);
-    const { headCount, kvHeads } = chosen;
-    const groups = headCount / kvHeads;
-    const rows = groups * settings.attnChunkSize;
+    const chosen = this.chooseHeads(point, scope);
+    const { headCount, kvHeads, groups } = chosen.sizes;
     const membership = this.membershipOf(kvHeads);
     const body = builder.body(`${scope}/body`);
     const iteration = body.input(`${scope}/iteration`, "int64", []);
@@ -88,20 +112,12 @@ export class PairScoreTap {
 
     const step = emit.index("iteration", "Unsqueeze", [iteration, emit.one(0)]);
     const start = emit.index("start", "Gather", [this.queryStarts, step]);
-    const end = emit.index("end", "Add", [start, emit.one(settings.attnChunkSize)]);
+    const end = emit.index("end", "Add", [start, emit.one(spanLength)]);
     const keyEnd = definition.ownSpan ? end : start;
 
-    const span = emit.float(
-      "query/span",
-      "Slice",
-      [chosen.query, start, end, emit.one(0)],
-      [settings.attnChunkSize, headCount, headDim],
-    );
-    const queryRows = emit.layout("query", span, {
-      split: [settings.attnChunkSize, kvHeads, groups, headDim],
-      order: [2, 0, 1, 3],
-      join: [1, rows, kvHeads * headDim],
-    });
+    const spanShape = [spanLength, headCount, headDim];
+    const span = emit.float("query/span", "Slice", [chosen.query, start, end, emit.one(0)], spanShape);
+    const queryRows = headRows(emit, "query", span, chosen.sizes);
     const keys = emit.float(
       "key/span",
       "Slice",
@@ -114,6 +130,7 @@ export class PairScoreTap {
     const last = emit.index("membership/end", "Add", [first, keyEnd]);
     const member = emit.float("membership", "Slice", [membership, first, last, emit.one(1)], [1, "e", "KV*K"]);
 
+    const rows = groups * spanLength;
     const mask = definition.ownSpan ? this.emitCausalMask(body, scope, rows, start, keyEnd) : undefined;
     const mass = emit.float(
       "attention",
@@ -122,40 +139,66 @@ export class PairScoreTap {
       [1, rows, "KV*K"],
       { domain: MICROSOFT, attributes: { num_heads: int(kvHeads) } },
     );
-    const perRow = emit.reshape(
-      "mass",
-      mass,
-      [groups, settings.attnChunkSize, kvHeads, -1],
-      [groups, settings.attnChunkSize, kvHeads, "K"],
-    );
+    const perRow = emit.reshape("mass", mass, [groups, spanLength, kvHeads, -1], [groups, spanLength, kvHeads, "K"]);
+    const spans = { start, end, first, anchors: this.anchors, queryRows };
+    const { contribution } = chosen;
+    const contributions =
+      contribution === null ? null : new SpanContributions(body, scope, chosen.sizes, spans, contribution, chosen.key);
+
+    body.output(body.node("Identity", `${scope}/go_on`, [condition], { dtype: "bool", shape: [] }));
+    for (const kind of kinds) {
+      if (kind === "attention") {
+        body.output(this.overRows(emit, perRow, chosen.sizes));
+        continue;
+      }
+      if (contributions === null) throw new Error(`the decoder shows nothing of contributions in layer ${layer}`);
+      const own = emitter(body, `${scope}/${kind.replace(":", "/")}`);
+      body.output(this.overRows(own, contributions.ofRows(kind, perRow), chosen.sizes));
+    }
+    this.emitLoop(builder, scope, layer, headCount, body);
+  };
+
+  /** `[G, C, KV, K]` -> sum over the span's rows, `[K]` or `[H, K]`. */
+  private overRows(emit: Emitter, perRow: Value, { headCount, kvHeads, groups }: TappedSizes): Value {
     const perHead = emit.float("mass/rows", "ReduceSum", [perRow, emit.one(1)], [groups, kvHeads, "K"], {
       attributes: { keepdims: int(0) },
     });
-    const pfs = keepHeads
-      ? emit.layout("pfs", perHead, { order: [1, 0, 2], join: [headCount, -1], shape: [headCount, "K"] })
-      : emit.float("pfs", "ReduceMean", [perHead, builder.constant("int64", [0, 1])], ["K"], {
-          attributes: { keepdims: int(0) },
-        });
+    if (this.options.keepHeads) {
+      return emit.layout("pfs", perHead, { order: [1, 0, 2], join: [headCount, -1], shape: [headCount, "K"] });
+    }
+    return emit.float("pfs", "ReduceMean", [perHead, this.builder.constant("int64", [0, 1])], ["K"], {
+      attributes: { keepdims: int(0) },
+    });
+  }
 
-    body.output(body.node("Identity", `${scope}/go_on`, [condition], { dtype: "bool", shape: [] }));
-    body.output(pfs);
-    const scores = builder.node(
+  private emitLoop(builder: GraphBuilder, scope: string, layer: number, headCount: number, body: GraphBuilder): void {
+    const { kinds, keepHeads } = this.options;
+    const shape = keepHeads ? ["S", headCount, "K"] : ["S", "K"];
+    const names = kinds.map((kind) => outputName(kind, layer));
+    const scores = builder.nodeOutputs(
       "Loop",
       scope,
       [this.queryCount, undefined],
-      { dtype: "float32", shape: keepHeads ? ["S", headCount, "K"] : ["S", "K"] },
-      { attributes: { body: { kind: "graph", value: body.build() } }, outputName: outputName(layer) },
+      Object.fromEntries(names.map((name) => [name, { dtype: "float32", shape } as const])),
+      { attributes: { body: { kind: "graph", value: body.build() } } },
     );
-    builder.output(scores);
-  };
+    for (const name of names) {
+      const value = scores[name];
+      if (value !== undefined) builder.output(value, name);
+    }
+  }
 
   /**
    * The heads that are listened to: all as they come, or the query heads asked for, each with its key head beside it.
    */
-  private chooseHeads({ layer, query, key }: AttentionPoint, scope: string) {
-    const { headCount, keyValueHeadCount: kvHeads, headDim } = this.options;
+  private chooseHeads({ layer, query, key, contribution }: AttentionPoint, scope: string): Chosen {
+    const { headCount, keyValueHeadCount: kvHeads, headDim, settings } = this.options;
+    const { attnChunkSize: spanLength } = settings;
     const heads = this.options.heads?.get(layer);
-    if (heads === undefined) return { query, key, headCount, kvHeads };
+    if (heads === undefined) {
+      const sizes = { headCount, kvHeads, groups: headCount / kvHeads, spanLength, headDim };
+      return { query, key, sizes, contribution: contribution && { ...contribution, chosen: null, headCount } };
+    }
     const emit = emitter(this.builder, `${scope}/heads`);
     const gather = (name: string, from: Value, chosen: readonly number[]) =>
       emit.float(name, "Gather", [from, this.builder.constant("int64", chosen)], ["L", chosen.length, headDim], {
@@ -166,8 +209,13 @@ export class PairScoreTap {
     return {
       query: gather("query", query, heads),
       key: gather("key", key, keyHeads),
-      headCount: count,
-      kvHeads: count,
+      sizes: { headCount: count, kvHeads: count, groups: 1, spanLength, headDim },
+      contribution: contribution && {
+        ...contribution,
+        value: gather("value", contribution.value, keyHeads),
+        chosen: heads,
+        headCount,
+      },
     };
   }
 
@@ -203,16 +251,16 @@ export class PairScoreTap {
   }
 
   /**
-   * Pair scores from the graph's outputs.
+   * Pair scores of one kind from the graph's outputs.
    * @param layers the layers tapped, ascending
    */
-  collect(outputs: NamedTensors, grid: SpanGrid, layers: readonly number[]): PairScores {
+  collect(kind: PairKind, outputs: NamedTensors, grid: SpanGrid, layers: readonly number[]): PairScores {
     const heads = this.options.keepHeads ? this.options.headCount : 1;
     const width = maxKeyCount(grid);
     const pairs = pairCount(grid);
     const values = new Float32Array(layers.length * heads * pairs);
     for (const [position, layer] of layers.entries()) {
-      const tensor = outputs[outputName(layer)];
+      const tensor = outputs[outputName(kind, layer)];
       const listened = this.options.heads?.get(layer) ?? Array.from({ length: heads }, (_, head) => head);
       if (tensor?.dtype !== "float32" || tensor.data.length !== grid.queries.length * listened.length * width) {
         throw new Error(`the engine gave no pair scores of the expected shape for layer ${layer}`);
@@ -279,41 +327,4 @@ export class PairScoreTap {
     );
     return emit.float("batch", "Unsqueeze", [mask, body.constant("int64", [0, 1])], [1, 1, rows, "e"]);
   }
-}
-
-const LOWEST_FLOAT32 = -3.4028234663852886e38;
-
-interface Layout {
-  /** Shape before the axes are reordered; the value's own when left out. */
-  readonly split?: readonly number[];
-  readonly order: readonly number[];
-  readonly join: readonly number[];
-  /** Shape after, where `join` leaves one axis open. */
-  readonly shape?: Shape;
-}
-
-/** Short forms for the nodes of one scope. */
-function emitter(builder: GraphBuilder, scope: string) {
-  const float = (
-    name: string,
-    opType: string,
-    inputs: readonly (Value | undefined)[],
-    shape: Shape,
-    options?: NodeOptions,
-  ): Value => builder.node(opType, `${scope}/${name}`, inputs, { dtype: "float32", shape }, options);
-  const reshape = (name: string, value: Value, target: readonly number[], shape: Shape): Value =>
-    float(`${name}/reshape_${target.length}`, "Reshape", [value, builder.constant("int64", target)], shape);
-  return {
-    float,
-    reshape,
-    one: (value: number): Value => builder.constant("int64", [value]),
-    index: (name: string, opType: string, inputs: readonly Value[], shape: Shape = [1]): Value =>
-      builder.node(opType, `${scope}/${name}`, inputs, { dtype: "int64", shape }),
-    layout(name: string, value: Value, { split, order, join, shape }: Layout): Value {
-      const parts = split === undefined ? value : reshape(`${name}/split`, value, split, split);
-      const ordered = order.map((axis) => parts.shape[axis] ?? 1);
-      const turned = float(name, "Transpose", [parts], ordered, { attributes: { perm: ints(order) } });
-      return reshape(`${name}/join`, turned, join, shape ?? join);
-    },
-  };
 }

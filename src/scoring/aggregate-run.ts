@@ -25,7 +25,7 @@ import { type Calibration, describeCalibration } from "../formats/calibration.js
 import { type PairsPlace, readBatches } from "../formats/pairs.js";
 import { type Run, type RunConfiguration, runFolder, type ShardEnd } from "../formats/run-folder.js";
 import { readRun } from "../formats/run-json.js";
-import { aggregate } from "../measure/aggregate.js";
+import { aggregate, FORMULAS } from "../measure/aggregate.js";
 import { LEXICAL } from "../measure/lexical.js";
 import { CalibratedScorer } from "./calibrated-scorer.js";
 import {
@@ -36,6 +36,7 @@ import {
   refuseMismatch,
   settingsDifferences,
 } from "./calibrations.js";
+import { chooseScore, PUBLISHED } from "./choose-score.js";
 import { NO_DEVIATION, notFinite } from "./outcome.js";
 import { orNotWritable } from "./run-folder.js";
 import { readShardEnd } from "./shard.js";
@@ -48,6 +49,8 @@ const aggregateSchema = z.strictObject({
   /** A file; default: the published score. */
   calibration: z.string().min(1).optional(),
   ablation: z.enum(["no_std", "no_len_weight"]).optional(),
+  /** Default: the run's kind of pair scores decides, as when a run is scored. */
+  formula: z.enum(FORMULAS).optional(),
 });
 export type AggregateRunOptions = Readonly<z.input<typeof aggregateSchema>>;
 
@@ -69,8 +72,8 @@ type Aggregated =
  * @throws UserError when the pair scores do not suffice, the run is not whole, or `out` is in use
  */
 export async function aggregateRun(options: AggregateRunOptions): Promise<AggregateRunSummary> {
-  const { run: folder, out, calibration: path, ablation = null } = parseOptions(aggregateSchema, options);
-  const asked = askedCalibration({ calibration: path ?? "none", ablation });
+  const { run: folder, out, calibration: path, ablation = null, formula } = parseOptions(aggregateSchema, options);
+  const asked = askedCalibration({ calibration: path ?? "none", ablation, formula });
   const run = await readRun(folder);
   if (run === null) throw noRun(folder);
   refuseWithoutPairs(folder, run.configuration);
@@ -82,17 +85,19 @@ export async function aggregateRun(options: AggregateRunOptions): Promise<Aggreg
   const configuration: RunConfiguration = {
     ...run.configuration,
     ablation,
+    formula: chooseScore({ ...run.configuration, formula, ablation }).formula,
     keep: "layers",
     calibration: calibration === null ? null : describeCalibration(calibration),
   };
   const score = (pairs: PairScores) => aggregated(pairs, configuration, calibrated, calibration?.model.layerCount);
+  const keepsCds = configuration.pairs !== PUBLISHED.pairs;
   const staged = await stageAt(resolve(out));
   const stage = staged.path;
   try {
     await orNotWritable(out, () => makeFolders(runFolder.scores(stage)));
     const summary = { scored: 0, unscored: 0, bad: 0 };
     for (const end of ends) {
-      const counts = await aggregateShard({ folder, stage, end, score });
+      const counts = await aggregateShard({ folder, stage, end, score, keepsCds });
       for (const key of ["scored", "unscored", "bad"] as const) summary[key] += counts[key];
     }
     const versions = { ...run.versions, ladm: VERSION };
@@ -114,17 +119,18 @@ export async function aggregateRun(options: AggregateRunOptions): Promise<Aggreg
 
 function aggregated(
   pairs: PairScores,
-  { definition, ablation, plan }: RunConfiguration,
+  { definition, ablation, pairs: kind, formula, plan }: RunConfiguration,
   calibrated: CalibratedScorer | null,
   layerCount: number | undefined,
 ): Aggregated {
-  const { score: published, layers } = aggregate(pairs, { definition, ablation });
-  if (calibrated === null) return orProblem(published, { layers });
+  const { score: plain, layers } = aggregate(pairs, { definition, ablation, formula });
+  if (calibrated === null) return orProblem(plain, { layers });
   const problem = calibrated.refusal(pairs.grid.length);
   if (problem !== null) return { score: null, problem, bad: false };
   // The tokens are gone: a calibration with a lexical part was refused before.
   const score = calibrated.score(pairs, new Int32Array());
-  return orProblem(score, { cds: layers.length === layerCount && isExact(plan) ? published : null, layers });
+  if (kind !== PUBLISHED.pairs) return orProblem(score, { layers });
+  return orProblem(score, { cds: layers.length === layerCount && isExact(plan) ? plain : null, layers });
 }
 
 function orProblem(
@@ -141,10 +147,12 @@ interface ShardOptions {
   readonly stage: string;
   readonly end: ShardEnd;
   readonly score: (pairs: PairScores) => Aggregated;
+  /** Is the published score of a row kept? It cannot be made of pair scores of another kind. */
+  readonly keepsCds: boolean;
 }
 
 /** One shard, row by row in the order of the data. */
-async function aggregateShard({ folder, stage, end, score }: ShardOptions): Promise<AggregateRunSummary> {
+async function aggregateShard({ folder, stage, end, score, keepsCds }: ShardOptions): Promise<AggregateRunSummary> {
   const { shardIndex } = end;
   const scorePath = runFolder.score(folder, shardIndex);
   const pairsPath = runFolder.pairs(folder, shardIndex);
@@ -176,7 +184,7 @@ async function aggregateShard({ folder, stage, end, score }: ShardOptions): Prom
       const result = score(scores);
       if (result.score === null) await keepUnscored(unscoredLine(value, result, scorePath, line));
       else {
-        await append(scoreFile, value, result);
+        await append(scoreFile, value, result, keepsCds);
         counts.scored += 1;
       }
     }
@@ -201,9 +209,18 @@ async function append(
   file: AppendFile,
   row: JsonObject,
   { score, cds, layers }: Extract<Aggregated, { score: number }>,
+  keepsCds: boolean,
 ): Promise<void> {
-  const { index, chunked_index, score: _score, cds: _cds, layers: _layers, pairs: _pairs, ...rest } = row;
-  await file.append({ index, chunked_index, score, ...(cds === undefined ? {} : { cds }), ...rest, layers });
+  const { index, chunked_index, score: _score, cds: known, layers: _layers, pairs: _pairs, ...rest } = row;
+  const published = cds ?? (keepsCds ? known : undefined);
+  await file.append({
+    index,
+    chunked_index,
+    score,
+    ...(published === undefined ? {} : { cds: published }),
+    ...rest,
+    layers,
+  });
 }
 
 /** The row had a score: where it stands in the data is not known here, only where it stands in the run. */
@@ -256,7 +273,7 @@ async function fittingCalibration(path: string, folder: string, run: Run): Promi
     calibration.model.fingerprint === configuration.model.fingerprint || (await isModelOf(run, calibration));
   const differences = [
     ...settingsDifferences(calibration, configuration),
-    ...planDifference(calibration, configuration),
+    ...passDifferences(calibration, configuration),
   ];
   refuseMismatch(path, [...(isSame ? [] : [OTHER_CHECKPOINT]), ...differences]);
   if (calibration.by === "head" && configuration.keep !== "heads") {
@@ -282,9 +299,17 @@ async function fittingCalibration(path: string, folder: string, run: Run): Promi
 }
 
 /** A calibration knows pair scores of its own kind of pass. */
-function planDifference({ plan = EXACT }: Calibration, configuration: RunConfiguration): readonly Difference[] {
+function passDifferences(
+  { plan = EXACT, pairs = PUBLISHED.pairs }: Calibration,
+  configuration: RunConfiguration,
+): readonly Difference[] {
   const [there, here] = [describePlan(plan), describePlan(configuration.plan)];
-  return there === here ? [] : [{ there: `passes with ${there}`, here: `passes with ${here}` }];
+  return [
+    ...(there === here ? [] : [{ there: `passes with ${there}`, here: `passes with ${here}` }]),
+    ...(pairs === configuration.pairs
+      ? []
+      : [{ there: `pair scores of ${pairs}`, here: `pair scores of ${configuration.pairs}` }]),
+  ];
 }
 
 /** Asks the checkpoint that the run was made with, where it still lies there. */

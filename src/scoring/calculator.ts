@@ -1,6 +1,7 @@
 import type { PassPlan } from "../core/plan.js";
 import type { Tokenizer } from "../corpus/tokenizer.js";
 import type { CalibrationChoice } from "./calibrations.js";
+import type { PlainScore } from "./choose-score.js";
 import type { Outcome } from "./outcome.js";
 
 /** The data of a run, for a calculator that learns from it. */
@@ -32,6 +33,8 @@ export interface Calculator {
   readonly threads: number;
   /** How its passes are made; the exact one where it makes none. */
   readonly plan: PassPlan;
+  /** What its pair scores add up, and how they become a score where there is no calibration. */
+  readonly basis: PlainScore;
   /** Absent where there can be none. */
   readonly calibration?: CalibrationChoice;
   /** Samples that may be asked for at once. */

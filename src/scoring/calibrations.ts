@@ -43,6 +43,8 @@ export interface CalibrationFlags {
   readonly definition?: string | undefined;
   readonly attention?: string | undefined;
   readonly precision?: string | undefined;
+  readonly pairs?: string | undefined;
+  readonly formula?: string | undefined;
 }
 
 /**
@@ -50,7 +52,7 @@ export interface CalibrationFlags {
  * @throws UserError `calibration-options` when both a calibration and another score are asked for
  */
 export function askedCalibration(flags: CalibrationFlags): string {
-  const { calibration, model, ablation, layers, definition, attention, precision } = flags;
+  const { calibration, model, ablation, layers, definition, attention, precision, pairs, formula } = flags;
   const others = [
     ...(model === LEXICAL ? [`--model ${LEXICAL}`] : []),
     ...(typeof ablation === "string" ? ["--ablation"] : []),
@@ -58,6 +60,8 @@ export function askedCalibration(flags: CalibrationFlags): string {
     ...(definition === undefined ? [] : ["--definition"]),
     ...(attention === undefined ? [] : ["--attention"]),
     ...(precision === undefined ? [] : ["--precision"]),
+    ...(pairs === undefined ? [] : ["--pairs"]),
+    ...(formula === undefined ? [] : ["--formula"]),
   ];
   if (others.length === 0) return calibration ?? "auto";
   if (calibration === undefined || calibration === "none") return "none";

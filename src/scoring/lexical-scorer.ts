@@ -12,6 +12,7 @@ import type { SpanSettings } from "../measure/definition.js";
 import { reference } from "../measure/definitions/reference.js";
 import { LEXICAL, LEXICAL_WINDOW } from "../measure/lexical.js";
 import type { Calculator, LearningSource } from "./calculator.js";
+import { PUBLISHED } from "./choose-score.js";
 import { countFrequencies } from "./lexical-frequencies.js";
 import { type Outcome, tooShort } from "./outcome.js";
 import { orNotWritable } from "./run-folder.js";
@@ -34,6 +35,7 @@ export class LexicalScorer implements Calculator {
   readonly layers = [0];
   readonly layerCount = 1;
   readonly plan = EXACT;
+  readonly basis = PUBLISHED;
   readonly memoryBytes = null;
   readonly maxLength: number;
   readonly threads: number;
@@ -120,7 +122,7 @@ export class LexicalScorer implements Calculator {
 
 /** @throws UserError where options are given that only a checkpoint has */
 export function refuseLexicalOptions(options: ScoreRunOptions): void {
-  const { model, ablation, definition, layers, attention, precision, keep } = options;
+  const { model, ablation, definition, layers, attention, precision, pairs, formula, keep } = options;
   if (model !== LEXICAL) return;
   const given = [
     ...(ablation == null ? [] : ["--ablation"]),
@@ -128,6 +130,8 @@ export function refuseLexicalOptions(options: ScoreRunOptions): void {
     ...(layers === undefined ? [] : ["--layers"]),
     ...(attention === undefined ? [] : ["--attention"]),
     ...(precision === undefined ? [] : ["--precision"]),
+    ...(pairs === undefined ? [] : ["--pairs"]),
+    ...(formula === undefined ? [] : ["--formula"]),
     ...(keep === "heads" ? ["--keep heads"] : []),
   ];
   if (given.length === 0) return;

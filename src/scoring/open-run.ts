@@ -181,7 +181,7 @@ export async function configurationOf(
   notYetLearned: string,
   recorded: readonly FileFingerprint[] = [],
 ): Promise<RunConfiguration> {
-  const { family, maxLength, layers, calibration, plan } = calculator;
+  const { family, maxLength, layers, calibration, plan, basis } = calculator;
   const { definition, attnChunkSize, dAfs, dCds, ablation, keep, numShards } = options;
   const { textColumn, idColumn, metaColumns, window } = options;
   return {
@@ -199,6 +199,8 @@ export async function configurationOf(
     dAfs,
     dCds,
     ablation,
+    pairs: basis.pairs,
+    formula: basis.formula,
     layers: [...layers],
     keep,
     numShards,

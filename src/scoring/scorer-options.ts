@@ -1,6 +1,8 @@
 import { availableParallelism } from "node:os";
 import { z } from "zod";
+import { PAIR_KINDS } from "../core/pair-kind.js";
 import { PRECISIONS } from "../core/plan.js";
+import { FORMULAS } from "../measure/aggregate.js";
 
 const positive = z.number().int().positive();
 
@@ -21,7 +23,13 @@ const scorerShape = {
   /** Layers to listen to, counted from 0; default: all. The pass ends at the last one. */
   layers: z.array(z.number().int().nonnegative()).min(1).readonly().optional(),
   definition: z.enum(["reference", "paper"]).default("reference"),
+  /** How pair scores become a score; default: `chooseScore`. Only the published one has ablations. */
+  formula: z.enum(FORMULAS).optional(),
   ablation: z.enum(["no_std", "no_len_weight"]).nullable().default(null),
+  /** What pair scores add up; default: the calibration's, else `chooseScore`. */
+  pairs: z.enum(PAIR_KINDS).optional(),
+  /** More of them, which `read` gives beside. */
+  alsoPairs: z.array(z.enum(PAIR_KINDS)).readonly().default([]),
   /** Keep pair scores apart by head. */
   keepHeads: z.boolean().default(false),
   /** Losses can be asked for too (`read`): the pass then goes to the end, whatever the layers. */

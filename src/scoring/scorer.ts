@@ -4,6 +4,7 @@ import { fingerprintCheckpoint } from "../checkpoint/fingerprint.js";
 import { pinWeights } from "../checkpoint/versions.js";
 import { EngineError, type Problem, UserError } from "../core/errors.js";
 import { parseOptions } from "../core/invalid.js";
+import { ATTENTION, type PairKind } from "../core/pair-kind.js";
 import { describePlan, EXACT, isExact, type PassPlan, type PlanTarget, parseAttention } from "../core/plan.js";
 import type { PairScores, SpanGrid } from "../core/records.js";
 import { int64Tensor, type NamedTensors } from "../core/tensor.js";
@@ -22,6 +23,7 @@ import { GraphBuilder } from "../onnx/builder.js";
 import { encodeModel } from "../onnx/encode.js";
 import { CalibratedScorer } from "./calibrated-scorer.js";
 import { askedCalibration, type CalibrationChoice, findCalibration } from "./calibrations.js";
+import { chooseScore, isPublished, type PlainScore, PUBLISHED } from "./choose-score.js";
 import { estimateMemory } from "./memory.js";
 import { type Outcome, scored, tooShort } from "./outcome.js";
 import { type ResolvedScorerOptions, type ScorerOptions, scorerSchema } from "./scorer-options.js";
@@ -70,6 +72,8 @@ export interface ReadOptions {
 
 export interface Reading {
   readonly pairs: PairScores;
+  /** Of every kind that the scorer was asked for. */
+  readonly pairsByKind: ReadonlyMap<PairKind, PairScores>;
   /** Nats, in the order of `lossPositions`. */
   readonly losses: Float32Array;
 }
@@ -104,6 +108,9 @@ export class Scorer {
   readonly samplesAtOnce = 1;
   /** How the pass is made. */
   readonly plan: PassPlan;
+  readonly basis: PlainScore;
+  /** Those that `read` gives, the score's first. */
+  private readonly kinds: readonly PairKind[];
   private readonly calibrated: CalibratedScorer | null;
   /** Those listened to, where it is not all. */
   private readonly heads: ReadonlyMap<number, readonly number[]> | null;
@@ -136,6 +143,8 @@ export class Scorer {
     if (options.losses && checkpoint.headTensors === null) throw headMissing(checkpoint.directory);
     const needsAll = options.withCds || options.keepHeads || !options.weighedHeadsOnly;
     this.heads = needsAll ? null : (calibrated?.heads ?? null);
+    this.basis = basisOf(options, calibration);
+    this.kinds = [...new Set([this.basis.pairs, ...(this.givesCds() ? [ATTENTION] : []), ...options.alsoPairs])];
     const builder = new GraphBuilder("ladm");
     this.tap = new PairScoreTap(builder, {
       definition: this.definition,
@@ -143,6 +152,7 @@ export class Scorer {
       headCount: config.headCount,
       keyValueHeadCount: config.keyValueHeadCount,
       headDim: config.headDim,
+      kinds: this.kinds,
       keepHeads: options.keepHeads || calibrated?.needsHeads === true,
       ...(this.heads === null ? {} : { heads: this.heads }),
     });
@@ -150,6 +160,7 @@ export class Scorer {
       checkpoint,
       layers: this.layers,
       tap: this.tap.tap,
+      contributions: this.kinds.some((kind) => kind !== ATTENTION),
       losses: options.losses,
       plan: this.plan,
     });
@@ -195,6 +206,11 @@ export class Scorer {
     await this.calibrated?.keep(out);
   }
 
+  /** The published score can be made of this pass, beside another. */
+  private givesCds(): boolean {
+    return this.heads === null && this.layers.length === this.layerCount && isExact(this.plan);
+  }
+
   start(): Promise<void> {
     return this.engine.start();
   }
@@ -227,8 +243,12 @@ export class Scorer {
     const outputs = await this.engine.run(inputs);
     await this.checkWeights();
     const { losses } = outputs;
+    const collected = new Map(
+      this.kinds.map((kind) => [kind, this.tap.collect(kind, outputs, spans, this.layers)] as const),
+    );
     return {
-      pairs: this.tap.collect(outputs, spans, this.layers),
+      pairs: pairsOf(collected, this.basis.pairs),
+      pairsByKind: collected,
       losses: losses?.dtype === "float32" ? losses.data : new Float32Array(),
     };
   }
@@ -246,18 +266,19 @@ export class Scorer {
     if (problem !== null) return { sample, score: null, problem };
     await this.start();
     try {
-      const read = await this.pairScores(tokenIds);
+      const { pairs: read, pairsByKind } = await this.read(tokenIds);
       if (calibrated !== null && this.heads !== null) {
         return scored(sample, calibrated.score(read, tokenIds), { cds: null, layers: [], pairs: null });
       }
       const pairs = this.options.keepHeads ? read : meanOverHeads(read);
-      const { score: published, layers } = aggregate(pairs, {
-        definition: this.definition.name,
-        ablation: this.options.ablation,
-      });
-      const cds = this.layers.length === this.layerCount && isExact(this.plan) ? published : null;
-      const score = calibrated === null ? published : calibrated.score(read, tokenIds);
-      return scored(sample, score, { ...(calibrated === null ? {} : { cds }), layers, pairs });
+      const { formula } = this.basis;
+      const definition = this.definition.name;
+      const { score: plain, layers } = aggregate(pairs, { definition, ablation: this.options.ablation, formula });
+      const score = calibrated === null ? plain : calibrated.score(read, tokenIds);
+      const isAsPublished = calibrated === null && isPublished(this.basis);
+      const attention = this.givesCds() ? pairsByKind.get(ATTENTION) : undefined;
+      const cds = attention === undefined ? null : aggregate(meanOverHeads(attention), { definition }).score;
+      return scored(sample, score, { ...(isAsPublished ? {} : { cds }), layers, pairs });
     } catch (error) {
       if (error instanceof EngineError) return { sample, score: null, problem: error.problem };
       throw error;
@@ -300,6 +321,17 @@ export class Scorer {
     const [tokenIds] = await encodeTexts([text], tokenizer);
     return tokenIds ?? new Int32Array();
   }
+}
+
+function basisOf(options: ResolvedScorerOptions, { calibration }: CalibrationChoice): PlainScore {
+  if (calibration === null) return chooseScore(options);
+  return { pairs: calibration.pairs ?? ATTENTION, formula: PUBLISHED.formula };
+}
+
+function pairsOf(collected: ReadonlyMap<PairKind, PairScores>, kind: PairKind): PairScores {
+  const pairs = collected.get(kind);
+  if (pairs === undefined) throw new Error(`no pair scores of ${kind}`);
+  return pairs;
 }
 
 function askedPlan({ attention = "full", precision }: ResolvedScorerOptions, target: PlanTarget): PassPlan {

@@ -3,16 +3,18 @@
  */
 import { tmpdir } from "node:os";
 import { describe, expect, test } from "vitest";
+import { PAIR_KINDS, type PairKind } from "#ladm/core/pair-kind.js";
 import type { SpanGrid } from "#ladm/core/records.js";
 import { float32Tensor } from "#ladm/core/tensor.js";
 import { VERSION } from "#ladm/core/version.js";
 import { Engine } from "#ladm/engine/engine.js";
 import type { SpanSettings } from "#ladm/measure/definition.js";
 import { DEFINITIONS } from "#ladm/measure/definitions/index.js";
-import { type AttentionInputs, pairScoreLoops } from "#ladm/measure/loops.js";
+import { type AttentionInputs, headDirections, layerDirections, pairScoreLoops } from "#ladm/measure/loops.js";
 import { PairScoreTap } from "#ladm/measure/tap.js";
 import { GraphBuilder } from "#ladm/onnx/builder.js";
 import { encodeModel } from "#ladm/onnx/encode.js";
+import type { Value } from "#ladm/onnx/types.js";
 
 /** Relative. */
 const TOLERANCE = 1e-5;
@@ -58,34 +60,84 @@ function randomInputs({ heads: [headCount, keyValueHeadCount], headDim }: Case, 
   };
 }
 
-/** `[pair]`, or `[head, pair]`, from a graph that is a tap and nothing else. */
-async function tapped(given: Case, keepHeads: boolean): Promise<readonly Float32Array[]> {
+/** Columns of the block's output. */
+const HIDDEN = 24;
+
+/** What a decoder would show of contributions. */
+function randomOutputs({ heads: [headCount, keyValueHeadCount], headDim }: Case, length: number) {
+  return {
+    value: randomNumbers(length * keyValueHeadCount * headDim, 3),
+    heads: randomNumbers(length * headCount * headDim, 4),
+    block: randomNumbers(length * HIDDEN, 5),
+    matrix: randomNumbers(HIDDEN * headCount * headDim, 6),
+  };
+}
+
+function contributionInputs(given: Case, length: number, kind: PairKind): AttentionInputs {
+  const inputs = randomInputs(given, length);
+  if (kind === "attention") return inputs;
+  const { value, heads, block, matrix } = randomOutputs(given, length);
+  const direction =
+    kind === "contribution:head" ? headDirections(heads, given.headDim) : layerDirections(block, matrix, HIDDEN);
+  return { ...inputs, contribution: { value, direction } };
+}
+
+/** `[pair]`, or `[head, pair]`, by length and kind, from a graph that is a tap and nothing else. */
+async function tappedKinds(
+  given: Case,
+  keepHeads: boolean,
+  kinds: readonly PairKind[],
+  listened?: readonly number[],
+): Promise<readonly ReadonlyMap<PairKind, Float32Array>[]> {
   const { heads, headDim, settings } = given;
   const [headCount, keyValueHeadCount] = heads;
   const definition = DEFINITIONS[given.definition];
   const builder = new GraphBuilder("tap");
-  const options = { definition, settings, headCount, keyValueHeadCount, headDim, keepHeads };
+  const chosen = listened === undefined ? {} : { heads: new Map([[0, listened]]) };
+  const options = { definition, settings, headCount, keyValueHeadCount, headDim, keepHeads, kinds, ...chosen };
   const tap = new PairScoreTap(builder, options);
   const query = builder.input("query", "float32", ["L", headCount, headDim]);
   const key = builder.input("key", "float32", ["L", keyValueHeadCount, headDim]);
-  tap.tap(builder, { layer: 0, query, key });
+  const value = builder.input("value", "float32", ["L", keyValueHeadCount, headDim]);
+  const outputs = builder.input("heads", "float32", ["L", headCount, headDim]);
+  const block = builder.input("block", "float32", ["L", HIDDEN]);
+  const matrix = builder.input("matrix", "float32", [HIDDEN, headCount * headDim]);
+  const contribution = {
+    value,
+    heads: outputs,
+    block: () => block,
+    toHeads: (body: GraphBuilder, path: string, rows: Value) =>
+      body.node("MatMul", path, [rows, matrix], { dtype: "float32", shape: ["R", headCount * headDim] }),
+  };
+  tap.tap(builder, { layer: 0, query, key, contribution });
   const engine = new Engine({ model: encodeModel(builder.build(), VERSION), weightsDirectory: tmpdir(), threads: 2 });
   try {
-    const found: Float32Array[] = [];
+    const found: ReadonlyMap<PairKind, Float32Array>[] = [];
     for (const length of given.lengths) {
       const inputs = randomInputs(given, length);
+      const shown = randomOutputs(given, length);
       const grid = definition.grid(length, settings);
-      const outputs = await engine.run({
+      const results = await engine.run({
         ...tap.inputs(grid),
         query: float32Tensor(inputs.query, [length, headCount, headDim]),
         key: float32Tensor(inputs.key, [length, keyValueHeadCount, headDim]),
+        value: float32Tensor(shown.value, [length, keyValueHeadCount, headDim]),
+        heads: float32Tensor(shown.heads, [length, headCount, headDim]),
+        block: float32Tensor(shown.block, [length, HIDDEN]),
+        matrix: float32Tensor(shown.matrix, [HIDDEN, headCount * headDim]),
       });
-      found.push(tap.collect(outputs, grid, [0]).values);
+      found.push(new Map(kinds.map((kind) => [kind, tap.collect(kind, results, grid, [0]).values])));
     }
     return found;
   } finally {
     await engine.close();
   }
+}
+
+/** `[pair]`, or `[head, pair]`, of attention alone. */
+async function tapped(given: Case, keepHeads: boolean): Promise<readonly Float32Array[]> {
+  const found = await tappedKinds(given, keepHeads, ["attention"]);
+  return found.map((kinds) => kinds.get("attention") ?? new Float32Array());
 }
 
 const mean = (heads: readonly Float64Array[]): number[] =>
@@ -115,6 +167,55 @@ describe.each(CASES)("$definition, heads $heads of $headDim, spans $settings, le
       expect(worst(found[at] ?? [], want), `${length} tokens`).toBeLessThan(TOLERANCE);
     }
   });
+});
+
+/** Largest |got - want| / the largest |want|: contributions cross zero. */
+function worstOfLargest(got: ArrayLike<number>, want: ArrayLike<number>): number {
+  expect(got.length).toBe(want.length);
+  const largest = Math.max(...Array.from(want, Math.abs));
+  expect(largest).toBeGreaterThan(0);
+  return Math.max(...Array.from(want, (value, at) => Math.abs((got[at] ?? Number.NaN) - value) / largest));
+}
+
+describe.each(CASES)("contributions: $definition, heads $heads of $headDim, spans $settings", (given) => {
+  const definition = DEFINITIONS[given.definition];
+
+  test.each([false, true])("heads apart: %s", async (keepHeads) => {
+    const found = await tappedKinds(given, keepHeads, PAIR_KINDS);
+    for (const [at, length] of given.lengths.entries()) {
+      const grid = definition.grid(length, given.settings);
+      for (const kind of PAIR_KINDS) {
+        const heads = pairScoreLoops(contributionInputs(given, length, kind), grid, definition.ownSpan);
+        const want = keepHeads ? heads.flatMap((head) => [...head]) : mean(heads);
+        expect(worstOfLargest(found[at]?.get(kind) ?? [], want), `${kind}, ${length} tokens`).toBeLessThan(TOLERANCE);
+      }
+    }
+  });
+});
+
+test("contributions of some heads alone are those of all", async () => {
+  const given: Case = { definition: "reference", heads: [6, 2], headDim: 8, settings: spans(16, 2, 2), lengths: [250] };
+  const [all] = await tappedKinds(given, true, PAIR_KINDS);
+  const [some] = await tappedKinds(given, true, PAIR_KINDS, [1, 4, 5]);
+  for (const kind of PAIR_KINDS) {
+    const [whole, part] = [all?.get(kind) ?? [], some?.get(kind) ?? []];
+    const pairs = whole.length / 6;
+    for (const head of [0, 1, 2, 3, 4, 5]) {
+      const got = Array.from(part).slice(head * pairs, (head + 1) * pairs);
+      const want = Array.from(whole).slice(head * pairs, (head + 1) * pairs);
+      if ([1, 4, 5].includes(head)) expect(worstOfLargest(got, want)).toBeLessThan(TOLERANCE);
+      else expect(got.every((value) => value === 0)).toBe(true);
+    }
+  }
+});
+
+test("a row without output has no contribution", async () => {
+  const given: Case = { definition: "reference", heads: [1, 1], headDim: 8, settings: spans(16, 2, 2), lengths: [200] };
+  const grid = DEFINITIONS.reference.grid(200, given.settings);
+  const { value } = randomOutputs(given, 200);
+  const zeros = { value, direction: headDirections(new Float32Array(200 * 8), 8) };
+  const [scores = []] = pairScoreLoops({ ...randomInputs(given, 200), contribution: zeros }, grid, false);
+  expect(Array.from(scores).every((score) => score === 0)).toBe(true);
 });
 
 describe("wrong formulas miss", () => {

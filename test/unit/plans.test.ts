@@ -120,7 +120,7 @@ describe("measureCosts", () => {
           log.push(`${name} reads ${tokenIds.length}`);
           if (typeof own === "string") throw new EngineError({ code: "engine-failed", what: own });
           nowMs += tokenIds.length === 5 ? 1e6 : own;
-          return Promise.resolve({ pairs: undefined as never, losses: new Float32Array() });
+          return Promise.resolve({ pairs: undefined as never, pairsByKind: new Map(), losses: new Float32Array() });
         },
         peakBytes: () => Promise.resolve(100 + round),
         close: () => Promise.resolve(void log.push(`${name} closes`)),

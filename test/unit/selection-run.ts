@@ -109,6 +109,8 @@ export async function makeRun(
       layers: [0],
       keep: "none",
       numShards,
+      pairs: "attention",
+      formula: "published",
       plan: EXACT,
       calibration: calibrated ? { name: "made-up", fingerprint: hash } : null,
       subset: false,

@@ -127,6 +127,8 @@ def golden(checkpoint, cases, st, keep_heads=False):
     head = {"model": checkpoint, "definition": st.definition, "attn_chunk_size": st.chunk, "d_afs": st.d_afs, "d_cds": st.d_cds}
     if st.definition == "paper":
         head |= {"m": st.m, "n": st.n, "n0": st.n0}
+    if st.pairs != "attention":
+        head |= {"pairs": st.pairs}
     if st.window is not None:
         head |= {"attention": f"window:{st.window}+sink:{st.sink}"}
     return {**head, "made_by": MADE_BY, "samples": samples}
@@ -151,6 +153,16 @@ def planned():
     for name in ("llama-gqa", "llama-mlp-bias"):
         windowed = Settings(**SMALL_SPANS, window=60, sink=7)
         yield file_name(name, windowed, "window60-sink7."), name, every, windowed, False
+    for pairs in ("contribution:head", "contribution:layer"):
+        kind = f"{pairs.replace(':', '-')}."
+        weighed = Settings(**SMALL_SPANS, pairs=pairs)
+        for name in [*PUBLISHED, *CHECKPOINTS, *(f"llama-mlp-bias-{suffix}" for suffix in HALVES)]:
+            yield file_name(name, weighed, kind), name, [("random-700", 700), ("motif-1024", 1024)], weighed, False
+        paper_weighed = Settings("paper", **SMALL_SPANS, pairs=pairs)
+        yield file_name("llama-gqa", paper_weighed, f"paper.{kind}"), "llama-gqa", [("random-700", 700)], paper_weighed, False
+        windowed = Settings(**SMALL_SPANS, window=60, sink=7, pairs=pairs)
+        yield file_name("llama-mlp-bias", windowed, f"window60-sink7.{kind}"), "llama-mlp-bias", [("random-700", 700)], windowed, False
+        yield file_name("llama-gqa", weighed, f"{kind}heads."), "llama-gqa", [("random-700", 400)], weighed, True
     yield file_name("llama-gqa", reference, "heads."), "llama-gqa", [("random-700", 700)], reference, True
     yield file_name("llama-gqa", paper, "paper.heads."), "llama-gqa", [("random-700", 400)], paper, True
 
@@ -163,16 +175,20 @@ def golden_losses():
     return {"made_by": MADE_BY.replace("pair scores", "losses"), "samples": samples}
 
 
-def worst_difference(got, want):
-    """The largest relative difference between two trees of the same form; infinite where the forms differ."""
+def worst_difference(got, want, of_largest=False, scale=0.0):
+    """The largest relative difference between two trees of the same form; infinite where the forms differ. With
+    `of_largest`, numbers of one list are held against the largest of them: contributions cross zero."""
     if isinstance(want, dict):
-        return max((worst_difference(got.get(k), v) for k, v in want.items()), default=0.0) if isinstance(got, dict) else math.inf
+        if not isinstance(got, dict):
+            return math.inf
+        return max((worst_difference(got.get(k), v, of_largest) for k, v in want.items()), default=0.0)
     if isinstance(want, list):
         if not isinstance(got, list) or len(got) != len(want):
             return math.inf
-        return max((worst_difference(g, w) for g, w in zip(got, want)), default=0.0)
+        largest = max((abs(w) for w in want if isinstance(w, float)), default=0.0) if of_largest else 0.0
+        return max((worst_difference(g, w, of_largest, largest) for g, w in zip(got, want)), default=0.0)
     if isinstance(want, float) and isinstance(got, float):
-        return abs(got - want) / max(abs(want), 1e-300)
+        return abs(got - want) / max(abs(want), scale, 1e-300)
     return 0.0 if got == want else math.inf
 
 
@@ -201,7 +217,7 @@ def main():
         value = golden(checkpoint, cases, st, keep_heads)
         if a.check:
             want = json.loads((DATA / name).read_text())
-            difference = worst_difference(value["samples"], want["samples"])
+            difference = worst_difference(value["samples"], want["samples"], of_largest=st.pairs != "attention")
             worst = max(worst, difference)
             print(f"{name}: {difference:.1e}")
         else:

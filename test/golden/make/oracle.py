@@ -14,6 +14,10 @@ paper       the equations of LADM (ACL 2025). Spans 0 … N-1, N = floor(L/C): t
             included, causal inside it. Key spans i = m, m+d_afs, … <= j-n-1. CDS of a layer = sum over j of
             sigma(j) * (j/N) * sum over i of ((j-i)/N) * PFS(i, j).
 
+PFS of contributions (`pairs`), ours: attention times what the key's value adds to a direction of the row's own output in the
+ordinary causal pass. `contribution:head`: c = A[r,t] * (v_t . o_r/|o_r|), o_r the head's output. `contribution:layer`:
+c = A[r,t] * (v_t . u_r), u_r = (W_O^h)^T y_r/|y_r|, y_r the attention block's output before the residual, bias included.
+
 With `window` the model's own attention is in blocks; the pair scores look at all tokens before as ever.
 
 Both: PFS = attention from all C queries of the span to all C keys of the key span, mean over heads; sigma = sample standard
@@ -36,6 +40,7 @@ from transformers.utils import logging
 logging.set_verbosity_error()
 logging.disable_progress_bar()
 
+PAIRS = ("attention", "contribution:head", "contribution:layer")
 ABLATIONS = ("", "_no_std", "_no_len_weight")
 
 
@@ -52,6 +57,7 @@ class Settings:
     """Attention of the model itself, not of the pair scores: its own block of so many tokens, the block before, and
     the first `sink`."""
     sink: int = 0
+    pairs: str = "attention"
 
 
 def grid(length, st):
@@ -76,15 +82,56 @@ def span_attention(query, key, s, scale, st):
     return logits.softmax(-1).sum(0)
 
 
-def pair_scores(query, key, scale, st):
-    """query [H, L, D], key [KV, L, D] -> [{"query": s, "heads": [[PFS of each key span] of each head]}]."""
+def unit(rows):
+    return rows / rows.norm(dim=-1, keepdim=True)
+
+
+def head_directions(output):
+    """output [H, L, D] of the heads in the causal pass -> [H, L, D]."""
+    return unit(output.double())
+
+
+def layer_directions(output, projection):
+    """What each head adds to the direction of the block's output: [H, L, D]."""
+    heads, length, dim = output.shape
+    matrix = projection.weight.double()
+    block = output.double().transpose(0, 1).reshape(length, heads * dim) @ matrix.T
+    if projection.bias is not None:
+        block = block + projection.bias.double()
+    return (unit(block) @ matrix).reshape(length, heads, dim).transpose(0, 1)
+
+
+def directions(output, projection, pairs):
+    if pairs == "attention":
+        return None
+    return head_directions(output) if pairs == "contribution:head" else layer_directions(output, projection)
+
+
+def span_contribution(query, key, value, direction, s, scale, st):
+    """As `span_attention`, each attention times the key's value along the row's direction [C, D]."""
+    c = st.chunk
+    end = s + c if st.definition == "paper" else s
+    logits = query.double() @ key[:end].double().T * scale
+    if st.definition == "paper":
+        own = torch.ones(c, c, dtype=torch.bool).tril()
+        logits[:, s:] = logits[:, s:].masked_fill(~own, -math.inf)
+    return (logits.softmax(-1) * (direction @ value[:end].double().T)).sum(0)
+
+
+def pair_scores(query, key, value, direction, scale, st):
+    """query, direction [H, L, D], key, value [KV, L, D] -> [{"query": s, "heads": [[PFS of each key span] of each head]}].
+    Without a direction attention alone counts."""
     heads, length, _ = query.shape
     groups = heads // key.shape[0]
     rows = []
     for s, keys in grid(length, st):
         of_heads = []
         for h in range(heads):
-            w = span_attention(query[h, s : s + st.chunk], key[h // groups], s, scale, st)
+            span = slice(s, s + st.chunk)
+            if direction is None:
+                w = span_attention(query[h, span], key[h // groups], s, scale, st)
+            else:
+                w = span_contribution(query[h, span], key[h // groups], value[h // groups], direction[h, span], s, scale, st)
             of_heads.append([w[k : k + st.chunk].sum().item() for k in keys])
         rows.append({"query": s, "heads": of_heads})
     return rows
@@ -126,10 +173,12 @@ def observed_layers(model_dir, ids, st):
     seen = {}
 
     def attention(module, query, key, value, attention_mask, scaling=None, **rest):
-        seen[module.layer_idx] = pair_scores(query[0], key[0], scaling, st)
         if st.window is not None:
             attention_mask = block_mask(query.shape[2], st.window, st.sink)[None, None]
-        return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **rest)
+        output, weights = sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **rest)
+        direction = directions(output[0].transpose(0, 1), module.o_proj, st.pairs)
+        seen[module.layer_idx] = pair_scores(query[0], key[0], value[0], direction, scaling, st)
+        return output, weights
 
     ALL_ATTENTION_FUNCTIONS.register("observed", attention)
     ALL_MASK_ATTENTION_FUNCTIONS.register("observed", ALL_MASK_ATTENTION_FUNCTIONS["sdpa"])
@@ -172,9 +221,10 @@ def main():
     ap.add_argument("--chunk", type=int, default=128)
     ap.add_argument("--d-afs", type=int, default=4)
     ap.add_argument("--d-cds", type=int, default=4)
+    ap.add_argument("--pairs", choices=PAIRS, default="attention")
     ap.add_argument("--heads", action="store_true", help="keep heads apart")
     a = ap.parse_args()
-    st = Settings(a.definition, a.chunk, a.d_afs, a.d_cds)
+    st = Settings(a.definition, a.chunk, a.d_afs, a.d_cds, pairs=a.pairs)
     with open(a.ids) as f:
         samples = json.load(f)
     with open(a.out, "w") as f:
