@@ -1,5 +1,7 @@
 /** Shapes and parsers of flags that several commands have. A parser throws what is allowed. */
 
+import { PAIR_KINDS, type PairKind } from "../core/pair-kind.js";
+
 /** A flag that is there or not. */
 export function switchFlag(brief: string) {
   return { kind: "boolean", brief, optional: true, withNegated: false } as const;
@@ -97,6 +99,27 @@ export function parseRedundancy(text: string): number | "none" {
 }
 
 /** How a pass is made, where it need not be the published one. */
+/** `contribution` is `contribution:head`. */
+export function parsePairKind(text: string): PairKind {
+  const named = text.trim() === "contribution" ? "contribution:head" : text.trim();
+  const kind = PAIR_KINDS.find((one) => one === named);
+  if (kind !== undefined) return kind;
+  throw new SyntaxError("allowed: attention, contribution, contribution:head or contribution:layer");
+}
+
+export function pairsFlag(brief: string) {
+  return { kind: "parsed", parse: parsePairKind, placeholder: "KIND", brief, optional: true } as const;
+}
+
+export const FORMULA_VALUES = ["published", "sum", "mean", "median", "best"] as const;
+
+export const formulaFlag = {
+  kind: "enum",
+  values: FORMULA_VALUES,
+  brief: "How pair scores become a score; default: published for attention, sum for contributions",
+  optional: true,
+} as const;
+
 export const planFlags = {
   attention: textFlag(
     "SPEC",

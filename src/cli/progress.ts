@@ -1,5 +1,6 @@
 import { formatBytes, formatCount, formatDuration, formatRanges, plural } from "../core/units.js";
 import { LEXICAL } from "../measure/lexical.js";
+import { scoreInWords } from "../scoring/choose-score.js";
 import type { RunEvent, RunPlan } from "../scoring/score-run.js";
 import { describePace, ProgressLine, type ProgressOptions } from "./progress-line.js";
 
@@ -108,11 +109,15 @@ function endsRow({ window }: Extract<RunEvent, { kind: "row" }>): boolean {
 }
 
 /** Which score it will be, where a calibration was looked for. */
-function describeScore({ calibration, uncalibrated, layerCount }: RunPlan): string[] {
+function describeScore({ calibration, uncalibrated, isForOtherSettings, basis, layerCount }: RunPlan): string[] {
   if (calibration !== null) {
     return [`calibrated: ${calibration.name}, layers ${formatRanges(calibration.layers)} of ${layerCount}`];
   }
-  return uncalibrated === null ? [] : [`published score: ${uncalibrated}`];
+  if (uncalibrated === null) return [];
+  const score = scoreInWords(basis);
+  return isForOtherSettings
+    ? [`WARNING: ${uncalibrated}. The score is ${score}, uncalibrated: it tells less`]
+    : [`score: ${score}; ${uncalibrated}`];
 }
 
 function describeLayers({ family, listenedLayers, layerCount }: RunPlan): string {

@@ -25,8 +25,9 @@ const INT8_ACTIVATIONS = 4;
  *                                            -> v_proj -> attention -> o_proj -> + hidden
  *                         -> post_attention_layernorm -> down_proj(silu(gate_proj) * up_proj) -> + hidden
  *
- * The last tapped layer stops at its tap, or after its attention where contributions are asked for, unless losses are. Hidden states are two-dimensional, so that a
- * linear layer is one `Gemm` that reads the weight `[out, in]` as it lies in the checkpoint.
+ * The last tapped layer stops at its tap, or after its attention where contributions are asked for, unless losses are.
+ * Hidden states are two-dimensional, so that a linear layer is one `Gemm` that reads the weight `[out, in]` as it lies
+ * in the checkpoint.
  */
 export function buildLlama(
   builder: GraphBuilder,

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { CONTROLS } from "../core/controls.js";
+import { PAIR_KINDS } from "../core/pair-kind.js";
 import { EXACT } from "../core/plan.js";
 import { planSchema } from "./calibration.js";
 
@@ -15,9 +16,11 @@ const control = z.enum(CONTROLS);
 
 /** One way to give a text a number, with how well that number tells whole documents from controls. */
 const measureSchema = z.strictObject({
-  /** Unique: `cds`, `no_std`, `layer 17`, `calibrated`, `lexical`, `zlib`, `random`. */
+  /** Unique: `cds`, `no_std`, `layer 17`, `contribution median`, `calibrated`, `lexical`, `zlib`, `random`. */
   name: z.string(),
-  kind: z.enum(["published", "ablation", "layer", "calibrated", "baseline"]),
+  kind: z.enum(["published", "ablation", "formula", "layer", "calibrated", "baseline"]),
+  /** What its pair scores add up; null where it has none. Older evaluations lack it and knew attention alone. */
+  pairs: z.enum(PAIR_KINDS).nullable().default(null),
   /** The layer, for kind `layer`. */
   layer: count.nullable(),
   /** Chance that a whole document has the higher number, by control; null where there is no pair. */

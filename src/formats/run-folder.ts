@@ -33,7 +33,7 @@ export interface ScoreLine {
   readonly index: number;
   readonly chunked_index: number | null;
   readonly score: number;
-  /** The published CDS beside another score; null when not all layers ran. In runs of contributions or with a calibration. */
+  /** The published CDS beside another score; null when not all layers ran. Absent where `score` is itself published. */
   readonly cds?: number | null;
   readonly meta: JsonValue;
   readonly id?: JsonId;

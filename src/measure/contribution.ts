@@ -59,13 +59,13 @@ export function headRows(
 }
 
 /**
- * What the keys of one query span add to the output of its rows, inside the loop over query spans. For row r, key span k
- * and a direction d_r:
+ * What the keys of one query span add to the output of its rows, inside the loop over query spans. For row r, key
+ * span k and a direction d_r:
  *
  *     sum over t in k of A[r,t] · (V[t] · d_r)  =  mass(r,k) · d_r · (attention of r over the keys of k alone)
  *
- * `mass(r,k)` is what the tap has already: the attention that falls on k, of the softmax over all keys. So only the keys
- * of key spans are looked at again, and nothing is as wide as the sample is long.
+ * The tap has `mass(r,k)` already: the attention that falls on k, of the softmax over all keys. So only the keys of key
+ * spans are looked at again, and nothing is as wide as the sample is long.
  *
  *     keys, values at the key spans                                   [K, C, KV*D]
  *     MultiHeadAttention(queries, keys, values), one batch a key span  [K, G*C, KV*D]

@@ -47,7 +47,7 @@ async function scoringOptions({ configuration, paths }: Run, options: DearRunOpt
   const { refineWith, threads } = options;
   const model = options.model ?? paths.model;
   if (model === LEXICAL) throw needsModel(options.model);
-  const { attnChunkSize, window, stride, textColumn, idColumn, metaColumns } = configuration;
+  const { attnChunkSize, pairs, formula, window, stride, textColumn, idColumn, metaColumns } = configuration;
   const dAfs = Math.min(configuration.dAfs, PUBLISHED_STRIDE);
   const dCds = Math.min(configuration.dCds, PUBLISHED_STRIDE);
   const isFile = refineWith !== "exact" && refineWith !== "auto";
@@ -59,7 +59,7 @@ async function scoringOptions({ configuration, paths }: Run, options: DearRunOpt
     // Whoever made the cheap run has said so already.
     allowLonger: options.model === undefined && options.maxLength === undefined,
     ...(isFile ? await spansOfCalibration(refineWith) : { attnChunkSize, dAfs, dCds }),
-    calibration: refineWith === "exact" ? "none" : refineWith,
+    ...(refineWith === "exact" ? { calibration: "none", pairs, formula } : { calibration: refineWith }),
     window,
     ...(stride === null ? {} : { stride }),
     textColumn,

@@ -4,7 +4,7 @@ import type { SelectOptions } from "../selection/options.js";
 export const refineOptionsSchema = z.strictObject({
   /**
    * What the more expensive scores are made with: a calibration file, `auto` (one that fits, where there is one) or
-   * `exact` (the published score of all layers).
+   * `exact` (an exact pass over all layers, without a calibration).
    */
   refineWith: z.string().min(1),
   /** Folder of the more expensive checkpoint; default: that of the run. */

@@ -30,9 +30,11 @@ export interface CalibrationChoice {
   readonly calibration: Calibration | null;
   /** Why none is used though one was looked for, in one line; else null. */
   readonly reason: string | null;
+  /** There is one for this checkpoint, for other settings. */
+  readonly isForOtherSettings: boolean;
 }
 
-const NOT_LOOKED_FOR: CalibrationChoice = { calibration: null, reason: null };
+export const NO_CALIBRATION: CalibrationChoice = { calibration: null, reason: null, isForOtherSettings: false };
 
 export interface CalibrationFlags {
   /** A file, `auto` or `none`. */
@@ -80,8 +82,8 @@ export function askedCalibration(flags: CalibrationFlags): string {
  */
 export async function findCalibration(asked: string, target: CalibrationTarget): Promise<CalibrationChoice> {
   const { checkpoint } = target;
-  if (asked === "none") return NOT_LOOKED_FOR;
-  if (asked !== "auto") return { calibration: await namedCalibration(asked, target), reason: null };
+  if (asked === "none") return NO_CALIBRATION;
+  if (asked !== "auto") return { ...NO_CALIBRATION, calibration: await namedCalibration(asked, target) };
   let reason: string | null = null;
   let nearestReason: string | null = null;
   let identity: ModelIdentity | undefined;
@@ -95,10 +97,14 @@ export async function findCalibration(asked: string, target: CalibrationTarget):
       continue;
     }
     const [first] = settingsDifferences(calibration, target);
-    if (first === undefined) return { calibration, reason: null };
+    if (first === undefined) return { ...NO_CALIBRATION, calibration };
     nearestReason ??= `${label} is for ${first.there}, this run has ${first.here}`;
   }
-  return { calibration: null, reason: nearestReason ?? reason ?? "there is no calibration for this checkpoint" };
+  return {
+    calibration: null,
+    reason: nearestReason ?? reason ?? "there is no calibration for this checkpoint",
+    isForOtherSettings: nearestReason !== null,
+  };
 }
 
 /**

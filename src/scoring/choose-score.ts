@@ -1,13 +1,16 @@
 import { UserError } from "../core/errors.js";
 import type { PairKind } from "../core/pair-kind.js";
-import type { Ablation, Formula } from "../measure/aggregate.js";
+import { type Ablation, type Formula, plainAggregation } from "../measure/aggregate.js";
 import type { Definition } from "../measure/definition.js";
+import type { Aggregation } from "../measure/focus.js";
 
 /** What a score is made of where no calibration says it. */
 export interface PlainScore {
   readonly pairs: PairKind;
   readonly formula: Formula;
 }
+
+export const UNCALIBRATED_AGGREGATION: Aggregation = plainAggregation("sum");
 
 export interface AskedScore {
   readonly pairs?: PairKind | undefined;
@@ -19,7 +22,7 @@ export interface AskedScore {
 /** The published score. */
 export const PUBLISHED: PlainScore = { pairs: "attention", formula: "published" };
 /** docs/decisions/0016-contributions.md has the figures that chose it. */
-export const UNCALIBRATED: PlainScore = { pairs: "contribution:head", formula: "median" };
+export const UNCALIBRATED: PlainScore = { pairs: "contribution:head", formula: "sum" };
 
 /**
  * What is asked for, and for the rest the published score where one of its variants is named, else `UNCALIBRATED`.
@@ -37,8 +40,17 @@ export function chooseScore({ pairs, formula, ablation, definition }: AskedScore
 export const isPublished = ({ pairs, formula }: PlainScore): boolean =>
   pairs === PUBLISHED.pairs && formula === PUBLISHED.formula;
 
-export function describeScore({ pairs, formula }: PlainScore): string {
-  return formula === "published" ? `the published formula over ${pairs}` : `the ${formula} over key spans of ${pairs}`;
+const NAMES: Readonly<Record<PairKind, string>> = {
+  attention: "attention",
+  "contribution:head": "contributions",
+  "contribution:layer": "contributions to the layer's output",
+};
+
+/** As it stands in a sentence. */
+export function scoreInWords(score: PlainScore): string {
+  if (isPublished(score)) return "the published score";
+  const { pairs, formula } = score;
+  return formula === "published" ? `the published formula over ${NAMES[pairs]}` : `the ${formula} of ${NAMES[pairs]}`;
 }
 
 const noAblation = (ablation: Ablation, formula: Formula): UserError =>

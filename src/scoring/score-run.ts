@@ -16,6 +16,7 @@ import { type Run, runFolder } from "../formats/run-folder.js";
 import { weightedLayers } from "../measure/calibrated.js";
 import type { Calculator } from "./calculator.js";
 import { SHORTER_THAN_CALIBRATION } from "./calibrated-scorer.js";
+import type { PlainScore } from "./choose-score.js";
 import { openRun } from "./open-run.js";
 import { TOO_SHORT } from "./outcome.js";
 import { prepareCalculator } from "./prepare-calculator.js";
@@ -44,6 +45,10 @@ export interface RunPlan {
   readonly calibration: { readonly name: string; readonly layers: readonly number[] } | null;
   /** Why no calibration is used though one was looked for; else null. */
   readonly uncalibrated: string | null;
+  /** There is a calibration for this checkpoint, for other settings. */
+  readonly isForOtherSettings: boolean;
+  /** What the score is made of without a calibration. */
+  readonly basis: PlainScore;
   readonly threads: number;
   /**
    * Mean over the first documents of what is still to be scored, all windows of one together; null when none could be
@@ -232,6 +237,8 @@ async function planShard(job: ShardJob, run: Run, warnings: readonly string[]): 
     listenedLayers: scorer.layers.length,
     calibration: found === null ? null : { name: found.name, layers: weightedLayers(found) },
     uncalibrated: scorer.calibration?.reason ?? null,
+    isForOtherSettings: scorer.calibration?.isForOtherSettings ?? false,
+    basis: scorer.basis,
     threads: scorer.threads,
     meanTokenCount:
       lengths.length === 0

@@ -6,8 +6,7 @@ import { EngineError, type Problem, UserError } from "../core/errors.js";
 import { parseOptions } from "../core/invalid.js";
 import { ATTENTION, type PairKind } from "../core/pair-kind.js";
 import { describePlan, EXACT, isExact, type PassPlan, type PlanTarget, parseAttention } from "../core/plan.js";
-import type { PairScores, SpanGrid } from "../core/records.js";
-import { int64Tensor, type NamedTensors } from "../core/tensor.js";
+import type { PairScores } from "../core/records.js";
 import { VERSION } from "../core/version.js";
 import { encodeTexts } from "../corpus/encode.js";
 import { openTokenizer, type Tokenizer } from "../corpus/tokenizer.js";
@@ -22,10 +21,11 @@ import { PairScoreTap } from "../measure/tap.js";
 import { GraphBuilder } from "../onnx/builder.js";
 import { encodeModel } from "../onnx/encode.js";
 import { CalibratedScorer } from "./calibrated-scorer.js";
-import { askedCalibration, type CalibrationChoice, findCalibration } from "./calibrations.js";
-import { chooseScore, isPublished, type PlainScore, PUBLISHED } from "./choose-score.js";
+import { askedCalibration, type CalibrationChoice, findCalibration, NO_CALIBRATION } from "./calibrations.js";
+import { chooseScore, isPublished, type PlainScore } from "./choose-score.js";
 import { estimateMemory } from "./memory.js";
 import { type Outcome, scored, tooShort } from "./outcome.js";
+import { lossInputs, pairsOf, type Reading, type ReadOptions } from "./reading.js";
 import { type ResolvedScorerOptions, type ScorerOptions, scorerSchema } from "./scorer-options.js";
 import { chooseWindow } from "./window.js";
 
@@ -63,36 +63,6 @@ export async function prepareScorer(options: ScorerOptions): Promise<Scorer> {
   return new Scorer(checkpoint, resolved, watch, await findCalibration(asked, target));
 }
 
-export interface ReadOptions {
-  /** Default: the definition's. */
-  readonly grid?: SpanGrid;
-  /** Tokens to be predicted, 1 to L-1; only with `losses`. */
-  readonly lossPositions?: readonly number[];
-}
-
-export interface Reading {
-  readonly pairs: PairScores;
-  /** Of every kind that the scorer was asked for. */
-  readonly pairsByKind: ReadonlyMap<PairKind, PairScores>;
-  /** Nats, in the order of `lossPositions`. */
-  readonly losses: Float32Array;
-}
-
-/** The row before a token predicts it. */
-function lossInputs(tokenIds: Int32Array, positions: readonly number[]): NamedTensors {
-  const shape = [positions.length];
-  return {
-    loss_positions: int64Tensor(
-      positions.map((position) => position - 1),
-      shape,
-    ),
-    loss_targets: int64Tensor(
-      positions.map((position) => tokenIds[position] ?? 0),
-      shape,
-    ),
-  };
-}
-
 export class Scorer {
   readonly definition: Definition;
   readonly settings: SpanSettings;
@@ -110,7 +80,7 @@ export class Scorer {
   readonly plan: PassPlan;
   readonly basis: PlainScore;
   /** Those that `read` gives, the score's first. */
-  private readonly kinds: readonly PairKind[];
+  readonly kinds: readonly PairKind[];
   private readonly calibrated: CalibratedScorer | null;
   /** Those listened to, where it is not all. */
   private readonly heads: ReadonlyMap<number, readonly number[]> | null;
@@ -126,7 +96,7 @@ export class Scorer {
     private readonly options: ResolvedScorerOptions,
     /** Throws where the weights, which the engine maps, are not those that were opened. */
     private readonly checkWeights: () => Promise<void>,
-    readonly calibration: CalibrationChoice = { calibration: null, reason: null },
+    readonly calibration: CalibrationChoice = NO_CALIBRATION,
   ) {
     const { config } = checkpoint;
     this.threads = Math.min(options.threads, availableParallelism());
@@ -325,13 +295,7 @@ export class Scorer {
 
 function basisOf(options: ResolvedScorerOptions, { calibration }: CalibrationChoice): PlainScore {
   if (calibration === null) return chooseScore(options);
-  return { pairs: calibration.pairs ?? ATTENTION, formula: PUBLISHED.formula };
-}
-
-function pairsOf(collected: ReadonlyMap<PairKind, PairScores>, kind: PairKind): PairScores {
-  const pairs = collected.get(kind);
-  if (pairs === undefined) throw new Error(`no pair scores of ${kind}`);
-  return pairs;
+  return chooseScore({ pairs: calibration.pairs ?? ATTENTION, ablation: null, definition: "reference" });
 }
 
 function askedPlan({ attention = "full", precision }: ResolvedScorerOptions, target: PlanTarget): PassPlan {

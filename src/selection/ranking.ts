@@ -113,9 +113,11 @@ async function rankTable(table: ScoreTable, options: RankingOptions): Promise<Ra
       ? await resolveData(table, options.data)
       : null;
   if (options.policy === "published" && run !== null && data?.given === false) await checkIndexIsRow(table);
-  const byCds = options.policy === "published" && run?.configuration.calibration != null;
+  const byCds = options.policy === "published" && run !== null && !ranksAsPublished(run.configuration);
+  if (options.policy === "published" && run?.configuration.calibration === null) {
+    refusePlan(table.folder, run.configuration);
+  }
   if (byCds) await checkCds(table);
-  else if (options.policy === "published" && run !== null) refusePlan(table.folder, run.configuration);
   const window = run === null || options.includeShort ? null : run.configuration.maxLength;
   const once = repeatsLeftOut(table, report);
   const windows = await mergeWindows(table, { ...options, window, once });
@@ -206,12 +208,16 @@ async function checkCds({ database, folder }: ScoreTable): Promise<void> {
   if (count === 0) return;
   throw new UserError({
     code: "no-cds",
-    what: "The published policy ranks by the published score, and rows of this calibrated run have none",
+    what: "The published policy ranks by the published score, and rows of this run have none",
     where: folder,
     got: `no cds in ${plural(count, "row")}`,
-    fix: "Select by the calibrated score with --policy budget, or score again with --calibration none.",
+    fix: "Select by the run's own score with --policy budget, or score again with --pairs attention.",
   });
 }
+
+/** Is the published score, or an ablation of it, the score of a row itself? Else it stands beside, as `cds`. */
+const ranksAsPublished = ({ calibration, pairs, formula }: RunConfiguration): boolean =>
+  calibration === null && pairs === "attention" && formula === "published";
 
 /** @throws UserError when the passes of an uncalibrated run were not the published ones */
 function refusePlan(folder: string, { plan }: RunConfiguration): void {

@@ -428,6 +428,8 @@ describe("ReadingCache", () => {
       cache.pairsKey(Int32Array.of(1, 2, 3, 5), grid),
       cache.pairsKey(tokens, { ...grid, queries: [] }),
       cache.pairsKey(tokens, { ...grid, spanLength: 1 }),
+      cache.pairsKey(tokens, grid, "contribution:head"),
+      cache.pairsKey(tokens, grid, "contribution:layer"),
       cache.lossesKey(tokens, "whole", [1]),
       cache.lossesKey(tokens, "short", [1]),
       cache.lossesKey(tokens, "whole", [2]),
@@ -504,12 +506,17 @@ describe("readAll", () => {
     (kind): EvaluationText => ({ kind, group: "g", source: "s", row: 4, tokenIds: Int32Array.of(1, 2), donors: [4] }),
   );
   const reading = (value: number, gain: number | null = null): Reading => ({
-    pairs: {
-      grid: { length: 2, spanLength: 1, queries: [{ start: 1, keys: [0] }] },
-      layers: [0],
-      headCount: null,
-      values: Float32Array.of(value),
-    },
+    pairs: new Map([
+      [
+        "attention" as const,
+        {
+          grid: { length: 2, spanLength: 1, queries: [{ start: 1, keys: [0] }] },
+          layers: [0],
+          headCount: null,
+          values: Float32Array.of(value),
+        },
+      ],
+    ]),
     gain,
   });
   const failure = new EngineError({ code: "engine-failed", what: "the engine failed" });

@@ -209,7 +209,74 @@ test("contributions of some heads alone are those of all", async () => {
   }
 });
 
-test("a row without output has no contribution", async () => {
+describe("wrong formulas of contributions miss", () => {
+  const given: Case = { definition: "reference", heads: [4, 2], headDim: 8, settings: spans(16, 2, 2), lengths: [250] };
+  const length = 250;
+  const grid = DEFINITIONS.reference.grid(length, given.settings);
+  const [headCount, keyValueHeadCount] = given.heads;
+  const { headDim } = given;
+  const width = headCount * headDim;
+  const inputs = randomInputs(given, length);
+  const { value, heads, block, matrix } = randomOutputs(given, length);
+
+  /** Rows of heads of `width` values, each with those of the head before it, the first with those of the last. */
+  const turned = (values: Float32Array) =>
+    Float32Array.from(values, (_, at) => {
+      const column = at % width;
+      return values[at - column + ((column + width - headDim) % width)] ?? 0;
+    });
+  const loops = (contribution: AttentionInputs["contribution"], ownSpan = false) =>
+    mean(pairScoreLoops({ ...inputs, ...(contribution && { contribution }) }, grid, ownSpan));
+  const found = async (kind: PairKind) => (await tappedKinds(given, false, [kind]))[0]?.get(kind) ?? [];
+  /** A key head for each query head: its own, or that of another query head. */
+  const expanded = (values: Float32Array, keyHead: (head: number) => number) =>
+    Float32Array.from({ length: length * width }, (_, at) => {
+      const [row, head, d] = [Math.floor(at / width), Math.floor((at % width) / headDim), at % headDim];
+      return values[(row * keyValueHeadCount + keyHead(head)) * headDim + d] ?? 0;
+    });
+  /** Keys in groups, values in turn. */
+  const ungrouped = () => {
+    const key = expanded(inputs.key, (head) => Math.floor((head * keyValueHeadCount) / headCount));
+    const contribution = {
+      value: expanded(value, (head) => head % keyValueHeadCount),
+      direction: headDirections(heads, headDim),
+    };
+    return mean(pairScoreLoops({ ...inputs, key, keyValueHeadCount: headCount, contribution }, grid, false));
+  };
+
+  test("the right ones are met", async () => {
+    const head = loops({ value, direction: headDirections(heads, headDim) });
+    expect(worstOfLargest(await found("contribution:head"), head)).toBeLessThan(TOLERANCE);
+    const layer = loops({ value, direction: layerDirections(block, matrix, HIDDEN) });
+    expect(worstOfLargest(await found("contribution:layer"), layer)).toBeLessThan(TOLERANCE);
+  });
+
+  test.each<[string, PairKind, () => number[]]>([
+    ["attention alone", "contribution:head", () => loops(undefined)],
+    ["the output not of length 1", "contribution:head", () => loops({ value, direction: Float64Array.from(heads) })],
+    [
+      "the own span in the softmax",
+      "contribution:head",
+      () => loops({ value, direction: headDirections(heads, headDim) }, true),
+    ],
+    [
+      "the output of another head",
+      "contribution:head",
+      () => loops({ value, direction: headDirections(turned(heads), headDim) }),
+    ],
+    ["values before grouping", "contribution:head", ungrouped],
+    [
+      "W_O's columns of another head",
+      "contribution:layer",
+      () => loops({ value, direction: layerDirections(block, turned(matrix), HIDDEN) }),
+    ],
+    ["the head's own output", "contribution:layer", () => loops({ value, direction: headDirections(heads, headDim) })],
+  ])("%s", async (_name, kind, wrong) => {
+    expect(worstOfLargest(await found(kind), wrong())).toBeGreaterThan(1e-3);
+  });
+});
+
+test("a row without output has no contribution", () => {
   const given: Case = { definition: "reference", heads: [1, 1], headDim: 8, settings: spans(16, 2, 2), lengths: [200] };
   const grid = DEFINITIONS.reference.grid(200, given.settings);
   const { value } = randomOutputs(given, 200);

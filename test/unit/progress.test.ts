@@ -13,6 +13,8 @@ const plan: RunPlan = {
   listenedLayers: 24,
   calibration: null,
   uncalibrated: null,
+  isForOtherSettings: false,
+  basis: { pairs: "contribution:head", formula: "sum" },
   threads: 2,
   meanTokenCount: { scored: 8000, document: 20_000 },
   memoryBytes: 1.02e9,
@@ -80,8 +82,12 @@ describe("progress", () => {
     expect(said({ calibration: { name: "Model at 8,192", layers: [3, 14, 15, 16] } })).toBe(
       "calibrated: Model at 8,192, layers 3,14-16 of 30",
     );
-    expect(said({ uncalibrated: "there is no calibration for this checkpoint" })).toBe(
-      "published score: there is no calibration for this checkpoint",
+    const uncalibrated = "there is no calibration for this checkpoint";
+    expect(said({ uncalibrated })).toBe(`score: the sum of contributions; ${uncalibrated}`);
+    const basis = { pairs: "attention", formula: "published" } as const;
+    expect(said({ uncalibrated, basis })).toBe(`score: the published score; ${uncalibrated}`);
+    expect(said({ uncalibrated: "a.json is for another window", isForOtherSettings: true })).toBe(
+      "WARNING: a.json is for another window. The score is the sum of contributions, uncalibrated: it tells less",
     );
   });
 

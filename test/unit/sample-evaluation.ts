@@ -122,6 +122,7 @@ export function makeEvaluation({
       );
     return {
       ...measure,
+      pairs: measure.kind === "baseline" ? null : "attention",
       against: CONTROLS.map((control) => {
         const within = estimate(wholes, auc(control, numberOf, true), groups.length * wholesPerGroup ** 2);
         return {

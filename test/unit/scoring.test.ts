@@ -63,7 +63,7 @@ describe("openScorer", () => {
   });
 
   test("the ablation is that of the scorer, and any other can be had from the pair scores", async () => {
-    const [plain] = await scoresOf({}, samples);
+    const [plain] = await scoresOf({ pairs: "attention" }, samples);
     const [ablated] = await scoresOf({ ablation: "no_std" }, samples);
     if (plain?.score == null || plain.pairs === null || ablated?.score == null) throw new Error("no score");
     expect(ablated.score).not.toBe(plain.score);

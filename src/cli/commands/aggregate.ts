@@ -3,12 +3,13 @@ import { jsonLine } from "../../core/printed.js";
 import { formatCount, plural } from "../../core/units.js";
 import { endable } from "../abort.js";
 import type { LadmContext } from "../context.js";
-import { requiredTextFlag, switchFlag, textFlag } from "../flags.js";
+import { type FORMULA_VALUES, formulaFlag, requiredTextFlag, switchFlag, textFlag } from "../flags.js";
 
 interface AggregateFlags {
   readonly out: string;
   readonly calibration?: string;
   readonly ablation?: "no_std" | "no_len_weight";
+  readonly formula?: (typeof FORMULA_VALUES)[number];
   readonly json?: boolean;
 }
 
@@ -16,7 +17,7 @@ export const aggregateCommand = buildCommand<AggregateFlags, [run: string], Ladm
   docs: {
     brief: "Make other scores of kept pair scores, without the model",
     fullDescription: `Makes other scores of the pair scores that a run kept (score --keep pairs or heads), without the model, into a run folder of its own:
-with a calibration, an ablation, or neither for the published score.
+with a calibration, an ablation, another formula, or none of them for the score that such pair scores give by default.
 
 EXAMPLE
   ladm aggregate run --calibration calibration.json --out calibrated-run`,
@@ -32,9 +33,10 @@ EXAMPLE
       ablation: {
         kind: "enum",
         values: ["no_std", "no_len_weight"],
-        brief: "Leave the deviation or the length weights out",
+        brief: "The published formula without the deviation or the length weights",
         optional: true,
       },
+      formula: formulaFlag,
       json: switchFlag("Print the counts as JSON"),
     },
   },

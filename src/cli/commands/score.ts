@@ -1,5 +1,6 @@
 import { buildCommand } from "@stricli/core";
 import { EXIT, UserError } from "../../core/errors.js";
+import type { PairKind } from "../../core/pair-kind.js";
 import { jsonLine } from "../../core/printed.js";
 import { formatCount, plural } from "../../core/units.js";
 import type { ScoreRunOptions } from "../../scoring/run-options.js";
@@ -11,6 +12,9 @@ import {
   columnFlags,
   countFlag,
   dataFlag,
+  type FORMULA_VALUES,
+  formulaFlag,
+  pairsFlag,
   planFlags,
   requiredTextFlag,
   switchFlag,
@@ -32,6 +36,8 @@ interface Flags extends ColumnFlags {
   readonly dAfs?: number;
   readonly dCds?: number;
   readonly layers?: readonly number[];
+  readonly pairs?: PairKind;
+  readonly formula?: (typeof FORMULA_VALUES)[number];
   readonly ablation?: "no_std" | "no_len_weight";
   readonly definition?: "reference" | "paper";
   readonly calibration?: string;
@@ -91,10 +97,14 @@ EXIT CODE
         placeholder: "LIST",
         optional: true,
       },
+      pairs: pairsFlag(
+        "What pair scores add up, without a calibration: attention (published), contribution[:head] (default) or contribution:layer",
+      ),
+      formula: formulaFlag,
       ablation: {
         kind: "enum",
         values: ["no_std", "no_len_weight"],
-        brief: "Leave the deviation or the length weights out",
+        brief: "The published formula without the deviation or the length weights",
         optional: true,
       },
       definition: {

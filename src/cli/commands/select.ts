@@ -58,7 +58,7 @@ Exactly one of --tokens, --top, --count and --min-score says how much. A row of 
 since text that repeats itself scores high whatever it says. A document of several scored windows is one row: --windows says how they make
 its score. Where the rows of the scored data are the windows, all windows of a selected document are written.
 With --refine-with a dearer calculator then scores the documents near each group's cut, and those alone: a calibration FILE, auto (as score
-does), or exact (the published score of all layers). A random audit says how far the run's scores can be trusted there, how many documents that
+does), or exact (an exact pass over all layers, without a calibration). A random audit says how far the run's scores can be trusted there, how many documents that
 takes, and how far the selection is expected to agree with scoring all of them. Stopped, the same command goes on.
 
 EXAMPLE
