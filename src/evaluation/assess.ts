@@ -1,7 +1,8 @@
+import type { PairKind } from "../core/pair-kind.js";
 import { rankCorrelation } from "../core/statistics.js";
 import type { ScoredText } from "../core/trials.js";
 import type { CalibrationReport, TriedRecipe } from "../formats/calibration-report.js";
-import { PUBLISHED_AGGREGATION } from "../measure/focus.js";
+import { pairsOf } from "../scoring/reading.js";
 import { type Fit, type FitTexts, fitTexts, type LabelledText, scoreOf } from "./cross-validation.js";
 import { Features } from "./features.js";
 import type { Material, ModelMaterial } from "./material.js";
@@ -15,6 +16,8 @@ import type { EvaluationText } from "./texts.js";
 /** What is weighed, and how it is judged. */
 export interface FitOptions {
   readonly by: "layer" | "head" | "retrieval";
+  /** What the pair scores that are weighed add up. */
+  readonly pairs: PairKind;
   readonly folds: number;
   readonly seed: number;
 }
@@ -52,7 +55,7 @@ export async function readForFit(
   if (recurring === null) return null;
   const repeats = new Map<unknown, readonly number[]>(texts.map((text) => [text, text.repeatedPairs]));
   const readings = recurring.readings.map(({ text, reading }) => {
-    return { pairs: reading.pairs, repeatedPairs: repeats.get(text) ?? [] };
+    return { pairs: pairsOf(reading.pairs, options.pairs), repeatedPairs: repeats.get(text) ?? [] };
   });
   return { result, fit: weighByRetrieval(retrievalScores(readings)) };
 }
@@ -80,12 +83,12 @@ export interface Assessment
 export function assess(
   material: ModelMaterial,
   { result, fit }: FitReadings,
-  { by, folds }: FitOptions,
+  { by, folds, pairs }: FitOptions,
   onProgress: (done: number, of: number) => void,
 ): Assessment {
   const { layerCount, headCount } = material.scorer.checkpoint.config;
   const perLayer = by === "layer" ? 1 : headCount;
-  const features = new Features(material, result, by === "layer" ? "layer" : "head");
+  const features = new Features(material, result, { by: by === "layer" ? "layer" : "head", pairs });
   // The lexical score retrieves nothing by which to weigh it.
   const recipes = by === "retrieval" ? RECIPES.filter(({ lexical }) => lexical === null) : RECIPES;
   const textsOf = (recipe: Recipe) => features.texts(recipe);
@@ -113,7 +116,7 @@ export function assess(
     outside: new Map(
       [...choices].map(([fold, choice]) => [fold, { scored: scoredTexts(choice.heldOut), quality: choice.quality }]),
     ),
-    published: features.meanOverLayers(PUBLISHED_AGGREGATION),
+    published: features.published(),
     lexical: features.lexical.own,
     wholes: texts.flatMap(({ kind, group, row, features: own }) =>
       kind === "whole" ? [{ kind, group, row, score: scoreOf(own, fitted) }] : [],

@@ -5,6 +5,7 @@ import { dirname, join } from "node:path";
 import { crc32 } from "node:zlib";
 import { systemCodeOf } from "../core/errors.js";
 import { hashJson } from "../core/fingerprint.js";
+import { ATTENTION, type PairKind } from "../core/pair-kind.js";
 import { EXACT, isExact, type PassPlan } from "../core/plan.js";
 import type { SpanGrid } from "../core/records.js";
 import { makeFolder, writeFileAtomic } from "../formats/append.js";
@@ -67,8 +68,10 @@ export class ReadingCache {
     await writeFileAtomic(path, encode(key, values));
   }
 
-  pairsKey(tokenIds: Int32Array, { length, spanLength, queries }: SpanGrid): string {
-    return this.key("pairs", tokenIds, { length, spanLength, queries });
+  pairsKey(tokenIds: Int32Array, { length, spanLength, queries }: SpanGrid, kind: PairKind = ATTENTION): string {
+    // Those of attention are older than kinds, and keep their names.
+    const ofKind = kind === ATTENTION ? {} : { kind };
+    return this.key("pairs", tokenIds, { length, spanLength, queries, ...ofKind });
   }
 
   lossesKey(tokenIds: Int32Array, context: "whole" | "short", positions: readonly number[]): string {

@@ -2,12 +2,14 @@ import { z } from "zod";
 import { unlessAborted } from "../core/aborted.js";
 import { UserError } from "../core/errors.js";
 import { parseOptions } from "../core/invalid.js";
+import { PAIR_KINDS } from "../core/pair-kind.js";
 import type { PassPlan } from "../core/plan.js";
 import { type ScoredText, trialsAgainst } from "../core/trials.js";
 import { checkPlace, writeFileAtomic } from "../formats/append.js";
 import { type Calibration, calibrationSchema } from "../formats/calibration.js";
 import type { CalibrationReport, PlanSearch } from "../formats/calibration-report.js";
 import { LEXICAL } from "../measure/lexical.js";
+import { PUBLISHED } from "../scoring/choose-score.js";
 import { type Assessment, assess, readForFit } from "./assess.js";
 import { PREFERENCES } from "./choose-plan.js";
 import { judge, judgeDifference } from "./judge.js";
@@ -23,6 +25,8 @@ const calibrateSchema = z.strictObject({
    * is repeated.
    */
   by: z.enum(["layer", "head", "retrieval"]).default("layer"),
+  /** What the pair scores that are weighed add up. */
+  pairs: z.enum(PAIR_KINDS).default(PUBLISHED.pairs),
   folds: z.number().int().min(2).default(5),
   /** Search how the passes are made too, for what is cheapest and as good: several times the passes. */
   cost: z.boolean().default(false),
@@ -59,7 +63,9 @@ export async function calibrate(
   hooks: CalibrateHooks = {},
 ): Promise<CalibrationReport | null> {
   const resolved = parseOptions(calibrateSchema, options);
-  const { by, folds, cost, prefer, try: asked, yardstick, name: _name, out, ...rest } = resolved;
+  const { by, pairs, folds, cost, prefer, try: asked, yardstick, name: _name, out, ...others } = resolved;
+  // Attention too, which makes the score to beat.
+  const rest = { ...others, pairs: [...new Set([pairs, PUBLISHED.pairs])] };
   if (rest.model === LEXICAL) throw nothingToCalibrate();
   refuseCostOptions(resolved);
   const gain = yardstick === "gain";
@@ -76,7 +82,7 @@ export async function calibrate(
     const { scorer } = opened;
     if (scorer === null) throw nothingToCalibrate();
     const material = { ...opened, scorer };
-    const fitOptions = { by, folds, seed: rest.seed };
+    const fitOptions = { by, pairs, folds, seed: rest.seed };
     if (cost) {
       const search = { ...fitOptions, material: rest, prefer: prefer ?? "balanced", asked, gain };
       const found = await searchPlans(material, search, hooks);

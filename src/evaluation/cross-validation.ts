@@ -9,25 +9,25 @@ export interface LabelledText {
   readonly row: number;
   /** What is never both fitted and tested: the source, or the document, that its whole text is of. */
   readonly unit: string;
-  /** `[feature]`, not negative. */
+  /** `[feature]` */
   readonly features: Float64Array;
 }
 
 /** Weights and what each feature is divided by. */
 export interface Fit {
   readonly weights: Float64Array;
-  /** Mean over the whole texts fitted to. */
+  /** Mean size over the whole texts fitted to. */
   readonly scales: Float64Array;
 }
 
 /** Finds weights for texts; those of a recipe have all the same features. */
 export type FitTexts = (texts: readonly LabelledText[]) => Fit;
 
-/** Mean of each feature over the whole texts, `[feature]`. */
-export function meanFeatures(texts: readonly LabelledText[]): Float64Array {
+/** Mean size of each feature over the whole texts, `[feature]`. Contributions cross zero, so a mean could be tiny. */
+export function meanSizes(texts: readonly LabelledText[]): Float64Array {
   const wholes = texts.filter(({ kind }) => kind === "whole");
   return Float64Array.from({ length: texts[0]?.features.length ?? 0 }, (_, feature) => {
-    return wholes.reduce((sum, { features }) => sum + (features[feature] ?? 0), 0) / wholes.length;
+    return wholes.reduce((sum, { features }) => sum + Math.abs(features[feature] ?? 0), 0) / wholes.length;
   });
 }
 
@@ -36,7 +36,7 @@ const RIDGE = 0.01;
 
 /** Fits whole texts against near and glued ones of their groups; both kinds count the same. */
 export function fitTexts(texts: readonly LabelledText[]): Fit {
-  const scales = meanFeatures(texts);
+  const scales = meanSizes(texts);
   const comparisons: Comparison[] = [];
   for (const kind of ["near", "glued"] as const) {
     const pairs = pairsOf(texts, kind);

@@ -3,8 +3,8 @@ import { z } from "zod";
 import { unlessAborted } from "../core/aborted.js";
 import { CONTROLS } from "../core/controls.js";
 import { parseOptions } from "../core/invalid.js";
+import { ATTENTION } from "../core/pair-kind.js";
 import { describePlan, EXACT, isExact } from "../core/plan.js";
-import type { PairScores } from "../core/records.js";
 import { rankCorrelation } from "../core/statistics.js";
 import { type ScoredText, trialsAgainst } from "../core/trials.js";
 import { checkPlace, writeFileAtomic } from "../formats/append.js";
@@ -14,11 +14,12 @@ import { focus, PUBLISHED_AGGREGATION } from "../measure/focus.js";
 import { LEXICAL } from "../measure/lexical.js";
 import { DEFAULT_MAX_REDUNDANCY, redundancy } from "../measure/redundancy.js";
 import { findCalibration } from "../scoring/calibrations.js";
+import type { PairReadings } from "../scoring/reading.js";
 import { correlate, judge } from "./judge.js";
 import { type Material, type MaterialOptions, materialShape, modelName, openMaterial, withPlan } from "./material.js";
 import { lexicalOnlyMeasures, type Measure, modelMeasures } from "./measures.js";
 import { poolHooks, type ReadHooks, type ReadResult, readAll } from "./read-all.js";
-import { everyNthQuery, type Reading } from "./reader.js";
+import { everyNthOfAll, everyNthQuery, type Reading } from "./reader.js";
 import type { EvaluationText } from "./texts.js";
 
 const evaluateSchema = z.strictObject({
@@ -87,11 +88,11 @@ async function readPlanned(
 ): Promise<Pick<Readings, "planned"> | null> {
   const { scorer } = material;
   const plan = calibration?.plan ?? EXACT;
-  if (calibration === null || scorer === null || describePlan(plan) === describePlan(scorer.plan)) {
-    return { planned: null };
-  }
+  const pairs = calibration?.pairs ?? ATTENTION;
+  const isRead = scorer !== null && describePlan(plan) === describePlan(scorer.plan) && scorer.kinds.includes(pairs);
+  if (calibration === null || scorer === null || isRead) return { planned: null };
   await material.reader.close();
-  const other = await withPlan(material, options, plan);
+  const other = await withPlan(material, { ...options, pairs: [pairs] }, plan);
   try {
     const wantedOf = ({ kind }: EvaluationText) => ({ everySpan: kind === "whole", gain: false });
     const result = await readAll(other, wantedOf, hooks);
@@ -104,7 +105,7 @@ async function readPlanned(
 
 interface Readings extends ReadResult {
   /** Null where the calibration is for the same passes. */
-  readonly planned: ReadonlyMap<EvaluationText, PairScores> | null;
+  readonly planned: ReadonlyMap<EvaluationText, PairReadings> | null;
 }
 
 async function calibrationOf({ scorer, maxLength }: Material, asked: string): Promise<Calibration | null> {
@@ -130,7 +131,7 @@ interface Row {
   readonly text: EvaluationText;
   readonly reading: Reading;
   /** Of the calibration's own passes. */
-  readonly planned: PairScores;
+  readonly planned: PairReadings;
   readonly redundancy: number | null;
   readonly values: readonly (number | null)[];
 }
@@ -145,9 +146,10 @@ async function judgeAll(
   const { seed, dCds, maxRedundancy } = options;
   const list = scorer === null ? lexicalOnlyMeasures : modelMeasures;
   const exact = scorer === null || isExact(scorer.plan);
-  const measures = list({ layerCount: reader.layerCount, calibration, frequencies, seed, exact });
-  const onGrid = (text: EvaluationText, pairs: PairScores) =>
-    text.kind === "whole" ? everyNthQuery(pairs, dCds, 0) : pairs;
+  const kinds = options.pairs;
+  const measures = list({ layerCount: reader.layerCount, kinds, calibration, frequencies, seed, exact });
+  const onGrid = (text: EvaluationText, pairs: PairReadings) =>
+    text.kind === "whole" ? everyNthOfAll(pairs, dCds, 0) : pairs;
   const rows = readings.flatMap(({ text, reading }): Row[] => {
     const ofPlan = planned === null ? reading.pairs : planned.get(text);
     // The engine failed on it in one of its passes.
@@ -226,6 +228,7 @@ function judgeMeasure(measure: Measure, at: number, { options, material, rows }:
   return {
     name: measure.name,
     kind: measure.kind,
+    pairs: measure.pairs,
     layer: measure.layer,
     against: controls.map((control) => {
       const trials = trialsAgainst(control, scoredBy(rows, plain));
@@ -263,7 +266,7 @@ function offsetStability(measure: Measure, wholes: readonly Row[], dCds: number)
   const byOffset = Array.from({ length: dCds }, (_, offset) =>
     wholes.map(({ text, reading, planned }) => {
       const pairs = measure.planned === true ? planned : reading.pairs;
-      return measure.numberOf(text, everyNthQuery(pairs, dCds, offset));
+      return measure.numberOf(text, everyNthOfAll(pairs, dCds, offset));
     }),
   );
   let lowest: number | null = null;
@@ -300,7 +303,9 @@ function rankCorrelationOfKnown(a: readonly (number | null)[], b: readonly (numb
  */
 function layerShares(wholes: readonly Row[], dCds: number): number[] {
   const shares = wholes.flatMap(({ reading }) => {
-    const layers = focus(everyNthQuery(reading.pairs, dCds, 0), PUBLISHED_AGGREGATION, "layer");
+    const attention = reading.pairs.get(ATTENTION);
+    if (attention === undefined) return [];
+    const layers = focus(everyNthQuery(attention, dCds, 0), PUBLISHED_AGGREGATION, "layer");
     const total = layers.reduce((sum, layer) => sum + layer, 0);
     return total > 0 ? [layers.map((layer) => layer / total)] : [];
   });

@@ -1,8 +1,11 @@
-import { type Aggregation, focus } from "../measure/focus.js";
+import { ATTENTION, type PairKind } from "../core/pair-kind.js";
+import { type Aggregation, focus, PUBLISHED_AGGREGATION } from "../measure/focus.js";
 import { LEXICAL_AGGREGATION, lexicalPairScores } from "../measure/lexical.js";
+import { pairsOf } from "../scoring/reading.js";
 import type { LabelledText } from "./cross-validation.js";
 import type { Material } from "./material.js";
 import type { ReadResult } from "./read-all.js";
+
 import type { Recipe } from "./search.js";
 
 /** Features of all whole, near and glued texts, always in the same order; each aggregation is computed once. */
@@ -16,7 +19,7 @@ export class Features {
   constructor(
     { groups, frequencies }: Material,
     { readings }: ReadResult,
-    private readonly by: "layer" | "head",
+    private readonly of: { readonly by: "layer" | "head"; readonly pairs: PairKind },
   ) {
     const dividedBy = new Map(groups.map((group) => [group.name, group.dividedBy]));
     this.readings = readings.filter(({ text }) => isFitted(text.kind));
@@ -25,7 +28,7 @@ export class Features {
       return isFitted(kind) ? [{ kind, group, row, unit }] : [];
     });
     const pairs = this.readings.map(({ text, reading }) =>
-      lexicalPairScores(text.tokenIds, reading.pairs.grid, frequencies),
+      lexicalPairScores(text.tokenIds, pairsOf(reading.pairs, this.of.pairs).grid, frequencies),
     );
     const over = (kind: Aggregation["over"]) =>
       pairs.map((scores) => focus(scores, { ...LEXICAL_AGGREGATION, over: kind }, "layer")[0] ?? 0);
@@ -36,7 +39,8 @@ export class Features {
   texts({ aggregation, lexical }: Recipe): readonly LabelledText[] {
     const key = JSON.stringify(aggregation);
     const features =
-      this.known.get(key) ?? this.readings.map(({ reading }) => focus(reading.pairs, aggregation, this.by));
+      this.known.get(key) ??
+      this.readings.map(({ reading }) => focus(pairsOf(reading.pairs, this.of.pairs), aggregation, this.of.by));
     this.known.set(key, features);
     return this.labels.map((label, at) => {
       const own = features[at] ?? new Float64Array();
@@ -47,10 +51,10 @@ export class Features {
     });
   }
 
-  /** Mean over all layers of each text: `[text]`. */
-  meanOverLayers(aggregation: Aggregation): readonly number[] {
+  /** The published score of each text: `[text]`. */
+  published(): readonly number[] {
     return this.readings.map(({ reading }) => {
-      const layers = focus(reading.pairs, aggregation, "layer");
+      const layers = focus(pairsOf(reading.pairs, ATTENTION), PUBLISHED_AGGREGATION, "layer");
       return layers.reduce((sum, layer) => sum + layer, 0) / layers.length;
     });
   }

@@ -1,5 +1,6 @@
 import { identifyModel } from "../checkpoint/samples.js";
 import { groupBy } from "../core/group.js";
+import { ATTENTION } from "../core/pair-kind.js";
 import { isExact, type PassPlan } from "../core/plan.js";
 import { VERSION } from "../core/version.js";
 import { type Calibration, encodeDocumentFrequencies } from "../formats/calibration.js";
@@ -46,6 +47,7 @@ export function weightsOf(
 export interface Finding {
   readonly options: Pick<MaterialOptions, "model" | "part" | "seed" | "segment"> & {
     readonly by: FitOptions["by"];
+    readonly pairs: FitOptions["pairs"];
     readonly name?: string | undefined;
   };
   readonly material: ModelMaterial;
@@ -63,7 +65,7 @@ export async function makeCalibration({
   assessment,
   measured,
 }: Finding): Promise<Calibration | null> {
-  const { by, part, seed, segment } = options;
+  const { by, pairs, part, seed, segment } = options;
   const { scorer, frequencies } = material;
   const { config } = scorer.checkpoint;
   const { recipe } = assessment;
@@ -80,6 +82,7 @@ export async function makeCalibration({
       ...(await identityOf(scorer)),
     },
     maxLength: material.maxLength,
+    ...(pairs === ATTENTION ? {} : { pairs }),
     ...(isExact(plan) ? {} : { plan }),
     definition: "reference",
     ...scorer.settings,

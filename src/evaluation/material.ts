@@ -5,6 +5,7 @@ import type { Checkpoint } from "../checkpoint/checkpoint.js";
 import type { Control } from "../core/controls.js";
 import { UserError } from "../core/errors.js";
 import type { FileFingerprint } from "../core/fingerprint.js";
+import { PAIR_KINDS } from "../core/pair-kind.js";
 import { type PassPlan, PRECISIONS, writeAttention } from "../core/plan.js";
 import type { SpanGrid } from "../core/records.js";
 import { chooseLayout } from "../corpus/layout.js";
@@ -15,6 +16,7 @@ import { checkData, expandData, fingerprintData } from "../formats/data.js";
 import { pinData } from "../formats/data-versions.js";
 import { DEFINITIONS } from "../measure/definitions/index.js";
 import { countDocumentFrequencies, type DocumentFrequencies, LEXICAL, LEXICAL_WINDOW } from "../measure/lexical.js";
+import { PUBLISHED, UNCALIBRATED } from "../scoring/choose-score.js";
 import { prepareScorer, type Scorer, tokenizerMissing } from "../scoring/scorer.js";
 import { chooseWindow } from "../scoring/window.js";
 import { defaultCache, ReadingCache } from "./cache.js";
@@ -51,6 +53,13 @@ export const materialShape = {
     .strictObject({ index: positive, of: positive })
     .refine(({ index, of }) => index <= of, "part.index must not be above part.of")
     .default({ index: 1, of: 1 }),
+  /** What pair scores add up: all kinds are read in one pass. */
+  pairs: z
+    .array(z.enum(PAIR_KINDS))
+    .min(1)
+    .readonly()
+    .transform((kinds) => [...new Set(kinds)])
+    .default([PUBLISHED.pairs, UNCALIBRATED.pairs]),
   /** As `score`: how the passes are made. */
   attention: z.string().min(1).optional(),
   precision: z.enum(PRECISIONS).optional(),
@@ -164,7 +173,8 @@ export async function openMaterial(
 }
 
 function openModel(options: MaterialOptions, losses: boolean): Promise<Scorer> {
-  const { model, maxLength, allowLonger, attnChunkSize, dAfs, dCds, attention, precision, threads } = options;
+  const { model, maxLength, allowLonger, attnChunkSize, dAfs, dCds, attention, precision, threads, pairs } = options;
+  const [first, ...others] = pairs;
   const spans = { attnChunkSize, dAfs, dCds };
   return prepareScorer({
     model,
@@ -174,6 +184,8 @@ function openModel(options: MaterialOptions, losses: boolean): Promise<Scorer> {
     attention,
     precision,
     threads,
+    pairs: first,
+    alsoPairs: others,
     keepHeads: true,
     losses,
   });

@@ -1,17 +1,24 @@
 import { deflateSync } from "node:zlib";
+import { ATTENTION, type PairKind } from "../core/pair-kind.js";
 import { Random } from "../core/random.js";
-import type { PairScores } from "../core/records.js";
+import type { PairScores, SpanGrid } from "../core/records.js";
 import type { Calibration } from "../formats/calibration.js";
 import type { EvaluatedMeasure } from "../formats/evaluation.js";
-import { type Aggregation, focus, PUBLISHED_AGGREGATION } from "../measure/focus.js";
+import { plainAggregation } from "../measure/aggregate.js";
+import { type Aggregation, focus, OVERS, PUBLISHED_AGGREGATION } from "../measure/focus.js";
 import { type DocumentFrequencies, LEXICAL_AGGREGATION, lexicalPairScores } from "../measure/lexical.js";
 import { CalibratedScorer } from "../scoring/calibrated-scorer.js";
+import { UNCALIBRATED, UNCALIBRATED_AGGREGATION } from "../scoring/choose-score.js";
+import { type PairReadings, pairsOf } from "../scoring/reading.js";
+
 import type { EvaluationText } from "./texts.js";
 
 /** One way to give a text a number. */
 export interface Measure {
   readonly name: string;
   readonly kind: EvaluatedMeasure["kind"];
+  /** What its pair scores add up; null where it has none. */
+  readonly pairs: PairKind | null;
   readonly layer: number | null;
   /** Share of the model's layers that it needs; null where it needs no model. */
   readonly cost: number | null;
@@ -20,11 +27,13 @@ export interface Measure {
   /** Whether it is one of the calibration's own passes, where those differ. */
   readonly planned?: boolean;
   /** Null where it cannot be computed. */
-  readonly numberOf: (text: EvaluationText, pairs: PairScores) => number | null;
+  readonly numberOf: (text: EvaluationText, readings: PairReadings) => number | null;
 }
 
 export interface MeasureOptions {
   readonly layerCount: number;
+  /** What pair scores were read. */
+  readonly kinds: readonly PairKind[];
   /** Null for none. */
   readonly calibration: Calibration | null;
   readonly frequencies: DocumentFrequencies;
@@ -36,43 +45,68 @@ export interface MeasureOptions {
 const ALL_PAIRS: Aggregation = { ...LEXICAL_AGGREGATION, over: "mean" };
 
 /**
- * What is compared for a checkpoint: the published score, its ablations, each layer of it, the calibrated score, and
- * what needs no model.
+ * What is compared for a checkpoint: of each kind of pair scores the published formula, its ablations, other formulas
+ * and each layer; the calibrated score, and what needs no model.
  */
 export function modelMeasures(options: MeasureOptions): Measure[] {
-  const { layerCount, calibration, frequencies } = options;
-  const ofModel = { layer: null, cost: 1, onGrid: true } as const;
-  const meanOverLayers = (aggregation: Aggregation) => (_text: EvaluationText, pairs: PairScores) =>
-    finite(mean(focus(pairs, aggregation, "layer")));
-  const published = PUBLISHED_AGGREGATION;
-  const perLayer = layerAggregation(calibration);
-  const ofPublished = (): Measure[] => [
-    { name: "cds", kind: "published", ...ofModel, numberOf: meanOverLayers(published) },
-    { name: "no_std", kind: "ablation", ...ofModel, numberOf: meanOverLayers({ ...published, std: false }) },
-    {
-      name: "no_len_weight",
-      kind: "ablation",
-      ...ofModel,
-      numberOf: meanOverLayers({ ...published, distance: false }),
-    },
-  ];
+  const { layerCount, kinds, calibration, frequencies } = options;
   return [
-    ...(options.exact ? ofPublished() : []),
+    ...kinds.flatMap((kind) => formulas(kind, options)),
     ...(calibration === null ? [] : [calibratedMeasure(calibration, layerCount)]),
     ...lexicalMeasures(frequencies),
     ...modelFree(options.seed),
-    ...Array.from(
-      { length: layerCount },
-      (_, layer): Measure => ({
-        name: `layer ${layer}`,
-        kind: "layer",
-        layer,
-        cost: (layer + 1) / layerCount,
-        onGrid: true,
-        numberOf: (_text, pairs) => finite(focus(oneLayer(pairs, layer), perLayer, "layer")[0]),
-      }),
-    ),
+    ...kinds.flatMap((kind) => layerMeasures(kind, options)),
   ];
+}
+
+/** The names of attention's measures are those of the published code. */
+const named = (kind: PairKind, name: string): string =>
+  kind === ATTENTION ? name : `${kind === UNCALIBRATED.pairs ? "contribution" : kind} ${name}`;
+
+const PUBLISHED_FORMULAS: readonly (readonly [name: string, aggregation: Aggregation])[] = [
+  ["cds", PUBLISHED_AGGREGATION],
+  ["no_std", { ...PUBLISHED_AGGREGATION, std: false }],
+  ["no_len_weight", { ...PUBLISHED_AGGREGATION, distance: false }],
+];
+
+/** The mean over all layers, by formula. Without exact passes attention has no published score. */
+function formulas(pairs: PairKind, { exact }: MeasureOptions): Measure[] {
+  const isPublished = pairs === ATTENTION;
+  const ofPublished = PUBLISHED_FORMULAS.map(([name, aggregation], at) => {
+    const own = at === 0 ? "published" : "ablation";
+    return { name, aggregation, kind: isPublished ? own : "formula" } as const;
+  });
+  const plain = OVERS.map((over) => ({ name: over, aggregation: plainAggregation(over), kind: "formula" }) as const);
+  return [...(isPublished && !exact ? [] : ofPublished), ...plain].map(
+    ({ name, aggregation, kind }): Measure => ({
+      name: named(pairs, name),
+      kind,
+      pairs,
+      layer: null,
+      cost: 1,
+      onGrid: true,
+      numberOf: (_text, readings) => finite(mean(focus(pairsOf(readings, pairs), aggregation, "layer"))),
+    }),
+  );
+}
+
+/** Layers are shown under the calibration's aggregation where it is of their kind, else as the uncalibrated score. */
+function layerMeasures(pairs: PairKind, { layerCount, calibration }: MeasureOptions): Measure[] {
+  const plain = pairs === ATTENTION ? PUBLISHED_AGGREGATION : UNCALIBRATED_AGGREGATION;
+  const isCalibrated = calibration !== null && (calibration.pairs ?? ATTENTION) === pairs;
+  const aggregation = isCalibrated ? calibration.aggregation : plain;
+  return Array.from(
+    { length: layerCount },
+    (_, layer): Measure => ({
+      name: named(pairs, `layer ${layer}`),
+      kind: "layer",
+      pairs,
+      layer,
+      cost: (layer + 1) / layerCount,
+      onGrid: true,
+      numberOf: (_text, readings) => finite(focus(oneLayer(pairsOf(readings, pairs), layer), aggregation, "layer")[0]),
+    }),
+  );
 }
 
 /** What is compared when the lexical scorer is the model. */
@@ -80,21 +114,18 @@ export function lexicalOnlyMeasures({ frequencies, seed }: MeasureOptions): Meas
   return [...lexicalMeasures(frequencies), ...modelFree(seed)];
 }
 
-/** Layers are shown under the calibration's aggregation, or under the published one. */
-function layerAggregation(calibration: Calibration | null): Aggregation {
-  return calibration?.aggregation ?? PUBLISHED_AGGREGATION;
-}
-
 function calibratedMeasure(calibration: Calibration, layerCount: number): Measure {
   const scorer = new CalibratedScorer(calibration);
+  const pairs = calibration.pairs ?? ATTENTION;
   return {
     name: "calibrated",
     kind: "calibrated",
+    pairs,
     layer: null,
     cost: (Math.max(...scorer.layers) + 1) / layerCount,
     onGrid: true,
     planned: true,
-    numberOf: ({ tokenIds }, pairs) => scorer.score(pairs, tokenIds),
+    numberOf: ({ tokenIds }, readings) => scorer.score(pairsOf(readings, pairs), tokenIds),
   };
 }
 
@@ -102,17 +133,18 @@ function lexicalMeasures(frequencies: DocumentFrequencies): Measure[] {
   const measure = (name: string, aggregation: Aggregation): Measure => ({
     name,
     kind: "baseline",
+    pairs: null,
     layer: null,
     cost: null,
     onGrid: true,
-    numberOf: ({ tokenIds }, { grid }) =>
-      finite(focus(lexicalPairScores(tokenIds, grid, frequencies), aggregation, "layer")[0]),
+    numberOf: ({ tokenIds }, readings) =>
+      finite(focus(lexicalPairScores(tokenIds, gridOf(readings), frequencies), aggregation, "layer")[0]),
   });
   return [measure("lexical", LEXICAL_AGGREGATION), measure("lexical mean", ALL_PAIRS)];
 }
 
 function modelFree(seed: number): Measure[] {
-  const baseline = { kind: "baseline", layer: null, cost: null, onGrid: false } as const;
+  const baseline = { kind: "baseline", pairs: null, layer: null, cost: null, onGrid: false } as const;
   return [
     { name: "zlib", ...baseline, numberOf: ({ tokenIds }) => compressionRatio(tokenIds) },
     {
@@ -127,6 +159,13 @@ function modelFree(seed: number): Measure[] {
 function compressionRatio(tokenIds: Int32Array): number {
   const bytes = new Uint8Array(tokenIds.buffer, tokenIds.byteOffset, tokenIds.byteLength);
   return bytes.length / deflateSync(bytes).length;
+}
+
+/** All kinds have the same. */
+function gridOf(readings: PairReadings): SpanGrid {
+  const [first] = readings.values();
+  if (first === undefined) throw new Error("no pair scores were read");
+  return first.grid;
 }
 
 /** The scores of one layer of `pairs`, whose layers are all of the model's. */

@@ -252,6 +252,7 @@ class Search {
       dCds,
       threads,
       layers: layersOf(read),
+      pairs: this.options.pairs,
       keepHeads: this.options.by !== "layer",
       attention: writeAttention(plan),
       precision: plan.precision,

@@ -165,7 +165,8 @@ async function readOrFailure(
   try {
     const reading = await reader.read(text, wantedOf(text));
     const { pairs, gain } = reading;
-    return pairs.values.every(Number.isFinite) && Number.isFinite(gain ?? 0) ? reading : new EngineError(NOT_FINITE);
+    const areFinite = [...pairs.values()].every(({ values }) => values.every(Number.isFinite));
+    return areFinite && Number.isFinite(gain ?? 0) ? reading : new EngineError(NOT_FINITE);
   } catch (error) {
     if (error instanceof EngineError) return error;
     throw error;

@@ -1,6 +1,8 @@
+import { ATTENTION } from "../core/pair-kind.js";
 import type { PairScores, SpanGrid } from "../core/records.js";
 import type { Definition, SpanSettings } from "../measure/definition.js";
 import { type DocumentFrequencies, lexicalPairScores } from "../measure/lexical.js";
+import { type PairReadings, pairsOf } from "../scoring/reading.js";
 import type { Scorer } from "../scoring/scorer.js";
 import type { ReadingCache } from "./cache.js";
 import { GAIN_MINIMUM_LENGTH, gainPositions, shortContextLosses } from "./gain.js";
@@ -8,8 +10,8 @@ import type { EvaluationText } from "./texts.js";
 
 /** What is known of a text after its pass. */
 export interface Reading {
-  /** All layers, heads apart where there are heads. */
-  readonly pairs: PairScores;
+  /** All layers, heads apart where there are heads. The lexical scorer's stand for attention. */
+  readonly pairs: PairReadings;
   /** Nats a token by which the whole window lowers the loss; null when it was not asked for. */
   readonly gain: number | null;
 }
@@ -42,14 +44,14 @@ function gridOf(definition: Definition, settings: SpanSettings, length: number, 
  * @param scorer made with `keepHeads` and all layers, and with `losses` where gains are wanted
  */
 export function modelReader(scorer: Scorer, cache: ReadingCache): TextReader {
-  const { definition, settings, layers, checkpoint } = scorer;
+  const { definition, settings, layers, checkpoint, kinds } = scorer;
   const keysOf = ({ row, tokenIds }: EvaluationText, { everySpan, gain }: Wanted) => {
     const grid = gridOf(definition, settings, tokenIds.length, everySpan);
     const positions = gain && tokenIds.length >= GAIN_MINIMUM_LENGTH ? gainPositions(tokenIds.length, row) : [];
     return {
       grid,
       positions,
-      pairs: cache.pairsKey(tokenIds, grid),
+      pairs: kinds.map((kind) => ({ kind, key: cache.pairsKey(tokenIds, grid, kind) })),
       whole: cache.lossesKey(tokenIds, "whole", positions),
       short: cache.lossesKey(tokenIds, "short", positions),
     };
@@ -58,25 +60,30 @@ export function modelReader(scorer: Scorer, cache: ReadingCache): TextReader {
     layerCount: checkpoint.config.layerCount,
     async isKnown(text, wanted) {
       const { positions, pairs, whole, short } = keysOf(text, wanted);
-      const needed = positions.length === 0 ? [pairs] : [pairs, whole, short];
+      const ofPairs = pairs.map(({ key }) => key);
+      const needed = positions.length === 0 ? ofPairs : [...ofPairs, whole, short];
       const held = await Promise.all(needed.map((key) => cache.has(key)));
       return held.every(Boolean);
     },
     async read(text, wanted) {
       const { tokenIds } = text;
       const { grid, positions, ...keys } = keysOf(text, wanted);
-      let values = await cache.get(keys.pairs);
+      const known = await Promise.all(keys.pairs.map(({ key }) => cache.get(key)));
       let whole = positions.length === 0 ? null : await cache.get(keys.whole);
-      if (values === null || (positions.length > 0 && whole === null)) {
+      let values: readonly (Float32Array | null)[] = known;
+      if (known.includes(null) || (positions.length > 0 && whole === null)) {
         const reading = await scorer.read(tokenIds, { grid, lossPositions: positions });
-        values = reading.pairs.values;
-        await cache.put(keys.pairs, values);
+        values = kinds.map((kind) => pairsOf(reading.pairsByKind, kind).values);
+        for (const [at, { key }] of keys.pairs.entries()) await cache.put(key, values[at] ?? new Float32Array());
         if (positions.length > 0) {
           whole = reading.losses;
           await cache.put(keys.whole, whole);
         }
       }
-      const pairs = { grid, layers, headCount: checkpoint.config.headCount, values };
+      const { headCount } = checkpoint.config;
+      const pairs = new Map(
+        kinds.map((kind, at) => [kind, { grid, layers, headCount, values: values[at] ?? new Float32Array() }] as const),
+      );
       if (whole === null) return { pairs, gain: null };
       let short = await cache.get(keys.short);
       if (short === null) {
@@ -101,11 +108,17 @@ export function lexicalReader(
     isKnown: () => Promise.resolve(true),
     read: ({ tokenIds }, { everySpan }) => {
       const grid = gridOf(definition, settings, tokenIds.length, everySpan);
-      return Promise.resolve({ pairs: lexicalPairScores(tokenIds, grid, frequencies), gain: null });
+      const pairs = new Map([[ATTENTION, lexicalPairScores(tokenIds, grid, frequencies)]]);
+      return Promise.resolve({ pairs, gain: null });
     },
     damaged: () => null,
     close: () => Promise.resolve(),
   };
+}
+
+/** `everyNthQuery` of each kind. */
+export function everyNthOfAll(readings: PairReadings, stride: number, offset: number): PairReadings {
+  return new Map([...readings].map(([kind, pairs]) => [kind, everyNthQuery(pairs, stride, offset)]));
 }
 
 /**

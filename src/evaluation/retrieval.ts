@@ -1,7 +1,7 @@
 import { Random } from "../core/random.js";
 import type { PairScores, SpanGrid } from "../core/records.js";
 import { pairCount } from "../measure/pairs.js";
-import { type FitTexts, meanFeatures } from "./cross-validation.js";
+import { type FitTexts, meanSizes } from "./cross-validation.js";
 import type { EvaluationText } from "./texts.js";
 
 /** A whole window in which spans come again far on. */
@@ -83,7 +83,7 @@ export function retrievalScores(
 /** Nothing is fitted to whole and glued texts: heads weigh as much as they retrieve. */
 export function weighByRetrieval(retrieval: Float64Array): FitTexts {
   return (texts) => {
-    const scales = meanFeatures(texts);
+    const scales = meanSizes(texts);
     return { weights: retrieval.slice(0, scales.length), scales };
   };
 }

@@ -83,7 +83,11 @@ function shownMeasures({ measures }: Evaluation): readonly EvaluatedMeasure[] {
     .sort((a, b) => near(b) - near(a));
   const ofKinds = (...kinds: readonly EvaluatedMeasure["kind"][]) =>
     measures.filter(({ kind }) => kinds.includes(kind));
-  return [...ofKinds("published", "ablation"), ...layers.slice(0, LAYERS_SHOWN), ...ofKinds("calibrated", "baseline")];
+  return [
+    ...ofKinds("published", "ablation", "formula"),
+    ...layers.slice(0, LAYERS_SHOWN),
+    ...ofKinds("calibrated", "baseline"),
+  ];
 }
 
 function againstOf(measure: EvaluatedMeasure, control: Control): Against | null {

@@ -1,4 +1,5 @@
 import type { Control } from "../core/controls.js";
+import type { PairKind } from "../core/pair-kind.js";
 import type { EvaluatedMeasure, Evaluation } from "../formats/evaluation.js";
 import { formatEstimate } from "./numbers.js";
 import * as svg from "./svg.js";
@@ -50,18 +51,27 @@ function referencesOf({ measures }: Evaluation) {
   });
 }
 
+/** Layers by what their pair scores add up, in the order of the evaluation. */
+const SERIES = [
+  { title: "one layer, attention", is: (pairs: PairKind) => pairs === "attention", stroke: { colour: LAYERS } },
+  { title: "one layer, contributions", is: (pairs: PairKind) => pairs !== "attention", stroke: { colour: 4 } },
+] as const;
+
 /**
  * Chance that a whole document scores above a near or a glued text of its group, layer by layer, with its 95% interval,
- * and that of the published, the calibrated and the lexical score. Null without layers.
+ * and that of the published, the calibrated and the lexical score. Layers of attention and of contributions are two
+ * lines. Null without layers.
  */
 export function aucByLayer(evaluation: Evaluation): string | null {
   const layers = evaluation.measures.filter(({ kind }) => kind === "layer");
+  const series = SERIES.filter(({ is }) => layers.some(({ pairs }) => is(pairs ?? "attention")));
   const references = referencesOf(evaluation);
   const shown = CONTROLS.map((control) => ({
     control,
     points: layers.flatMap((measure) => {
       const within = withinOf(measure, control);
-      return within === null || measure.layer === null ? [] : { layer: measure.layer, ...within };
+      const pairs = measure.pairs ?? "attention";
+      return within === null || measure.layer === null ? [] : { layer: measure.layer, pairs, ...within };
     }),
   })).filter(({ points }) => points.length > 0);
   if (shown.length === 0) return null;
@@ -86,24 +96,32 @@ export function aucByLayer(evaluation: Evaluation): string | null {
     return [
       plot.frame,
       svg.element("path", { d: `M${plot.x(-0.5)} ${plot.y(0.5)}H${plot.x(last + 0.5)}`, class: "axis" }),
-      svg.band(
-        points.map(({ layer, low }) => place(layer, low)),
-        points.map(({ layer, high }) => place(layer, high)),
-        LAYERS,
-      ),
+      ...series.map(({ is, stroke }) => {
+        const own = points.filter(({ pairs }) => is(pairs));
+        return svg.band(
+          own.map(({ layer, low }) => place(layer, low)),
+          own.map(({ layer, high }) => place(layer, high)),
+          stroke.colour,
+        );
+      }),
       ...references.flatMap(({ measure, stroke }) => {
         const within = withinOf(measure, control);
         return within === null ? [] : svg.line(across(within.value), stroke);
       }),
-      svg.line(
-        points.map(({ layer, value }) => place(layer, value)),
-        { colour: LAYERS },
-      ),
-      ...points.map(({ layer, value }) => svg.mark(...place(layer, value), { colour: LAYERS, shape: 0 })),
+      ...series.flatMap(({ is, stroke }, shape) => {
+        const own = points.filter(({ pairs }) => is(pairs));
+        return [
+          svg.line(
+            own.map(({ layer, value }) => place(layer, value)),
+            stroke,
+          ),
+          ...own.map(({ layer, value }) => svg.mark(...place(layer, value), { colour: stroke.colour, shape })),
+        ];
+      }),
     ];
   });
   const legend = [
-    { name: "one layer, 95% interval", stroke: { colour: LAYERS } },
+    ...series.map(({ title, stroke }) => ({ name: `${title}, 95% interval`, stroke })),
     ...references.map(({ title, stroke }) => ({ name: title, stroke })),
   ];
   return svg.chart({

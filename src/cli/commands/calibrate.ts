@@ -1,12 +1,13 @@
 import { dirname, join } from "node:path";
 import { buildCommand } from "@stricli/core";
 import { EXIT } from "../../core/errors.js";
+import type { PairKind } from "../../core/pair-kind.js";
 import { jsonLine } from "../../core/printed.js";
 import type { CalibrateOptions } from "../../evaluation/calibrate.js";
 import type { PlanSearch } from "../../formats/calibration-report.js";
 import type { LadmContext } from "../context.js";
 import { chooseData } from "../data.js";
-import { countFlag, requiredTextFlag, switchFlag, textFlag } from "../flags.js";
+import { countFlag, pairsFlag, requiredTextFlag, switchFlag, textFlag } from "../flags.js";
 import { interruptible } from "../interrupt.js";
 import { usableCores } from "../machine.js";
 import { type MaterialFlags, materialFlags } from "../material.js";
@@ -20,6 +21,7 @@ interface Flags extends MaterialFlags {
   readonly try?: readonly string[];
   readonly yardstick?: "gain";
   readonly name?: string;
+  readonly pairs?: PairKind;
 }
 
 export const calibrateCommand = buildCommand<Flags, [], LadmContext>({
@@ -55,6 +57,9 @@ EXAMPLE
         brief: "Weigh layers (default) or heads as fits best, or heads by how much they look back at what is repeated",
         optional: true,
       },
+      pairs: pairsFlag(
+        "What the pair scores that are weighed add up: attention (default), contribution[:head] or contribution:layer",
+      ),
       folds: countFlag("Parts of the texts that are held out in turn; default: 5", { minimum: 2 }),
       cost: switchFlag("Search for a cheaper pass that tells as well: about ten times the passes"),
       prefer: {

@@ -1,11 +1,12 @@
 import { buildCommand } from "@stricli/core";
 import { CONTROLS, type Control } from "../../core/controls.js";
 import { EXIT } from "../../core/errors.js";
+import type { PairKind } from "../../core/pair-kind.js";
 import { jsonLine } from "../../core/printed.js";
 import type { EvaluateOptions } from "../../evaluation/evaluate.js";
 import type { LadmContext } from "../context.js";
 import { chooseData } from "../data.js";
-import { requiredTextFlag, textFlag } from "../flags.js";
+import { parsePairKind, requiredTextFlag, textFlag } from "../flags.js";
 import { interruptible } from "../interrupt.js";
 import { usableCores } from "../machine.js";
 import { type MaterialFlags, materialFlags } from "../material.js";
@@ -14,6 +15,7 @@ import { chooseModel } from "../model.js";
 interface Flags extends Omit<MaterialFlags, "model"> {
   readonly model?: string;
   readonly calibration?: string;
+  readonly pairs?: readonly PairKind[];
   readonly controls?: readonly Control[];
   readonly yardstick?: "gain";
   readonly maxRedundancy?: number;
@@ -39,6 +41,13 @@ EXAMPLE
       ),
       out: requiredTextFlag("DIR", "Folder to write"),
       calibration: textFlag("FILE|auto|none", "Calibration to evaluate beside the published score; default: auto"),
+      pairs: {
+        kind: "parsed",
+        parse: parsePairKinds,
+        placeholder: "LIST",
+        brief: "What pair scores add up, side by side; default: attention,contribution",
+        optional: true,
+      },
       controls: {
         kind: "parsed",
         parse: parseControls,
@@ -90,6 +99,10 @@ function parseControls(text: string): readonly Control[] {
     if (control !== undefined) return control;
     throw new SyntaxError(`allowed: a list of ${CONTROLS.join(", ")}`);
   });
+}
+
+function parsePairKinds(text: string): readonly PairKind[] {
+  return text.split(",").map(parsePairKind);
 }
 
 function parseShare(text: string): number {
