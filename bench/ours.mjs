@@ -44,6 +44,8 @@ const precision = values.precision === "int8" ? "int8" : "float32";
 async function openContender() {
   if (!values.bare) {
     const scorer = await openScorer({
+      pairs: "attention",
+      formula: "published",
       model,
       threads,
       maxLength: length,

@@ -345,7 +345,13 @@ const files: readonly Case[] = [
   [
     "a run folder of another run",
     () => score({ out: anotherRun() }),
-    ["another run: model, tokenizer, data differ", "another-run", "got model", "allowed: model", "Give another --out"],
+    [
+      "another run: model, tokenizer, data, pairs, formula differ",
+      "another-run",
+      "got model",
+      "allowed: model",
+      "Give another --out",
+    ],
   ],
   [
     "a broken run.json",

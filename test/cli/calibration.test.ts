@@ -83,7 +83,7 @@ describe("score", () => {
   });
 
   test("all layers on request: the published score beside it", async () => {
-    await score("published", "--calibration", "none");
+    await score("published", "--pairs", "attention");
     await score("early", "--calibration", file);
     expect((await score("run", "--calibration", file, "--with-cds")).code).toBe(0);
     const published = rows("published").filter(({ row }) => row !== 1);
@@ -110,25 +110,29 @@ describe("score", () => {
     expect(fits.stderr).toContain("calibrated: made by hand");
     expect(configurationOf("fits")).toMatchObject({ calibration: { name: "made by hand" } });
     const none = await scoreWith(model, "none", "--calibration", "none");
-    expect(none.stderr).not.toMatch(/calibrat|published score/);
+    expect(none.stderr).not.toMatch(/calibrat|score: /);
     for (const [at, flags] of [
       ["--ablation", "no_std"],
+      ["--pairs", "attention"],
+      ["--formula", "sum"],
       ["--layers", "0-3"],
       ["--definition", "reference"],
     ].entries()) {
       const other = await scoreWith(model, `other${at}`, ...flags);
-      expect(other.stderr).not.toMatch(/calibrat|published score/);
+      expect(other.stderr).not.toMatch(/calibrat|score: /);
       expect(configurationOf(`other${at}`)).toMatchObject({ calibration: null });
     }
-    for (const row of rows("none")) expect(row).not.toHaveProperty("cds");
+    for (const row of rows("none")) expect(row).toHaveProperty("cds");
+    for (const run of ["other0", "other1"]) for (const row of rows(run)) expect(row).not.toHaveProperty("cds");
   });
 
-  test("auto: the published score, and why", async () => {
-    expect((await score("run")).stderr).toContain("published score: there is no calibration for this checkpoint\n");
+  test("auto: the score without a calibration, and why", async () => {
+    const plain = "the sum of contributions";
+    expect((await score("run")).stderr).toContain(`score: ${plain}; there is no calibration for this checkpoint\n`);
     const model = modelWith({ ...calibration, maxLength: 2048 });
     const { stderr } = await scoreWith(model, "window");
     expect(stderr).toContain(
-      `published score: ${join(model, "calibration.json")} is for a window of 2,048 tokens, this run has a window of 1,024 tokens\n`,
+      `WARNING: ${join(model, "calibration.json")} is for a window of 2,048 tokens, this run has a window of 1,024 tokens. The score is ${plain}, uncalibrated: it tells less\n`,
     );
     writeFileSync(
       join(model, "calibration.json"),
@@ -168,7 +172,7 @@ describe("score", () => {
     for (const other of [write("other.json", { ...calibration, weights }), "none"]) {
       const { code, stderr } = await score("run", "--calibration", other);
       expect(code).toBe(2);
-      expect(stderr).toMatch(/another run: (layers, )?calibration differs?/);
+      expect(stderr).toMatch(/another run: ([a-z]+, )*calibration differs?/);
     }
     const same = write("same.json", { ...calibration, versions: { ladm: "9" } });
     expect((await score("run", "--calibration", same)).code).toBe(0);
@@ -180,7 +184,7 @@ describe("aggregate", () => {
   test("gives what scoring with the calibration gives, byte for byte", async () => {
     const settings = ["--num-shards", "2"];
     for (const shard of ["0", "1"]) {
-      await score("run", "--keep", "pairs", "--calibration", "none", ...settings, "--shard-index", shard);
+      await score("run", "--keep", "pairs", "--pairs", "attention", ...settings, "--shard-index", shard);
       await score("scored", "--calibration", file, "--with-cds", ...settings, "--shard-index", shard);
     }
     const made = await aggregate("run", "made", "--calibration", file, "--json");
@@ -206,7 +210,7 @@ describe("aggregate", () => {
   });
 
   test("ablations and the published score, as scoring gives them", async () => {
-    await score("run", "--keep", "heads", "--calibration", "none");
+    await score("run", "--keep", "heads", "--pairs", "attention");
     expect((await aggregate("run", "published")).code).toBe(0);
     expect(scoresOf(rows("published"))).toEqual(scoresOf(rows("run")));
     expect(configurationOf("published")).toEqual({ ...configurationOf("run"), keep: "layers" });
@@ -219,7 +223,7 @@ describe("aggregate", () => {
   });
 
   test("pair scores that are not as they were written are refused, in older runs by their length", async () => {
-    await score("run", "--keep", "pairs", "--calibration", "none");
+    await score("run", "--keep", "pairs", "--pairs", "attention");
     const path = join(folder, "run", "pairs", "part0-pairs.arrows");
     const whole = readFileSync(path);
     const [place] = rows("run").map(({ pairs }) => Object(pairs) as Record<string, unknown>);
@@ -243,10 +247,10 @@ describe("aggregate", () => {
   });
 
   test("what the run did not keep", async () => {
-    await score("layers", "--calibration", "none");
+    await score("layers", "--pairs", "attention");
     await score("some", "--layers", "1-3", "--keep", "pairs");
-    await score("half", "--calibration", "none", "--keep", "pairs", "--num-shards", "2", "--shard-index", "1");
-    await score("pairs", "--calibration", "none", "--keep", "pairs");
+    await score("half", "--pairs", "attention", "--keep", "pairs", "--num-shards", "2", "--shard-index", "1");
+    await score("pairs", "--pairs", "attention", "--keep", "pairs");
     const lexical = { weight: 1, scale: 1, over: "best", documentCount: 1, documentFrequencies: "AAA=" };
     const cases = [
       ["layers", [], "got --keep layers; allowed: --keep pairs or heads"],
@@ -280,7 +284,7 @@ describe("aggregate", () => {
   });
 
   test("pair scores of other rows are not taken", async () => {
-    await score("run", "--calibration", "none", "--keep", "pairs");
+    await score("run", "--pairs", "attention", "--keep", "pairs");
     const path = join(folder, "run", "scores", "part0-score.json");
     const [first, ...rest] = readFileSync(path, "utf8").split("\n");
     writeFileSync(path, [first, ...rest.slice(1)].join("\n"));

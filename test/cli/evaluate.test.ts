@@ -148,7 +148,8 @@ describe("evaluate with a checkpoint", () => {
   test("--cache is where passes are kept", async () => {
     const flags = [...SMALL, "--documents", "1", "--controls", "glued", "--cache", join(folder, "own")];
     expect((await evaluate("out", writeData(1100), ...flags)).code).toBe(0);
-    expect(filesUnder(join(folder, "own"))).toHaveLength(2);
+    // Two texts, two kinds of pair scores.
+    expect(filesUnder(join(folder, "own"))).toHaveLength(4);
     expect(existsSync(join(folder, "cache"))).toBe(false);
   });
 
@@ -169,9 +170,12 @@ describe("evaluate with a checkpoint", () => {
     expect(evaluationOf("short").texts.every(({ gain }) => gain === null)).toBe(true);
   });
 
+  /** One file a pass. */
+  const ONE_KIND = [...SMALL, "--pairs", "attention"];
+
   /** Begins, and gives the process once so many passes are kept. */
   async function begun(data: string, passes: number): Promise<{ child: ChildProcess; ended: Promise<Ended> }> {
-    const args = ["evaluate", "--model", MODEL, "--data", data, "--out", join(folder, "out"), ...SMALL];
+    const args = ["evaluate", "--model", MODEL, "--data", data, "--out", join(folder, "out"), ...ONE_KIND];
     const child = spawn(process.execPath, [MAIN, ...args, "--documents", "12", "--threads", "1"], {
       env: { ...process.env, LADM_CACHE: join(folder, "cache") },
       stdio: ["ignore", "ignore", "pipe"],
@@ -205,7 +209,7 @@ describe("evaluate with a checkpoint", () => {
     const kept = filesUnder(join(folder, "cache")).filter((name) => name.endsWith(".bin")).length;
     expect(kept).toBeGreaterThanOrEqual(signal === "SIGKILL" ? 4 : 5);
     expect(kept).toBeLessThan(72);
-    const again = await evaluate("out", data, ...SMALL, "--documents", "12");
+    const again = await evaluate("out", data, ...ONE_KIND, "--documents", "12");
     expect(again.code).toBe(0);
     expect(again.stderr).toContain(`${72 - kept} to read`);
     expect(again.stderr).toContain(`${kept} known from before`);

@@ -48,7 +48,9 @@ describe("score --attention", () => {
     expect(planOf("full")).toEqual({ attention: [], precision: "float32" });
     expect(scores("windows")).toHaveLength(3);
     expect(furthest(scores("windows"), scores("full"))).toBeGreaterThan(1e-3);
-    for (const row of rowsOf(at("windows"))) expect(row).not.toHaveProperty("cds");
+    expect(rowsOf(at("windows")).map(({ cds }) => cds)).toEqual([null, null, null]);
+    expect((await score("attention", ...WINDOW, "--pairs", "attention")).code).toBe(0);
+    for (const row of rowsOf(at("attention"))) expect(row).not.toHaveProperty("cds");
   });
 
   test("a window that hides nothing is full attention, and published", async () => {
@@ -154,8 +156,9 @@ describe("a calibration with a plan", () => {
 
   test("is applied to kept pair scores of such passes only", async () => {
     const planned = await write("planned.json", { plan: PLAN });
-    await score("pairs", ...WINDOW, "--keep", "pairs");
-    await score("exact", "--keep", "pairs");
+    await score("pairs", ...WINDOW, "--pairs", "attention", "--keep", "pairs");
+    await score("exact", "--pairs", "attention", "--keep", "pairs");
+    await score("contributions", ...WINDOW, "--keep", "pairs");
     await score("scored", "--calibration", planned);
     const aggregate = (run: string, out: string) =>
       ladm(["aggregate", at(run), "--calibration", planned, "--out", at(out)]);
@@ -165,6 +168,7 @@ describe("a calibration with a plan", () => {
     const other = await aggregate("exact", "refused");
     expect(other.code).toBe(2);
     expect(other.stderr).toContain("passes with attention full, float32");
+    expect((await aggregate("contributions", "refused")).stderr).toContain("pair scores of contribution:head");
   });
 
   test.each([
