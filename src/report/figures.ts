@@ -53,8 +53,8 @@ function referencesOf({ measures }: Evaluation) {
 
 /** Layers by what their pair scores add up, in the order of the evaluation. */
 const SERIES = [
-  { title: "one layer, attention", is: (pairs: PairKind) => pairs === "attention", stroke: { colour: LAYERS } },
-  { title: "one layer, contributions", is: (pairs: PairKind) => pairs !== "attention", stroke: { colour: 4 } },
+  { title: "layers, attention", is: (pairs: PairKind) => pairs === "attention", stroke: { colour: LAYERS } },
+  { title: "layers, contributions", is: (pairs: PairKind) => pairs !== "attention", stroke: { colour: 4 } },
 ] as const;
 
 /**
@@ -121,7 +121,7 @@ export function aucByLayer(evaluation: Evaluation): string | null {
     ];
   });
   const legend = [
-    ...series.map(({ title, stroke }) => ({ name: `${title}, 95% interval`, stroke })),
+    ...series.map(({ title, stroke }) => ({ name: series.length === 1 ? "one layer, 95% interval" : title, stroke })),
     ...references.map(({ title, stroke }) => ({ name: title, stroke })),
   ];
   return svg.chart({
