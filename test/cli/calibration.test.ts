@@ -248,7 +248,7 @@ describe("aggregate", () => {
 
   test("what the run did not keep", async () => {
     await score("layers", "--pairs", "attention");
-    await score("some", "--layers", "1-3", "--keep", "pairs");
+    await score("some", "--layers", "1-3", "--pairs", "attention", "--keep", "pairs");
     await score("half", "--pairs", "attention", "--keep", "pairs", "--num-shards", "2", "--shard-index", "1");
     await score("pairs", "--pairs", "attention", "--keep", "pairs");
     const lexical = { weight: 1, scale: 1, over: "best", documentCount: 1, documentFrequencies: "AAA=" };
