@@ -212,7 +212,7 @@ async function append(
   keepsCds: boolean,
 ): Promise<void> {
   const { index, chunked_index, score: _score, cds: known, layers: _layers, pairs: _pairs, ...rest } = row;
-  const published = cds ?? (keepsCds ? known : undefined);
+  const published = cds === undefined && keepsCds ? known : cds;
   await file.append({
     index,
     chunked_index,
