@@ -38,6 +38,8 @@ describe.skipIf(PYTHON === undefined)("the published flow", () => {
       const scored = await ladm([
         ...score,
         ...model,
+        "--pairs",
+        "attention",
         "--attn-chunk-size",
         "16",
         "--num-shards",

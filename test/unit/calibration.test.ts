@@ -139,7 +139,11 @@ it("a calibration is for the weights that it was made with, in every byte, or fo
   writeFileSync(tensor.file, bytes);
   // No sample sees it.
   expect(isSameModel(calibration.model, await identifyModel(await openCheckpoint(folder)))).toBe(true);
-  expect(await find("auto", folder)).toEqual({ calibration: null, reason: `${path} is for another checkpoint` });
+  expect(await find("auto", folder)).toEqual({
+    calibration: null,
+    reason: `${path} is for another checkpoint`,
+    isForOtherSettings: false,
+  });
   await expect(find(path, folder)).rejects.toMatchObject({ code: "calibration-mismatch" });
 });
 
