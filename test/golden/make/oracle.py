@@ -8,20 +8,23 @@ with ordinary attention. Both definitions (span length C, interval I = C*d_afs, 
 
 reference   what the published code computes (ZNLP/LADM, commit 853d7c1). Query spans start at s = L-C, L-C-S, … while
             s > C + 4*I. Keys are the tokens strictly before the span: softmax over [0, s). Key spans start at s - k*I,
-            k = 1, 2, … while s - k*I >= C. CDS of a layer = mean over s of sigma(s) * (s/L) * sum over k of (k*I/L) * PFS(s, k).
-paper       the equations of LADM (ACL 2025). Spans 0 … N-1, N = floor(L/C): the last L - N*C tokens lie in no span and are
-            left out (no earlier token sees them). Query spans j = N-1, N-1-d_cds, … >= n0. Keys are the spans 0 … j, its own
-            included, causal inside it. Key spans i = m, m+d_afs, … <= j-n-1. CDS of a layer = sum over j of
-            sigma(j) * (j/N) * sum over i of ((j-i)/N) * PFS(i, j).
+            k = 1, 2, … while s - k*I >= C. CDS of a layer = mean over s of
+            sigma(s) * (s/L) * sum over k of (k*I/L) * PFS(s, k).
+paper       the equations of LADM (ACL 2025). Spans 0 … N-1, N = floor(L/C): the last L - N*C tokens lie in no span
+            and are left out (no earlier token sees them). Query spans j = N-1, N-1-d_cds, … >= n0. Keys are the spans
+            0 … j, its own included, causal inside it. Key spans i = m, m+d_afs, … <= j-n-1. CDS of a layer = sum over
+            j of sigma(j) * (j/N) * sum over i of ((j-i)/N) * PFS(i, j).
 
-PFS of contributions (`pairs`), ours: attention times what the key's value adds to a direction of the row's own output in the
-ordinary causal pass. `contribution:head`: c = A[r,t] * (v_t . o_r/|o_r|), o_r the head's output. `contribution:layer`:
-c = A[r,t] * (v_t . u_r), u_r = (W_O^h)^T y_r/|y_r|, y_r the attention block's output before the residual, bias included.
+PFS of contributions (`pairs`), ours: attention times what the key's value adds to a direction of the row's own output
+in the ordinary causal pass. `contribution:head`: c = A[r,t] * (v_t . o_r/|o_r|), o_r the head's output.
+`contribution:layer`: c = A[r,t] * (v_t . u_r), u_r = (W_O^h)^T y_r/|y_r|, y_r the attention block's output before the
+residual, bias included.
 
 With `window` the model's own attention is in blocks; the pair scores look at all tokens before as ever.
 
-Both: PFS = attention from all C queries of the span to all C keys of the key span, mean over heads; sigma = sample standard
-deviation (n-1) of the PFS of one query span; CDS = mean over layers. `no_std` drops sigma, `no_len_weight` both distance weights.
+Both: PFS = attention from all C queries of the span to all C keys of the key span, mean over heads; sigma = sample
+standard deviation (n-1) of the PFS of one query span; CDS = mean over layers. `no_std` drops sigma, `no_len_weight`
+both distance weights.
 
     oracle.py MODEL_DIR IDS.json OUT.json [--definition paper] [--chunk 16 --d-afs 2 --d-cds 2] [--heads]
 """
@@ -71,15 +74,20 @@ def grid(length, st):
     return [(s, list(range(s - interval, c - 1, -interval))) for s in starts]
 
 
-def span_attention(query, key, s, scale, st):
-    """query [C, D] of the span that starts at s, key [L, D] -> [keys]: attention summed over its queries, float64."""
+def attention_rows(query, key, s, scale, st):
+    """query [C, D] of the span that starts at s, key [L, D] -> [C, keys]: each row's attention, float64."""
     c = st.chunk
     end = s + c if st.definition == "paper" else s
     logits = query.double() @ key[:end].double().T * scale
     if st.definition == "paper":
         own = torch.ones(c, c, dtype=torch.bool).tril()
         logits[:, s:] = logits[:, s:].masked_fill(~own, -math.inf)
-    return logits.softmax(-1).sum(0)
+    return logits.softmax(-1)
+
+
+def span_attention(query, key, s, scale, st):
+    """query [C, D] of the span that starts at s, key [L, D] -> [keys]: attention summed over its queries, float64."""
+    return attention_rows(query, key, s, scale, st).sum(0)
 
 
 def unit(rows):
@@ -109,18 +117,14 @@ def directions(output, projection, pairs):
 
 def span_contribution(query, key, value, direction, s, scale, st):
     """As `span_attention`, each attention times the key's value along the row's direction [C, D]."""
-    c = st.chunk
-    end = s + c if st.definition == "paper" else s
-    logits = query.double() @ key[:end].double().T * scale
-    if st.definition == "paper":
-        own = torch.ones(c, c, dtype=torch.bool).tril()
-        logits[:, s:] = logits[:, s:].masked_fill(~own, -math.inf)
-    return (logits.softmax(-1) * (direction @ value[:end].double().T)).sum(0)
+    attention = attention_rows(query, key, s, scale, st)
+    worth = direction @ value[: attention.shape[1]].double().T
+    return (attention * worth).sum(0)
 
 
 def pair_scores(query, key, value, direction, scale, st):
-    """query, direction [H, L, D], key, value [KV, L, D] -> [{"query": s, "heads": [[PFS of each key span] of each head]}].
-    Without a direction attention alone counts."""
+    """query, direction [H, L, D], key, value [KV, L, D] -> [{"query": s, "heads": [[PFS of each key span] of each
+    head]}]. Without a direction attention alone counts."""
     heads, length, _ = query.shape
     groups = heads // key.shape[0]
     rows = []
@@ -131,7 +135,8 @@ def pair_scores(query, key, value, direction, scale, st):
             if direction is None:
                 w = span_attention(query[h, span], key[h // groups], s, scale, st)
             else:
-                w = span_contribution(query[h, span], key[h // groups], value[h // groups], direction[h, span], s, scale, st)
+                k_h, v_h = key[h // groups], value[h // groups]
+                w = span_contribution(query[h, span], k_h, v_h, direction[h, span], s, scale, st)
             of_heads.append([w[k : k + st.chunk].sum().item() for k in keys])
         rows.append({"query": s, "heads": of_heads})
     return rows
@@ -167,8 +172,8 @@ def layer_cds(rows, length, st, ablation):
 
 
 def observed_layers(model_dir, ids, st):
-    """The rows of `pair_scores` of every layer. The model is read again for each sample: the dynamic rotary embedding of
-    transformers keeps the frequencies of the longest text it has seen, and a score must not depend on the sample
+    """The rows of `pair_scores` of every layer. The model is read again for each sample: the dynamic rotary embedding
+    of transformers keeps the frequencies of the longest text it has seen, and a score must not depend on the sample
     before."""
     seen = {}
 
