@@ -1,6 +1,6 @@
 /** Shapes and parsers of flags that several commands have. A parser throws what is allowed. */
 
-import { PAIR_KINDS, type PairKind } from "../core/pair-kind.js";
+import { FORMULAS, PAIR_KINDS, type PairKind } from "../core/pair-kind.js";
 
 /** A flag that is there or not. */
 export function switchFlag(brief: string) {
@@ -111,11 +111,9 @@ export function pairsFlag(brief: string) {
   return { kind: "parsed", parse: parsePairKind, placeholder: "KIND", brief, optional: true } as const;
 }
 
-export const FORMULA_VALUES = ["published", "sum", "mean", "median", "best"] as const;
-
 export const formulaFlag = {
   kind: "enum",
-  values: FORMULA_VALUES,
+  values: FORMULAS,
   brief: "How pair scores become a score; default: published for attention, sum for contributions",
   optional: true,
 } as const;

@@ -9,3 +9,13 @@ export type PairKind = (typeof PAIR_KINDS)[number];
 
 /** The published one. */
 export const ATTENTION: PairKind = "attention";
+
+/** What may be made of the pair scores of a query span. */
+export const OVERS = ["sum", "mean", "median", "best"] as const;
+
+export const FORMULAS = ["published", ...OVERS] as const;
+/**
+ * How pair scores become a score: by the published formula, or what is made of those of a query span, without deviation
+ * and distance, and then the mean over query spans and layers.
+ */
+export type Formula = (typeof FORMULAS)[number];

@@ -1,11 +1,11 @@
 import { deflateSync } from "node:zlib";
-import { ATTENTION, type PairKind } from "../core/pair-kind.js";
+import { ATTENTION, OVERS, type PairKind } from "../core/pair-kind.js";
 import { Random } from "../core/random.js";
 import type { PairScores, SpanGrid } from "../core/records.js";
 import type { Calibration } from "../formats/calibration.js";
 import type { EvaluatedMeasure } from "../formats/evaluation.js";
 import { plainAggregation } from "../measure/aggregate.js";
-import { type Aggregation, focus, OVERS, PUBLISHED_AGGREGATION } from "../measure/focus.js";
+import { type Aggregation, focus, PUBLISHED_AGGREGATION } from "../measure/focus.js";
 import { type DocumentFrequencies, LEXICAL_AGGREGATION, lexicalPairScores } from "../measure/lexical.js";
 import { CalibratedScorer } from "../scoring/calibrated-scorer.js";
 import { UNCALIBRATED, UNCALIBRATED_AGGREGATION } from "../scoring/choose-score.js";

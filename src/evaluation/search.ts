@@ -1,3 +1,4 @@
+import { OVERS } from "../core/pair-kind.js";
 import { chanceAbove, type ScoredText, trialsAgainst } from "../core/trials.js";
 import type { Aggregation } from "../measure/focus.js";
 import {
@@ -59,7 +60,6 @@ export interface SearchResult {
   readonly frontier: readonly Candidate[];
 }
 
-const OVERS: readonly Aggregation["over"][] = ["sum", "mean", "median", "best"];
 const BOTH = [false, true] as const;
 
 /** From the published form on: of equals the first is taken. */

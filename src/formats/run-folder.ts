@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { z } from "zod";
-import { PAIR_KINDS } from "../core/pair-kind.js";
+import { FORMULAS, PAIR_KINDS } from "../core/pair-kind.js";
 import type { JsonId, JsonValue } from "../core/records.js";
 import { planSchema } from "./calibration.js";
 
@@ -126,7 +126,7 @@ const runConfigurationSchema = z.strictObject({
   /** What pair scores add up. Runs before contributions lack it. */
   pairs: z.enum(PAIR_KINDS).default("attention"),
   /** How they become the score where there is no calibration. Runs before formulas lack it. */
-  formula: z.enum(["published", "sum", "mean", "median", "best"]).default("published"),
+  formula: z.enum(FORMULAS).default("published"),
   /** Layers listened to, ascending. */
   layers: z.array(count),
   keep: z.enum(["none", "layers", "pairs", "heads"]),

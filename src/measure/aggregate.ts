@@ -1,19 +1,13 @@
+import type { Formula } from "../core/pair-kind.js";
 import type { GridQuery, PairScores } from "../core/records.js";
 import { sampleDeviation } from "../core/statistics.js";
 import type { Definition } from "./definition.js";
 import { DEFINITIONS } from "./definitions/index.js";
-import { type Aggregation, focus, OVERS } from "./focus.js";
+import { type Aggregation, focus } from "./focus.js";
 import { layerPairs } from "./pairs.js";
 
 /** What the paper leaves out to show that it matters. */
 export type Ablation = "no_std" | "no_len_weight";
-
-export const FORMULAS = ["published", ...OVERS] as const;
-/**
- * How pair scores become a score: by the published formula, or what is made of those of a query span, without deviation
- * and distance, and then the mean over query spans and layers.
- */
-export type Formula = (typeof FORMULAS)[number];
 
 /** Of a formula that is not the published one. */
 export function plainAggregation(over: Aggregation["over"]): Aggregation {

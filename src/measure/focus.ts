@@ -1,8 +1,7 @@
+import type { OVERS } from "../core/pair-kind.js";
 import type { GridQuery, PairScores } from "../core/records.js";
 import { sampleDeviation } from "../core/statistics.js";
 import { layerPairs, pairCount } from "./pairs.js";
-
-export const OVERS = ["sum", "mean", "median", "best"] as const;
 
 /** How the pair scores of one layer or head become one number. */
 export interface Aggregation {

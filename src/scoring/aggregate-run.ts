@@ -8,6 +8,7 @@ import { describeProblem, messageOf, type Problem, systemCodeOf, UserError } fro
 import { cannotWrite, makeFolders } from "../core/files.js";
 import { parseOptions } from "../core/invalid.js";
 import { isJsonObject } from "../core/json.js";
+import { FORMULAS } from "../core/pair-kind.js";
 import { describePlan, EXACT, isExact } from "../core/plan.js";
 import type { JsonObject, JsonValue, PairScores } from "../core/records.js";
 import { stageAt, tryPlace } from "../core/staged.js";
@@ -25,7 +26,7 @@ import { type Calibration, describeCalibration } from "../formats/calibration.js
 import { type PairsPlace, readBatches } from "../formats/pairs.js";
 import { type Run, type RunConfiguration, runFolder, type ShardEnd } from "../formats/run-folder.js";
 import { readRun } from "../formats/run-json.js";
-import { aggregate, FORMULAS } from "../measure/aggregate.js";
+import { aggregate } from "../measure/aggregate.js";
 import { LEXICAL } from "../measure/lexical.js";
 import { CalibratedScorer } from "./calibrated-scorer.js";
 import {

@@ -1,6 +1,6 @@
 import { UserError } from "../core/errors.js";
-import type { PairKind } from "../core/pair-kind.js";
-import { type Ablation, type Formula, plainAggregation } from "../measure/aggregate.js";
+import type { Formula, PairKind } from "../core/pair-kind.js";
+import { type Ablation, plainAggregation } from "../measure/aggregate.js";
 import type { Definition } from "../measure/definition.js";
 import type { Aggregation } from "../measure/focus.js";
 

@@ -1,8 +1,7 @@
 import { availableParallelism } from "node:os";
 import { z } from "zod";
-import { PAIR_KINDS } from "../core/pair-kind.js";
+import { FORMULAS, PAIR_KINDS } from "../core/pair-kind.js";
 import { PRECISIONS } from "../core/plan.js";
-import { FORMULAS } from "../measure/aggregate.js";
 
 const positive = z.number().int().positive();
 

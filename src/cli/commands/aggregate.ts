@@ -1,15 +1,16 @@
 import { buildCommand } from "@stricli/core";
+import type { Formula } from "../../core/pair-kind.js";
 import { jsonLine } from "../../core/printed.js";
 import { formatCount, plural } from "../../core/units.js";
 import { endable } from "../abort.js";
 import type { LadmContext } from "../context.js";
-import { type FORMULA_VALUES, formulaFlag, requiredTextFlag, switchFlag, textFlag } from "../flags.js";
+import { formulaFlag, requiredTextFlag, switchFlag, textFlag } from "../flags.js";
 
 interface AggregateFlags {
   readonly out: string;
   readonly calibration?: string;
   readonly ablation?: "no_std" | "no_len_weight";
-  readonly formula?: (typeof FORMULA_VALUES)[number];
+  readonly formula?: Formula;
   readonly json?: boolean;
 }
 

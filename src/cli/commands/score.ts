@@ -1,6 +1,6 @@
 import { buildCommand } from "@stricli/core";
 import { EXIT, UserError } from "../../core/errors.js";
-import type { PairKind } from "../../core/pair-kind.js";
+import type { Formula, PairKind } from "../../core/pair-kind.js";
 import { jsonLine } from "../../core/printed.js";
 import { formatCount, plural } from "../../core/units.js";
 import type { ScoreRunOptions } from "../../scoring/run-options.js";
@@ -12,7 +12,6 @@ import {
   columnFlags,
   countFlag,
   dataFlag,
-  type FORMULA_VALUES,
   formulaFlag,
   pairsFlag,
   planFlags,
@@ -37,7 +36,7 @@ interface Flags extends ColumnFlags {
   readonly dCds?: number;
   readonly layers?: readonly number[];
   readonly pairs?: PairKind;
-  readonly formula?: (typeof FORMULA_VALUES)[number];
+  readonly formula?: Formula;
   readonly ablation?: "no_std" | "no_len_weight";
   readonly definition?: "reference" | "paper";
   readonly calibration?: string;
