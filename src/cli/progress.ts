@@ -121,7 +121,7 @@ function describeScore({ calibration, uncalibrated, isForOtherSettings, basis, l
 }
 
 function describeLayers({ family, listenedLayers, layerCount }: RunPlan): string {
-  if (family === LEXICAL) return "words alone (no model)";
+  if (family === LEXICAL) return "text alone (no model)";
   return listenedLayers === layerCount ? `${layerCount} layers` : `${listenedLayers} of ${layerCount} layers`;
 }
 

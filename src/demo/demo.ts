@@ -3,8 +3,8 @@ import { openCheckpoint } from "../checkpoint/checkpoint.js";
 import { UserError } from "../core/errors.js";
 import { parseOptions } from "../core/invalid.js";
 import { plural } from "../core/units.js";
+import { openSubwords } from "../corpus/subwords.js";
 import { openTokenizer, type Tokenizer } from "../corpus/tokenizer.js";
-import { openWords } from "../corpus/words.js";
 import { checkPlace, readJsonLines } from "../formats/append.js";
 import { runFolder } from "../formats/run-folder.js";
 import { LEXICAL } from "../measure/lexical.js";
@@ -140,7 +140,7 @@ interface Reader {
 
 /** @throws UserError as `openCheckpoint`, and `no-tokenizer` */
 async function openReader(model: string, asked: number | undefined, signal: AbortSignal | undefined): Promise<Reader> {
-  if (model === LEXICAL) return { maxLength: asked ?? LEXICAL_DEMO_WINDOW, tokenizer: openWords() };
+  if (model === LEXICAL) return { maxLength: asked ?? LEXICAL_DEMO_WINDOW, tokenizer: openSubwords() };
   const { config, tokenizerFile } = await openCheckpoint(model);
   if (tokenizerFile === null) throw tokenizerMissing(model);
   const maxLength = asked ?? Math.min(DEMO_WINDOW, config.windowTokens);

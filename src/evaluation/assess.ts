@@ -117,7 +117,7 @@ export function assess(
       [...choices].map(([fold, choice]) => [fold, { scored: scoredTexts(choice.heldOut), quality: choice.quality }]),
     ),
     published: features.published(),
-    lexical: features.lexical.own,
+    lexical: features.lexical.mean,
     wholes: texts.flatMap(({ kind, group, row, features: own }) =>
       kind === "whole" ? [{ kind, group, row, score: scoreOf(own, fitted) }] : [],
     ),

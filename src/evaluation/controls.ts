@@ -58,10 +58,10 @@ export function glueNear(
   if (donors.length < count) return null;
   const candidates = donors.map((donor) => {
     const piece = randomStretch(donor.tokenIds, options.segment, random);
-    return { donor, piece, vector: termVector(piece, frequencies) };
+    return { donor, piece, vector: termVector(piece, frequencies, "tf-idf") };
   });
   const sameSource = candidates.filter(({ donor }) => donor.source === whole.source);
-  const wholeVector = termVector(whole.tokenIds, frequencies);
+  const wholeVector = termVector(whole.tokenIds, frequencies, "tf-idf");
   const chosen: typeof candidates = [];
   while (chosen.length < count) {
     const open = (sameSource.length > chosen.length ? sameSource : candidates).filter((one) => !chosen.includes(one));

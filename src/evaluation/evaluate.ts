@@ -142,12 +142,12 @@ async function judgeAll(
   calibration: Calibration | null,
   { readings, secondsPerPass, planned }: Readings,
 ): Promise<Evaluation> {
-  const { scorer, reader, pool, groups, frequencies } = material;
+  const { scorer, reader, pool, groups, frequencies, settings } = material;
   const { seed, dCds, maxRedundancy } = options;
   const list = scorer === null ? lexicalOnlyMeasures : modelMeasures;
   const exact = scorer === null || isExact(scorer.plan);
   const kinds = options.pairs;
-  const measures = list({ layerCount: reader.layerCount, kinds, calibration, frequencies, seed, exact });
+  const measures = list({ layerCount: reader.layerCount, kinds, calibration, frequencies, settings, seed, exact });
   const onGrid = (text: EvaluationText, pairs: PairReadings) =>
     text.kind === "whole" ? everyNthOfAll(pairs, dCds, 0) : pairs;
   const rows = readings.flatMap(({ text, reading }): Row[] => {

@@ -1,6 +1,6 @@
 import { ATTENTION, type PairKind } from "../core/pair-kind.js";
 import { type Aggregation, focus, PUBLISHED_AGGREGATION } from "../measure/focus.js";
-import { LEXICAL_AGGREGATION, lexicalPairScores } from "../measure/lexical.js";
+import { LEXICAL_AGGREGATION, lexicalGrid, lexicalPairScores } from "../measure/lexical.js";
 import { pairsOf } from "../scoring/reading.js";
 import type { LabelledText } from "./cross-validation.js";
 import type { Material } from "./material.js";
@@ -13,11 +13,11 @@ export class Features {
   private readonly readings: ReadResult["readings"];
   private readonly labels: readonly Omit<LabelledText, "features">[];
   private readonly known = new Map<string, readonly Float64Array[]>();
-  /** The lexical score of each text, by what is made of key spans; `own` as the lexical scorer does. */
-  readonly lexical: Readonly<Record<"mean" | "best" | "own", readonly number[]>>;
+  /** The lexical score of each text is the mean over key spans; the best of them is another one. */
+  readonly lexical: Readonly<Record<"mean" | "best", readonly number[]>>;
 
   constructor(
-    { groups, frequencies }: Material,
+    { groups, frequencies, settings }: Material,
     { readings }: ReadResult,
     private readonly of: { readonly by: "layer" | "head"; readonly pairs: PairKind },
   ) {
@@ -27,12 +27,12 @@ export class Features {
       const unit = dividedBy.get(group) === "source" ? source : `row ${row}`;
       return isFitted(kind) ? [{ kind, group, row, unit }] : [];
     });
-    const pairs = this.readings.map(({ text, reading }) =>
-      lexicalPairScores(text.tokenIds, pairsOf(reading.pairs, this.of.pairs).grid, frequencies),
+    const pairs = this.readings.map(({ text: { tokenIds } }) =>
+      lexicalPairScores(tokenIds, lexicalGrid(tokenIds.length, settings), frequencies),
     );
     const over = (kind: Aggregation["over"]) =>
       pairs.map((scores) => focus(scores, { ...LEXICAL_AGGREGATION, over: kind }, "layer")[0] ?? 0);
-    this.lexical = { mean: over("mean"), best: over("best"), own: over(LEXICAL_AGGREGATION.over) };
+    this.lexical = { mean: over("mean"), best: over("best") };
   }
 
   /** `[layer, (head)]` of each text, and then the lexical score where the recipe has it. */

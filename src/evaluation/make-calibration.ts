@@ -96,6 +96,7 @@ export async function makeCalibration({
             weight: lexical.weight,
             scale: lexical.scale,
             over: recipe.lexical ?? "mean",
+            weighting: "rare-tokens",
             documentCount: frequencies.documentCount,
             documentFrequencies: encodeDocumentFrequencies(frequencies.counts),
           },

@@ -9,11 +9,12 @@ import { PAIR_KINDS } from "../core/pair-kind.js";
 import { type PassPlan, PRECISIONS, writeAttention } from "../core/plan.js";
 import type { SpanGrid } from "../core/records.js";
 import { chooseLayout } from "../corpus/layout.js";
+import { openSubwords, TOKEN_ID_END } from "../corpus/subwords.js";
 import { openTokenizer, type Tokenizer } from "../corpus/tokenizer.js";
-import { openWords, WORD_ID_END } from "../corpus/words.js";
 import { checkPlace } from "../formats/append.js";
 import { checkData, expandData, fingerprintData } from "../formats/data.js";
 import { pinData } from "../formats/data-versions.js";
+import type { SpanSettings } from "../measure/definition.js";
 import { DEFINITIONS } from "../measure/definitions/index.js";
 import { countDocumentFrequencies, type DocumentFrequencies, LEXICAL, LEXICAL_WINDOW } from "../measure/lexical.js";
 import { PUBLISHED, UNCALIBRATED } from "../scoring/choose-score.js";
@@ -74,6 +75,7 @@ export interface Material {
   /** Null for the lexical scorer. */
   readonly scorer: Scorer | null;
   readonly reader: TextReader;
+  readonly settings: SpanSettings;
   /** The spans that are looked at in a text of so many tokens. */
   readonly gridOf: (length: number) => SpanGrid;
   readonly maxLength: number;
@@ -81,6 +83,7 @@ export interface Material {
   readonly groups: readonly GroupTexts[];
   /** All texts: the first document of each group with its controls, then the second of each, and so on. */
   readonly texts: readonly EvaluationText[];
+  /** For the lexical score: of the first window of every document. */
   readonly frequencies: DocumentFrequencies;
   readonly files: readonly FileFingerprint[];
   /** Null for the lexical scorer. */
@@ -137,18 +140,21 @@ export async function openMaterial(
     const window = { maxLength: options.maxLength, allowLonger: true };
     const maxLength = scorer?.maxLength ?? chooseWindow(window, LEXICAL_WINDOW, minimumLength);
     refuseSegment(segment, maxLength);
-    const vocabSize = scorer?.vocabSize ?? WORD_ID_END;
+    const vocabSize = scorer?.vocabSize ?? TOKEN_ID_END;
     const { groupBy, sourceBy } = options;
     const columns = { ...layout, groupBy, sourceBy };
-    const tokenizer = scorer === null ? openWords() : await tokenizerOf(scorer.checkpoint, signal);
+    const tokenizer = scorer === null ? openSubwords() : await tokenizerOf(scorer.checkpoint, signal);
     for (const note of tokenizer.notes) onNote(note);
     const pool = await closing(tokenizer, () =>
       readPool({ data, sizes: versions, ...columns, tokenizer, vocabSize, maxLength, segment, seed, onProgress }),
     );
-    const frequencies = countDocumentFrequencies(documentsOf(pool));
-    const groups = makeTexts(pool, { documents, controls, segment, maxLength, seed, part, frequencies });
+    const ofDocuments = countDocumentFrequencies(documentsOf(pool, Infinity));
+    const sizes = { segment, maxLength, seed, part };
+    const groups = makeTexts(pool, { documents, controls, ...sizes, frequencies: ofDocuments });
     const texts = inTurn(groups);
     if (texts.length === 0) throw nothingToRead(pool, maxLength, segment);
+    // As a run counts: what windows show.
+    const frequencies = countDocumentFrequencies(documentsOf(pool, maxLength));
     const cache = scorer === null ? null : openCache(options, await scorer.fingerprint(), scorer.plan);
     const reader =
       scorer === null || cache === null ? lexicalReader(definition, settings, frequencies) : modelReader(scorer, cache);
@@ -157,6 +163,7 @@ export async function openMaterial(
     return {
       scorer,
       reader,
+      settings,
       gridOf: (length) => definition.grid(length, settings),
       maxLength,
       pool,
@@ -231,8 +238,8 @@ function openCache({ cache }: MaterialOptions, fingerprint: string, plan: PassPl
 
 const cacheFolder = ({ cache }: Pick<MaterialOptions, "cache">): string => cache ?? defaultCache(process.env);
 
-function* documentsOf(pool: Pool): Generator<Int32Array> {
-  for (const { documents } of pool.groups) for (const { tokenIds } of documents) yield tokenIds;
+function* documentsOf(pool: Pool, length: number): Generator<Int32Array> {
+  for (const { documents } of pool.groups) for (const { tokenIds } of documents) yield tokenIds.subarray(0, length);
 }
 
 function inTurn(groups: readonly GroupTexts[]): EvaluationText[] {

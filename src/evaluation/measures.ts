@@ -1,12 +1,13 @@
 import { deflateSync } from "node:zlib";
 import { ATTENTION, OVERS, type PairKind } from "../core/pair-kind.js";
 import { Random } from "../core/random.js";
-import type { PairScores, SpanGrid } from "../core/records.js";
+import type { PairScores } from "../core/records.js";
 import type { Calibration } from "../formats/calibration.js";
 import type { EvaluatedMeasure } from "../formats/evaluation.js";
 import { plainAggregation } from "../measure/aggregate.js";
+import type { SpanSettings } from "../measure/definition.js";
 import { type Aggregation, focus, PUBLISHED_AGGREGATION } from "../measure/focus.js";
-import { type DocumentFrequencies, LEXICAL_AGGREGATION, lexicalPairScores } from "../measure/lexical.js";
+import { type DocumentFrequencies, LEXICAL_AGGREGATION, lexicalGrid, lexicalPairScores } from "../measure/lexical.js";
 import { CalibratedScorer } from "../scoring/calibrated-scorer.js";
 import { UNCALIBRATED, UNCALIBRATED_AGGREGATION } from "../scoring/choose-score.js";
 import { type PairReadings, pairsOf } from "../scoring/reading.js";
@@ -37,23 +38,24 @@ export interface MeasureOptions {
   /** Null for none. */
   readonly calibration: Calibration | null;
   readonly frequencies: DocumentFrequencies;
+  readonly settings: SpanSettings;
   readonly seed: number;
   /** The passes were the published ones: else there is no published score. */
   readonly exact: boolean;
 }
 
-const ALL_PAIRS: Aggregation = { ...LEXICAL_AGGREGATION, over: "mean" };
+const BEST_PAIR: Aggregation = { ...LEXICAL_AGGREGATION, over: "best" };
 
 /**
  * What is compared for a checkpoint: of each kind of pair scores the published formula, its ablations, other formulas
  * and each layer; the calibrated score, and what needs no model.
  */
 export function modelMeasures(options: MeasureOptions): Measure[] {
-  const { layerCount, kinds, calibration, frequencies } = options;
+  const { layerCount, kinds, calibration } = options;
   return [
     ...kinds.flatMap((kind) => formulas(kind, options)),
     ...(calibration === null ? [] : [calibratedMeasure(calibration, layerCount)]),
-    ...lexicalMeasures(frequencies),
+    ...lexicalMeasures(options),
     ...modelFree(options.seed),
     ...kinds.flatMap((kind) => layerMeasures(kind, options)),
   ];
@@ -110,8 +112,8 @@ function layerMeasures(pairs: PairKind, { layerCount, calibration }: MeasureOpti
 }
 
 /** What is compared when the lexical scorer is the model. */
-export function lexicalOnlyMeasures({ frequencies, seed }: MeasureOptions): Measure[] {
-  return [...lexicalMeasures(frequencies), ...modelFree(seed)];
+export function lexicalOnlyMeasures(options: MeasureOptions): Measure[] {
+  return [...lexicalMeasures(options), ...modelFree(options.seed)];
 }
 
 function calibratedMeasure(calibration: Calibration, layerCount: number): Measure {
@@ -129,18 +131,21 @@ function calibratedMeasure(calibration: Calibration, layerCount: number): Measur
   };
 }
 
-function lexicalMeasures(frequencies: DocumentFrequencies): Measure[] {
+/** Every span is a query span there, so that the grid has no offsets. */
+function lexicalMeasures({ frequencies, settings }: MeasureOptions): Measure[] {
   const measure = (name: string, aggregation: Aggregation): Measure => ({
     name,
     kind: "baseline",
     pairs: null,
     layer: null,
     cost: null,
-    onGrid: true,
-    numberOf: ({ tokenIds }, readings) =>
-      finite(focus(lexicalPairScores(tokenIds, gridOf(readings), frequencies), aggregation, "layer")[0]),
+    onGrid: false,
+    numberOf: ({ tokenIds }) => {
+      const pairs = lexicalPairScores(tokenIds, lexicalGrid(tokenIds.length, settings), frequencies);
+      return finite(focus(pairs, aggregation, "layer")[0]);
+    },
   });
-  return [measure("lexical", LEXICAL_AGGREGATION), measure("lexical mean", ALL_PAIRS)];
+  return [measure("lexical", LEXICAL_AGGREGATION), measure("lexical best", BEST_PAIR)];
 }
 
 function modelFree(seed: number): Measure[] {
@@ -159,13 +164,6 @@ function modelFree(seed: number): Measure[] {
 function compressionRatio(tokenIds: Int32Array): number {
   const bytes = new Uint8Array(tokenIds.buffer, tokenIds.byteOffset, tokenIds.byteLength);
   return bytes.length / deflateSync(bytes).length;
-}
-
-/** All kinds have the same. */
-function gridOf(readings: PairReadings): SpanGrid {
-  const [first] = readings.values();
-  if (first === undefined) throw new Error("no pair scores were read");
-  return first.grid;
 }
 
 /** The scores of one layer of `pairs`, whose layers are all of the model's. */

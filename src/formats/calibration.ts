@@ -96,6 +96,8 @@ export const calibrationSchema = z
         weight: z.number().positive(),
         scale: z.number().positive(),
         over: z.enum(["sum", "mean", "median", "best"]),
+        /** What tokens weigh, with every span a query span; absent: `tf-idf` on the grid of the pair scores. */
+        weighting: z.literal("rare-tokens").optional(),
         documentCount: positive,
         /** Documents that have each token, little-endian uint16 by token id, base64. */
         documentFrequencies: z.base64(),

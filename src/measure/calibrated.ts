@@ -39,7 +39,7 @@ export function weightedHeads(calibration: Pick<CalibratedWeights, "weights">): 
  *
  * `focus` is that of the layer's mean over heads, or of the head; the lexical one has neither deviation nor distance
  * weights.
- * @param lexicalPairs of the same sample on the same grid, where the calibration has a lexical part; else null
+ * @param lexicalPairs of the same sample, where the calibration has a lexical part; else null
  * @returns null when no query span fits, or a layer, the heads or the lexical pair scores that the calibration needs
  * are missing
  */

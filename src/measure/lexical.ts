@@ -1,14 +1,25 @@
 import type { PairScores, SpanGrid } from "../core/records.js";
+import type { SpanSettings } from "./definition.js";
+import { reference } from "./definitions/reference.js";
 import type { Aggregation } from "./focus.js";
 import { pairCount } from "./pairs.js";
 
 /** The model's name that means no model: the lexical scorer. A folder of that name is `./lexical`. */
 export const LEXICAL = "lexical";
-/** Words of its window, where none is asked for. */
+/** Tokens of its window, where none is asked for. */
 export const LEXICAL_WINDOW = 8192;
+/** Every span is a query span: no pass makes them expensive. */
+export const LEXICAL_QUERY_STRIDE = 1;
 
-/** What makes the lexical scorer's score: the mean over query spans of their best key span. */
-export const LEXICAL_AGGREGATION: Aggregation = { over: "best", std: false, distance: false, withoutSink: false };
+/** What makes the lexical score of pair scores: the mean over query spans of the mean over their key spans. */
+export const LEXICAL_AGGREGATION: Aggregation = { over: "mean", std: false, distance: false, withoutSink: false };
+
+/**
+ * What a token of a stretch weighs, of `rarity` = ln((N + 1) / (df + 1)):
+ * - `rare-tokens`: its rarity squared, however often it occurs. The lexical score.
+ * - `tf-idf`: (1 + ln tf) · rarity (Salton and Buckley 1988, with smoothed idf).
+ */
+export type Weighting = "rare-tokens" | "tf-idf";
 
 /** In how many documents of a sample each token occurs. */
 export interface DocumentFrequencies {
@@ -38,11 +49,21 @@ export function addDocument(counts: Map<number, number>, tokenIds: Int32Array): 
   for (const id of new Set(tokenIds)) counts.set(id, (counts.get(id) ?? 0) + 1);
 }
 
+const WEIGHTS: Readonly<Record<Weighting, (count: number, rarity: number) => number>> = {
+  "rare-tokens": (_count, rarity) => rarity * rarity,
+  "tf-idf": (count, rarity) => (1 + Math.log(count)) * rarity,
+};
+
 /**
- * Weights (1 + ln tf) · ln((N + 1) / (df + 1)) of a stretch of tokens, scaled to length 1 (Salton and Buckley 1988,
- * with smoothed idf). Without any token that tells documents apart it is empty, and its cosine with everything 0.
+ * The weighted tokens of a stretch, scaled to length 1. Without any token that tells documents apart it is empty, and
+ * its cosine with everything 0.
  */
-export function termVector(tokenIds: Int32Array, { documentCount, counts }: DocumentFrequencies): TermVector {
+export function termVector(
+  tokenIds: Int32Array,
+  { documentCount, counts }: DocumentFrequencies,
+  weighting: Weighting,
+): TermVector {
+  const weightOf = WEIGHTS[weighting];
   const sorted = tokenIds.slice().sort();
   const ids: number[] = [];
   const weights: number[] = [];
@@ -52,7 +73,7 @@ export function termVector(tokenIds: Int32Array, { documentCount, counts }: Docu
     let end = at + 1;
     while (end < sorted.length && sorted[end] === id) end += 1;
     const rarity = Math.log((documentCount + 1) / ((counts.get(id) ?? 0) + 1));
-    const weight = (1 + Math.log(end - at)) * rarity;
+    const weight = rarity > 0 ? weightOf(end - at, rarity) : 0;
     if (weight > 0) {
       ids.push(id);
       weights.push(weight);
@@ -78,15 +99,20 @@ export function cosine(a: TermVector, b: TermVector): number {
 }
 
 /**
- * The lexical scorer: cosine of tf-idf span vectors in the place of attention, on the same grid, as one layer.
+ * Cosines of span vectors in the place of attention, as one layer.
  * @param tokenIds `[L]`
  */
-export function lexicalPairScores(tokenIds: Int32Array, grid: SpanGrid, frequencies: DocumentFrequencies): PairScores {
+export function lexicalPairScores(
+  tokenIds: Int32Array,
+  grid: SpanGrid,
+  frequencies: DocumentFrequencies,
+  weighting: Weighting = "rare-tokens",
+): PairScores {
   const vectors = new Map<number, TermVector>();
   const vectorAt = (start: number): TermVector => {
     const known = vectors.get(start);
     if (known !== undefined) return known;
-    const vector = termVector(tokenIds.subarray(start, start + grid.spanLength), frequencies);
+    const vector = termVector(tokenIds.subarray(start, start + grid.spanLength), frequencies, weighting);
     vectors.set(start, vector);
     return vector;
   };
@@ -97,3 +123,7 @@ export function lexicalPairScores(tokenIds: Int32Array, grid: SpanGrid, frequenc
   }
   return { grid, layers: [0], headCount: null, values };
 }
+
+/** The grid of the lexical score: the reference definition's, with every span a query span. */
+export const lexicalGrid = (length: number, spans: Pick<SpanSettings, "attnChunkSize" | "dAfs">): SpanGrid =>
+  reference.grid(length, { ...spans, dCds: LEXICAL_QUERY_STRIDE });

@@ -49,7 +49,9 @@ async function scoringOptions({ configuration, paths }: Run, options: DearRunOpt
   if (model === LEXICAL) throw needsModel(options.model);
   const { attnChunkSize, pairs, formula, window, stride, textColumn, idColumn, metaColumns } = configuration;
   const dAfs = Math.min(configuration.dAfs, PUBLISHED_STRIDE);
-  const dCds = Math.min(configuration.dCds, PUBLISHED_STRIDE);
+  // The lexical scorer has every span for a query span, which costs it nothing.
+  const isLexical = configuration.model.family === LEXICAL;
+  const dCds = isLexical ? PUBLISHED_STRIDE : Math.min(configuration.dCds, PUBLISHED_STRIDE);
   const isFile = refineWith !== "exact" && refineWith !== "auto";
   return {
     model,

@@ -255,7 +255,7 @@ function refuseWithoutPairs(folder: string, { keep, model }: RunConfiguration): 
   if (model.family === LEXICAL) {
     throw new UserError({
       code: "lexical-options",
-      what: "The scores of the lexical calculator are not made anew",
+      what: "The scores of the lexical scorer cannot be aggregated again",
       where: folder,
       got: `model ${LEXICAL}`,
       allowed: "a run with a checkpoint",

@@ -17,7 +17,7 @@ export interface LearningSource {
   readonly signal: AbortSignal | undefined;
 }
 
-/** What a run asks of whatever makes its scores: a checkpoint, or the words alone. */
+/** What a run asks of whatever makes its scores: a checkpoint, or the text alone. */
 export interface Calculator {
   /** `model_type` of a checkpoint, or `lexical`. */
   readonly family: string;

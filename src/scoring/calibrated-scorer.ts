@@ -5,7 +5,7 @@ import { formatCount } from "../core/units.js";
 import { type Calibration, documentFrequenciesOf } from "../formats/calibration.js";
 import { runFolder } from "../formats/run-folder.js";
 import { calibratedScore, weightedHeads, weightedLayers } from "../measure/calibrated.js";
-import { type DocumentFrequencies, lexicalPairScores } from "../measure/lexical.js";
+import { type DocumentFrequencies, lexicalGrid, lexicalPairScores } from "../measure/lexical.js";
 
 /** The code of samples that a calibration says nothing about; no fault of the data. */
 export const SHORTER_THAN_CALIBRATION = "shorter-than-calibration";
@@ -42,9 +42,15 @@ export class CalibratedScorer {
 
   /** Null where pair scores that the calibration needs are missing. */
   score(pairs: PairScores, tokenIds: Int32Array): number | null {
-    const { frequencies } = this;
-    const lexicalPairs = frequencies === null ? null : lexicalPairScores(tokenIds, pairs.grid, frequencies);
-    return calibratedScore(pairs, this.calibration, lexicalPairs);
+    return calibratedScore(pairs, this.calibration, this.lexicalPairs(pairs, tokenIds));
+  }
+
+  private lexicalPairs({ grid }: PairScores, tokenIds: Int32Array): PairScores | null {
+    const { frequencies, calibration } = this;
+    if (frequencies === null) return null;
+    return calibration.lexical?.weighting === undefined
+      ? lexicalPairScores(tokenIds, grid, frequencies, "tf-idf")
+      : lexicalPairScores(tokenIds, lexicalGrid(tokenIds.length, calibration), frequencies);
   }
 
   /**

@@ -1,8 +1,8 @@
 import { Random } from "../core/random.js";
 import { readDocuments } from "../corpus/documents.js";
 import { tokenizeSamples } from "../corpus/samples.js";
+import { TOKEN_ID_END } from "../corpus/subwords.js";
 import type { Tokenizer } from "../corpus/tokenizer.js";
-import { WORD_ID_END } from "../corpus/words.js";
 import type { FrequencyTable } from "../formats/lexical.js";
 import { addDocument } from "../measure/lexical.js";
 import type { LearningSource } from "./calculator.js";
@@ -33,7 +33,7 @@ export async function countFrequencies(
   const documents = readDocuments(data, { textColumn, idColumn, metaColumns, wanted });
   const counts = new Map<number, number>();
   let documentCount = 0;
-  for await (const sample of tokenizeSamples(documents, { tokenizer, maxLength, vocabSize: WORD_ID_END })) {
+  for await (const sample of tokenizeSamples(documents, { tokenizer, maxLength, vocabSize: TOKEN_ID_END })) {
     signal?.throwIfAborted();
     if (!("tokenIds" in sample)) {
       // A thread that died would leave another sample behind than the one that other processes count.

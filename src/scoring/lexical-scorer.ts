@@ -4,8 +4,8 @@ import { availableParallelism } from "node:os";
 import { EngineError, systemCodeOf, UserError } from "../core/errors.js";
 import { createExclusively } from "../core/exclusive.js";
 import { EXACT } from "../core/plan.js";
+import { openSubwords, subwordsFingerprint, TOKEN_ID_END } from "../corpus/subwords.js";
 import type { Tokenizer } from "../corpus/tokenizer.js";
-import { openWords, WORD_ID_END, WORDS_FINGERPRINT } from "../corpus/words.js";
 import { decodeLexical, encodeLexical, type FrequencyTable, lexicalBroken } from "../formats/lexical.js";
 import { runFolder } from "../formats/run-folder.js";
 import type { SpanSettings } from "../measure/definition.js";
@@ -25,13 +25,13 @@ const SAMPLES_PER_THREAD = 2;
 type LexicalOptions = Pick<ResolvedRunOptions, "maxLength" | "attnChunkSize" | "dAfs" | "dCds" | "threads">;
 
 /**
- * The calculator without a model: cosines of tf-idf span vectors in the place of attention, on the published grid, as
- * one layer. The score is the mean over query spans of their best key span. Every core works on samples of its own.
+ * The scorer without a model: the rare tokens that spans share in the place of attention, on the published grid, as one
+ * layer (`lexicalPairScores`). The score is the mean over all pairs. Every core works on samples of its own.
  */
 export class LexicalScorer implements Calculator {
   readonly family = LEXICAL;
   readonly usesEngine = false;
-  readonly vocabSize = WORD_ID_END;
+  readonly vocabSize = TOKEN_ID_END;
   readonly layers = [0];
   readonly layerCount = 1;
   readonly plan = EXACT;
@@ -60,13 +60,13 @@ export class LexicalScorer implements Calculator {
   }
 
   openTokenizer(): Promise<Tokenizer> {
-    return Promise.resolve(this.wordsOf(Infinity));
+    return Promise.resolve(this.subwords(Infinity));
   }
 
-  private wordsOf(atMost: number): Tokenizer {
-    return openWords(async (text) => {
-      const answer = await this.pool.ask({ kind: "words", text, atMost });
-      if (answer.kind !== "words") throw new Error(`a worker answered ${answer.kind} to words`);
+  private subwords(atMost: number): Tokenizer {
+    return openSubwords(async (text) => {
+      const answer = await this.pool.ask({ kind: "tokens", text, atMost });
+      if (answer.kind !== "tokens") throw new Error(`a worker answered ${answer.kind} to tokens`);
       return answer.ids;
     });
   }
@@ -77,9 +77,9 @@ export class LexicalScorer implements Calculator {
     const kept = source.begunWith === null ? null : await readIfThere(path);
     if (kept !== null && sha256(kept) !== source.begunWith) throw lexicalBroken(path, "another content");
     const { maxLength } = this;
-    const count = () => countFrequencies(source, { tokenizer: this.wordsOf(maxLength), maxLength });
+    const count = () => countFrequencies(source, { tokenizer: this.subwords(maxLength), maxLength });
     const table = kept === null ? await count() : decodeLexical(kept, path);
-    this.learned = { table, text: kept ?? encodeLexical(table, WORDS_FINGERPRINT) };
+    this.learned = { table, text: kept ?? encodeLexical(table, subwordsFingerprint()) };
   }
 
   async keep(out: string): Promise<void> {
@@ -93,7 +93,7 @@ export class LexicalScorer implements Calculator {
   }
 
   async start(): Promise<void> {
-    if (this.learned === null) throw new Error("the lexical calculator has learned nothing yet");
+    if (this.learned === null) throw new Error("the lexical scorer has learned nothing yet");
     await this.pool.teach({ kind: "learn", table: this.learned.table });
   }
 
@@ -137,7 +137,7 @@ export function refuseLexicalOptions(options: ScoreRunOptions): void {
   if (given.length === 0) return;
   throw new UserError({
     code: "lexical-options",
-    what: "The lexical calculator has neither layers nor heads nor a pass, and one definition",
+    what: "The lexical scorer has neither layers nor heads nor a pass, and one definition",
     got: `--model ${LEXICAL} with ${given.join(", ")}`,
     allowed: "the spans, --max-length, --keep none, layers or pairs",
     fix: `Leave ${given.join(", ")} out, or give ./${LEXICAL} for a folder of that name.`,
@@ -145,9 +145,9 @@ export function refuseLexicalOptions(options: ScoreRunOptions): void {
 }
 
 const NOTHING_TELLS_APART = {
-  code: "no-telling-word",
-  what: "Every word of the sample is in every document that was counted, so that its spans cannot be compared",
-  allowed: "words that some documents lack",
+  code: "no-telling-token",
+  what: "Every token of the sample is in every document that was counted, so that its spans cannot be compared",
+  allowed: "tokens that some documents lack",
   fix: "Score more documents together, or ones that differ.",
 };
 

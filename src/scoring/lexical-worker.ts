@@ -1,7 +1,7 @@
-/** A thread of the lexical calculator: counts words and scores samples, one request after another. */
+/** A thread of the lexical scorer: makes tokens and scores samples, one request after another. */
 import { parentPort } from "node:worker_threads";
 import { messageOf } from "../core/errors.js";
-import { wordIds } from "../corpus/words.js";
+import { subwordIds } from "../corpus/subwords.js";
 import type { FrequencyTable } from "../formats/lexical.js";
 import { reference } from "../measure/definitions/reference.js";
 import { focus } from "../measure/focus.js";
@@ -28,8 +28,8 @@ function answer(request: WorkerRequest): WorkerAnswer {
     case "learn":
       frequencies = toMap(request.table);
       return { kind: "learn" };
-    case "words":
-      return { kind: "words", ids: wordIds(request.text, request.atMost) };
+    case "tokens":
+      return { kind: "tokens", ids: subwordIds(request.text, request.atMost) };
     case "score": {
       const { tokenIds, settings } = request;
       const pairs = lexicalPairScores(tokenIds, reference.grid(tokenIds.length, settings), frequencies);

@@ -162,7 +162,7 @@ function describeGrowth(there: Run, run: Run, { added }: DataMatch, calculator: 
   const rows = plural(run.rows - there.rows, "row");
   return [
     `${plural(added.length, "file")} new to this run (${names.join(", ")}${more}): ${rows} after the ${formatCount(there.rows)} of before`,
-    ...(calculator.usesEngine ? [] : ["words count as rare or common by the data that the run began with"]),
+    ...(calculator.usesEngine ? [] : ["tokens count as rare or common by the data that the run began with"]),
   ];
 }
 

@@ -3,6 +3,7 @@ import { chooseLayout } from "../corpus/layout.js";
 import { checkData, expandData } from "../formats/data.js";
 import type { RunConfiguration } from "../formats/run-folder.js";
 import { readRun } from "../formats/run-json.js";
+import { LEXICAL, LEXICAL_QUERY_STRIDE } from "../measure/lexical.js";
 import { askedCalibration } from "./calibrations.js";
 import { refuseLexicalOptions } from "./lexical-scorer.js";
 import { configurationOf } from "./open-run.js";
@@ -23,7 +24,8 @@ export async function resolveRun(
   // A guess that another version would make otherwise ends no run.
   const there = await readRun(parsed.out);
   const { notes: guesses, ...columns } = await chooseLayout(data, parsed, there?.configuration);
-  const resolved = { ...parsed, data, ...columns, calibration: askedCalibration(options) };
+  const dCds = options.dCds ?? (parsed.model === LEXICAL ? LEXICAL_QUERY_STRIDE : parsed.dCds);
+  const resolved = { ...parsed, data, ...columns, dCds, calibration: askedCalibration(options) };
   refuseLexicalOptions(options);
   return { resolved, notes: [...notes, ...guesses, ...costs] };
 }

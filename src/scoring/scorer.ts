@@ -330,7 +330,7 @@ function chooseLayers(layers: readonly number[] | undefined, layerCount: number)
 const lexicalNeedsRun = (): UserError =>
   new UserError({
     code: "lexical-options",
-    what: "The lexical calculator learns from the data of a run, and none is given",
+    what: "The lexical scorer learns from the data of a run, and none is given",
     got: `model ${LEXICAL}`,
     allowed: "the folder of a checkpoint",
     fix: `Take scoreRun, or ./${LEXICAL} for a folder of that name.`,

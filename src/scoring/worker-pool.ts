@@ -96,7 +96,7 @@ class Thread {
     if ("answer" in answered) waiting?.resolve(answered.answer);
     else
       waiting?.reject(
-        new EngineError({ code: "engine-failed", what: "The lexical calculator failed", got: answered.error }),
+        new EngineError({ code: "engine-failed", what: "The lexical scorer failed", got: answered.error }),
       );
   }
 }
@@ -104,7 +104,7 @@ class Thread {
 const workerDied = (got: string): EngineError =>
   new EngineError({
     code: "engine-died",
-    what: "A thread of the lexical calculator died",
+    what: "A thread of the lexical scorer died",
     got,
     fix: "Start the same command again, with fewer --threads if memory is short.",
   });

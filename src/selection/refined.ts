@@ -31,11 +31,11 @@ export interface CheapSelection {
 export interface RefinedPlace {
   readonly cheapRank: number;
   readonly rank: number;
-  /** Of the dearer calculator. */
+  /** Of the second scorer. */
   readonly score: number;
 }
 
-/** What a dearer calculator changes; `src/refine` makes it. */
+/** What a second scorer changes; `src/refine` makes it. */
 export interface Refinement {
   /** Documents that are not there keep their rank. */
   readonly places: Iterable<RefinedPlace>;
@@ -48,7 +48,7 @@ export interface RefinementSummary {
   /** `exact`, `auto` or the calibration, as given. */
   readonly with: string;
   readonly model: string;
-  /** The run folder of the dearer scores. */
+  /** The run folder of the second scores. */
   readonly run: string;
   /** Documents drawn at random. */
   readonly audit: {
@@ -57,14 +57,14 @@ export interface RefinementSummary {
     readonly rankCorrelation: number | null;
     /** Of those that have both scores and lie outside the bands, in groups that are cut. */
     readonly outsideBands: number;
-    /** Of these, on the other side of their group's cut by the dearer score. */
+    /** Of these, on the other side of their group's cut by the second score. */
     readonly wrongSide: number;
   };
   /** Documents with both scores. */
   readonly rescored: number;
   /** Of all ranked documents. */
   readonly rescoredShare: number;
-  /** Documents that the dearer calculator could not score, and at most ten of them. */
+  /** Documents that the second scorer could not score, and at most ten of them. */
   readonly unscored: {
     readonly count: number;
     readonly bad: number;
@@ -72,7 +72,7 @@ export interface RefinementSummary {
   };
   /** How often the bands were widened. */
   readonly widened: number;
-  /** Expected share of the selection that scoring all documents with the dearer calculator would select too. */
+  /** Expected share of the selection that scoring all documents with the second scorer would select too. */
   readonly agreement: {
     readonly asked: number;
     readonly expected: number;
@@ -164,7 +164,7 @@ async function scoredData({ table, data }: Ranking): Promise<readonly string[] |
 
 /**
  * Plans twice: by the cheap scores, whose choice is then table `chosen_cheap` (ranks of the cheap order), and in the
- * refined order. Table `ranked` has that order from now on, and two columns more: `refined` (the dearer score, null
+ * refined order. Table `ranked` has that order from now on, and two columns more: `refined` (the second score, null
  * where there is none) and `cheap_rank`.
  */
 export async function planRefined(

@@ -55,7 +55,7 @@ export interface SelectionSummary {
   readonly groups: readonly SelectedGroup[];
   /** Where lines of the run are windows of documents; rows are then documents. */
   readonly windows?: SelectedWindows;
-  /** Where a dearer calculator scored a part of the documents again. */
+  /** Where a second scorer scored a part of the documents again. */
   readonly refined?: RefinedSelection;
   /** To be said aloud. */
   readonly notes: readonly string[];

@@ -6,7 +6,7 @@ import type { Ranking } from "./ranking.js";
  * `selection.parquet`: a row for each document of the run, the unscored too, with what became of it: `index`, `id`,
  * `group`, `score`, `rank` (from 0, null where it could not be chosen), `tokens` (of the whole document), `chosen` and
  * `reason`: `chosen`, `rank` (others were better), `short`, `redundant`, or why there is no score. Ranked rows first,
- * in order of rank. Of a refined selection also `refined` (the dearer score, null where there is none), `cheap_rank`
+ * in order of rank. Of a refined selection also `refined` (the second score, null where there is none), `cheap_rank`
  * and `cheap_chosen`: by the run's scores alone.
  * @throws UserError `cannot-write`
  */

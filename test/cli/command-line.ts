@@ -44,6 +44,7 @@ export async function makeInstallation(
   const folder = await temporaryFolder("ladm-installation-");
   await cp(join(ROOT, "dist"), join(folder, "dist"), { recursive: true });
   await cp(join(ROOT, "package.json"), join(folder, "package.json"));
+  await cp(join(ROOT, "models", "lexical"), join(folder, "models", "lexical"), { recursive: true });
   for (const name of packages) {
     const place = join(folder, "node_modules", name);
     await mkdir(dirname(place), { recursive: true });

@@ -28,8 +28,8 @@ test("score, check, show and select, with neither engine nor tokenizers installe
   const { run, folder } = await makePool();
   const scored = await ladm(["score", ...FLAGS, "--data", DOCUMENTS, "--out", run], { main });
   expect(scored).toMatchObject({ code: 0 });
-  expect(scored.stdout).toContain("11 rows scored, 1 too short");
-  expect(scored.stderr).toContain("window 512 tokens, words alone (no model)");
+  expect(scored.stdout).toContain("12 rows scored");
+  expect(scored.stderr).toContain("window 512 tokens, text alone (no model)");
   expect(scored.stderr).not.toMatch(/memory|layers/);
   const described = JSON.parse(readFileSync(join(run, "run.json"), "utf8")) as { versions: object };
   expect(described).toMatchObject({ configuration: { model: { family: "lexical" } }, paths: { model: "lexical" } });
@@ -61,21 +61,24 @@ test("the same files whatever the threads and the shards", async () => {
   expect(readFileSync(join(sharded, "lexical.json"))).toEqual(readFileSync(join(run, "lexical.json")));
 });
 
-test("kept pair scores give the score again: the mean of each query span's best", async () => {
+test("kept pair scores give the score again: the mean over query spans of the mean over key spans", async () => {
   const { data, run } = await makePool(1);
   await score(data, run, "--keep", "pairs");
   const scores = new Map(rowsOf(run).map((row) => [row.row, row.score]));
-  expect(scores.size).toBe(11);
+  expect(scores.size).toBe(12);
   for await (const { row, scores: pairs } of readPairs(join(run, "pairs", "part0-pairs.arrows"))) {
     expect(pairs.layers).toEqual([0]);
-    const best = focus(pairs, { over: "best", std: false, distance: false, withoutSink: false }, "layer");
-    expect(best[0]).toBe(scores.get(row));
+    // Every span from the first one with four intervals before it is a query span.
+    const { length } = pairs.grid;
+    expect(pairs.grid.queries).toHaveLength(Math.ceil((length - 16 - (16 + 4 * 64)) / 16));
+    const mean = focus(pairs, { over: "mean", std: false, distance: false, withoutSink: false }, "layer");
+    expect(mean[0]).toBe(scores.get(row));
     expect(scores.get(row)).toBeGreaterThan(0);
     expect(scores.get(row)).toBeLessThanOrEqual(1 + 1e-6);
   }
 });
 
-test("rows with input_ids: their own ids are the words", async () => {
+test("rows with input_ids: their own ids are the tokens", async () => {
   const { folder, run } = await makePool();
   const data = join(folder, "ids.jsonl");
   const ids = (seed: number) => Array.from({ length: 512 }, (_, at) => (at % 128 < 8 ? at % 128 : 1000 * seed + at));

@@ -80,7 +80,7 @@ test("Ctrl-C: exit 130, the more expensive scores kept, OUT not made and nothing
   child.kill("SIGINT");
   const { code, signal, said } = await ended;
   expect({ code, signal }).toEqual({ code: 130, signal: null });
-  expect(said).toContain("Interrupted, the dearer scores so far are kept: the same command goes on");
+  expect(said).toContain("Interrupted, the second scores so far are kept: the same command goes on");
   const kept = written(out);
   expect(kept).toBeGreaterThanOrEqual(8);
   expect(readdirSync(at(".")).filter((name) => name.includes("out"))).toEqual(["out-refine"]);

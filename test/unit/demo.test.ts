@@ -2,7 +2,7 @@
 import { mkdir, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { openWords, wordIds } from "#ladm/corpus/words.js";
+import { openSubwords, subwordIds } from "#ladm/corpus/subwords.js";
 import { type DemoRow, makeDocuments } from "#ladm/demo/documents.js";
 import { type TextFile, textFilesOf } from "#ladm/demo/files.js";
 import { installedPackages } from "#ladm/demo/packages.js";
@@ -119,7 +119,7 @@ describe("WordTokens", () => {
 
   it("loses no text that has no tokens of its own", async () => {
     const marked = "- one = { two }\n";
-    const words = new WordTokens(await countTokens([marked], openWords()));
+    const words = new WordTokens(await countTokens([marked], openSubwords()));
     expect(words.decode(words.encode(marked))).toBe(marked.trimEnd());
   });
 });
@@ -137,7 +137,7 @@ function madeFiles(domain: string, count: number, length: (at: number) => number
 
 const FILES = [...madeFiles("docs", 14, (at) => (at < 6 ? 900 : 60)), ...madeFiles("code", 14, () => 700)];
 const make = (files: readonly TextFile[], documents = 5) =>
-  makeDocuments(files, { documents, maxLength: WINDOW, tokenizer: openWords() });
+  makeDocuments(files, { documents, maxLength: WINDOW, tokenizer: openSubwords() });
 const ofKind = (rows: readonly DemoRow[], kind: string) => rows.filter(({ meta }) => meta.kind === kind);
 
 describe("makeDocuments", () => {
@@ -145,7 +145,7 @@ describe("makeDocuments", () => {
     const rows = await make(FILES);
     expect(["whole", "glued", "shuffled"].map((kind) => ofKind(rows, kind).length)).toEqual([5, 5, 3]);
     expect(new Set(rows.map(({ id }) => id)).size).toBe(rows.length);
-    for (const { text } of rows) expect(wordIds(text).length).toBeGreaterThanOrEqual(WINDOW);
+    for (const { text } of rows) expect(subwordIds(text).length).toBeGreaterThanOrEqual(WINDOW);
   });
 
   it("takes whole documents and pieces from the files that it names", async () => {
@@ -171,7 +171,7 @@ describe("makeDocuments", () => {
     for (const { meta, text } of ofKind(rows, "shuffled")) {
       const whole = ofKind(rows, "whole").find((one) => one.meta.files[0] === meta.files[0])?.text ?? "";
       expect(text).not.toBe(whole);
-      expect(new Set(wordIds(text))).toEqual(new Set(wordIds(whole)));
+      expect(new Set(subwordIds(text))).toEqual(new Set(subwordIds(whole)));
     }
   });
 
@@ -181,7 +181,7 @@ describe("makeDocuments", () => {
   });
 
   it("fills the window also where a text has fewer tokens than its words", async () => {
-    const words = openWords();
+    const words = openSubwords();
     const sparing = {
       encodeBatch: async (texts: readonly string[]) =>
         (await words.encodeBatch(texts)).map((ids) => (ids.length < 9 ? ids : ids.filter((_, at) => at % 12 !== 0))),

@@ -2,7 +2,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { openWords } from "#ladm/corpus/words.js";
+import { openSubwords } from "#ladm/corpus/subwords.js";
 import { type PoolOptions, readPool } from "#ladm/evaluation/pool.js";
 import { temporaryFolder } from "./selection-run.js";
 
@@ -18,7 +18,7 @@ async function poolOf(rows: readonly object[], changes: Changes = {}) {
     textColumn: "text",
     idColumn: "id",
     metaColumns: [],
-    tokenizer: openWords(),
+    tokenizer: openSubwords(),
     vocabSize: 2 ** 31,
     maxLength: 40,
     segment: 10,

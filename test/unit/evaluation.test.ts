@@ -537,6 +537,7 @@ describe("readAll", () => {
     const material: Material = {
       scorer: null,
       reader,
+      settings: { attnChunkSize: 1, dAfs: 1, dCds: 1 },
       gridOf: (length) => ({ length, spanLength: 1, queries: [] }),
       maxLength: 2,
       pool: { groups: [], groupField: null, sourceField: null, documentCount: 0 },

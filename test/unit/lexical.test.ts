@@ -4,7 +4,7 @@ import { pathToFileURL } from "node:url";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { EngineError, UserError } from "#ladm/core/errors.js";
 import { inOrder } from "#ladm/core/in-order.js";
-import { openWords, wordIds } from "#ladm/corpus/words.js";
+import { openSubwords, subwordIds } from "#ladm/corpus/subwords.js";
 import { decodeLexical, encodeLexical } from "#ladm/formats/lexical.js";
 import { countDocumentFrequencies } from "#ladm/measure/lexical.js";
 import { countFrequencies } from "#ladm/scoring/lexical-frequencies.js";
@@ -14,32 +14,34 @@ import { WorkerPool } from "#ladm/scoring/worker-pool.js";
 import { rowsOf } from "../cli/score-data.js";
 import { temporaryFolder } from "./selection-run.js";
 
-async function dataOf(texts: readonly string[]): Promise<string> {
+async function dataOf(documents: readonly (string | readonly number[])[]): Promise<string> {
   const path = join(await temporaryFolder("ladm-lexical-"), "data.jsonl");
-  await writeFile(path, texts.map((text) => `${JSON.stringify({ text })}\n`).join(""));
+  const rows = documents.map((one) => (typeof one === "string" ? { text: one } : { input_ids: one }));
+  await writeFile(path, rows.map((row) => `${JSON.stringify(row)}\n`).join(""));
   return path;
 }
 
 const COLUMNS = { textColumn: "text", idColumn: "id", metaColumns: [], begunWith: null, signal: undefined };
 
 describe("document frequencies", () => {
-  const texts = Array.from({ length: 300 }, (_, at) => `common w${at % 7} own${at} past the window`);
+  const texts = Array.from({ length: 300 }, (_, at) => `${String.fromCodePoint(0x4e00 + at)} common past the window`);
 
-  test("of all documents where they are few, of the words that the window shows", async () => {
+  test("of all documents where they are few, of the tokens that the window shows", async () => {
     const source = { data: [await dataOf(texts)], rows: texts.length, ...COLUMNS };
-    const table = await countFrequencies(source, { tokenizer: openWords(), maxLength: 3 });
-    const plain = countDocumentFrequencies(texts.map((text) => wordIds(text).slice(0, 3)));
+    const table = await countFrequencies(source, { tokenizer: openSubwords(), maxLength: 3 });
+    const plain = countDocumentFrequencies(texts.map((text) => subwordIds(text).slice(0, 3)));
     expect(table.documentCount).toBe(300);
     expect(new Map([...table.ids].map((id, at) => [id, table.counts[at]]))).toEqual(plain.counts);
     expect([...table.ids]).toEqual([...table.ids].sort((a, b) => a - b));
   });
 
   test("of a sample from the whole of the data, the same again", async () => {
-    const source = { data: [await dataOf(texts)], rows: texts.length, ...COLUMNS };
-    const options = { tokenizer: openWords(), maxLength: 3, sampledDocuments: 60 };
+    const documents = Array.from({ length: 300 }, (_, at) => [1000 + at, 1, 2, 3]);
+    const source = { data: [await dataOf(documents)], rows: documents.length, ...COLUMNS };
+    const options = { tokenizer: openSubwords(), maxLength: 3, sampledDocuments: 60 };
     const table = await countFrequencies(source, options);
     expect(table.documentCount).toBe(60);
-    const drawn = texts.flatMap((_, at) => (table.ids.includes(wordIds(`own${at}`)[0] ?? -1) ? [at] : []));
+    const drawn = documents.flatMap(([own = -1], at) => (table.ids.includes(own) ? [at] : []));
     expect(drawn).toHaveLength(60);
     for (const start of [0, 100, 200]) expect(drawn.some((at) => at >= start && at < start + 100)).toBe(true);
     expect(await countFrequencies(source, options)).toEqual(table);
@@ -47,7 +49,7 @@ describe("document frequencies", () => {
 
   test("stops when it is told to", async () => {
     const source = { data: [await dataOf(texts)], rows: texts.length, ...COLUMNS, signal: AbortSignal.abort() };
-    await expect(countFrequencies(source, { tokenizer: openWords(), maxLength: 3 })).rejects.toThrow("aborted");
+    await expect(countFrequencies(source, { tokenizer: openSubwords(), maxLength: 3 })).rejects.toThrow("aborted");
   });
 });
 
@@ -118,15 +120,15 @@ describe("WorkerPool", () => {
     onTestFinished(() => pool.close());
     return pool;
   }
-  const words = (text: string) => ({ kind: "words", text, atMost: 1 }) as const;
+  const words = (text: string) => ({ kind: "tokens", text, atMost: 1 }) as const;
   const dies =
-    'let taught = 0; parentPort.on("message", ({ id, request }) => { if (request.text === "die") throw new Error("boom"); if (request.kind === "learn") taught += 1; parentPort.postMessage({ id, answer: { kind: "words", ids: Int32Array.of(taught) } }); });';
+    'let taught = 0; parentPort.on("message", ({ id, request }) => { if (request.text === "die") throw new Error("boom"); if (request.kind === "learn") taught += 1; parentPort.postMessage({ id, answer: { kind: "tokens", ids: Int32Array.of(taught) } }); });';
 
   test("a thread that dies fails its request; the next one is answered, by a thread that was taught too", async () => {
     const pool = await poolOf(dies, 1);
     await pool.teach({ kind: "learn", table: { documentCount: 0, ids: new Int32Array(), counts: new Uint16Array() } });
     await expect(pool.ask(words("die"))).rejects.toMatchObject({ code: "engine-died", problem: { got: "boom" } });
-    expect(await pool.ask(words("live"))).toEqual({ kind: "words", ids: Int32Array.of(1) });
+    expect(await pool.ask(words("live"))).toEqual({ kind: "tokens", ids: Int32Array.of(1) });
   });
 
   test("a thread that cannot begin is told at once", async () => {
@@ -146,17 +148,17 @@ describe("WorkerPool", () => {
 
 describe("scores", () => {
   const SETTINGS = { model: "lexical", attnChunkSize: 4, maxLength: 128, threads: 2 };
-  const filler = (seed: number, count: number) => Array.from({ length: count }, (_, at) => `f${seed}x${at}`).join(" ");
+  const filler = (seed: number, count: number) => Array.from({ length: count }, (_, at) => 1000 * (seed + 1) + at);
 
   test("what is said again far back scores, what is not does not", async () => {
-    const topic = "alpha beta gamma delta";
-    const back = Array.from({ length: 8 }, (_, at) => `${topic} ${filler(at, 12)}`).join(" ");
+    const topic = [1, 2, 3, 4];
+    const back = Array.from({ length: 8 }, (_, at) => [...topic, ...filler(at, 12)]).flat();
     const texts = [
       back,
       filler(100, 128),
-      Array.from({ length: 128 }, () => "the").join(" "),
+      Array.from({ length: 128 }, () => 7),
       "too short",
-      `${filler(200, 127)} the`,
+      [...filler(200, 127), 7],
       filler(300, 500),
     ];
     const out = join(await temporaryFolder("ladm-lexical-"), "run");
@@ -175,7 +177,7 @@ describe("scores", () => {
     const out = join(await temporaryFolder("ladm-lexical-"), "run");
     const summary = await scoreRun({ ...SETTINGS, data: [await dataOf([filler(1, 128)])], out });
     expect(summary).toMatchObject({ scored: 0, bad: 1, finished: true });
-    expect(rowsOf(out, "unscored")).toMatchObject([{ bad: true, reason: { code: "no-telling-word" } }]);
+    expect(rowsOf(out, "unscored")).toMatchObject([{ bad: true, reason: { code: "no-telling-token" } }]);
   });
 
   test("openScorer has no data to learn from", async () => {

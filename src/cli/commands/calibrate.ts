@@ -33,7 +33,7 @@ claims to gain is measured on texts that had no say in the choice: all is chosen
 over the published score.
 
 By retrieval nothing is fitted: spans of your documents are written again further on, and heads weigh as much as they look back at them.
-The choice for a small calculator, or for few documents.
+The choice for a small model, or for few documents.
 
 With --cost it searches for a cheaper pass too: reads all texts with full attention and then under other plans (attention in windows, linear
 layers in 8 bits), finds layers and weights anew under each, times what scoring would take on this machine, and takes the cheapest plan that

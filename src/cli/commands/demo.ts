@@ -34,7 +34,7 @@ EXIT CODE
     flags: {
       model: textFlag(
         "DIR",
-        "Folder or hub name (org/name) of a checkpoint, or lexical; default: the embedded calculator",
+        "Folder or hub name (org/name) of a checkpoint, or lexical; default: the embedded scorer",
       ),
       out: textFlag("DIR", `Folder to write, new or of this same demo; default: ${DEFAULT_OUT}`),
       documents: countFlag("Whole documents, and as many glued ones; default: 10"),

@@ -37,7 +37,7 @@ EXAMPLE
       ...materialFlags,
       model: textFlag(
         "DIR",
-        "Folder or hub name (org/name) of a checkpoint, or lexical; default: the embedded calculator",
+        "Folder or hub name (org/name) of a checkpoint, or lexical; default: the embedded scorer",
       ),
       out: requiredTextFlag("DIR", "Folder to write"),
       calibration: textFlag("FILE|auto|none", "Calibration to evaluate beside the published score; default: auto"),

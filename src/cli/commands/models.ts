@@ -14,7 +14,7 @@ interface ModelsFlags {
 }
 
 const DESCRIBED_LEXICAL =
-  "the words alone (cosines of tf-idf span vectors), no checkpoint and no engine; milliseconds a document";
+  "the text alone (rare tokens that spans share), no checkpoint and no engine; milliseconds a document";
 
 export const modelsCommand = buildCommand<ModelsFlags, [directory: string | undefined], LadmContext>({
   docs: {

@@ -71,7 +71,7 @@ EXIT CODE
     flags: {
       model: textFlag(
         "DIR",
-        "Folder or hub name (org/name) of a checkpoint, or lexical: the words alone; default: the embedded calculator",
+        "Folder or hub name (org/name) of a checkpoint, or lexical: the text alone; default: the embedded scorer",
       ),
       data: dataFlag(),
       out: requiredTextFlag("RUN", "Run folder, new or to be continued"),
@@ -88,7 +88,7 @@ EXIT CODE
       stride: countFlag("With --window all: tokens from one window's start to the next one's; default: the window"),
       attnChunkSize: countFlag("Tokens of a span; default: 128"),
       dAfs: countFlag("Every N-th span is a key span; default: 4"),
-      dCds: countFlag("Every N-th span is a query span; default: 4"),
+      dCds: countFlag("Every N-th span is a query span; default: 4 (lexical: 1)"),
       layers: {
         kind: "parsed",
         parse: parseLayers,

@@ -57,7 +57,7 @@ data), sorted_by_score.jsonl (every ranked row with its rank) and selection.json
 Exactly one of --tokens, --top, --count and --min-score says how much. A row of which more than --max-redundancy is said again is left out,
 since text that repeats itself scores high whatever it says. A document of several scored windows is one row: --windows says how they make
 its score. Where the rows of the scored data are the windows, all windows of a selected document are written.
-With --refine-with a dearer calculator then scores the documents near each group's cut, and those alone: a calibration FILE, auto (as score
+With --refine-with a second, more expensive scorer then scores the documents near each group's cut, and those alone: a calibration FILE, auto (as score
 does), or exact (an exact pass over all layers, without a calibration). A random audit says how far the run's scores can be trusted there, how many documents that
 takes, and how far the selection is expected to agree with scoring all of them. Stopped, the same command goes on.
 
@@ -67,7 +67,7 @@ EXAMPLE
   ladm select run --top 30% --refine-with auto --model ./larger --agreement 0.95 --out selected
 
 EXIT CODE
-  0 done; 3 done, but rows are bad for the dearer calculator and keep their place; 2 your mistake; 130 Ctrl-C, dearer scores so far are kept`,
+  0 done; 3 done, but rows are bad for the second scorer and keep their place; 2 your mistake; 130 Ctrl-C, second scores so far are kept`,
   },
   parameters: {
     positional: {
@@ -136,14 +136,14 @@ EXIT CODE
       },
       partial: switchFlag("Go on although rows are missing or repeated"),
       memoryLimit: textFlag("SIZE", "Memory for ranking, such as 2GB; more lies on disk"),
-      threads: countFlag("Cores for ranking, and for the dearer calculator; default: all"),
+      threads: countFlag("Cores for ranking, and for the second scorer; default: all"),
       refineWith: textFlag(
         "FILE|auto|exact",
         "Score again what lies near the cuts: with a calibration, one that fits, or the published score of all layers",
       ),
-      model: textFlag("DIR", "With --refine-with: the dearer checkpoint, folder or hub name; default: that of the run"),
-      maxLength: countFlag("With --refine-with: window of the dearer calculator in tokens; default: that of the run"),
-      refineRun: textFlag("DIR", "With --refine-with: run folder of the dearer scores; default: OUT-refine"),
+      model: textFlag("DIR", "With --refine-with: the more expensive checkpoint, folder or hub name; default: that of the run"),
+      maxLength: countFlag("With --refine-with: window of the second scorer in tokens; default: that of the run"),
+      refineRun: textFlag("DIR", "With --refine-with: run folder of the second scores; default: OUT-refine"),
       agreement: {
         kind: "parsed",
         parse: parseAgreement,
@@ -167,7 +167,7 @@ EXIT CODE
     const data = flags.data && (await chooseData(flags.data, quiet, this));
     const summary = await selectOrRefine({ ...flags, data, run }, quiet, this);
     if (summary === null) {
-      if (!json) this.stdout.write("Interrupted, the dearer scores so far are kept: the same command goes on\n");
+      if (!json) this.stdout.write("Interrupted, the second scores so far are kept: the same command goes on\n");
       this.process.exitCode = EXIT.interrupted;
       return;
     }
@@ -191,10 +191,10 @@ async function selectOrRefine(asked: Asked, quiet: boolean, context: LadmContext
     return await endable(context, () => select(options));
   }
   const threads = options.threads ?? (await usableCores());
-  const dearer = model && (await localModel(model, quiet, context));
+  const refineModel = model && (await localModel(model, quiet, context));
   const { refineSelection } = await import("../../refine/refine.js");
   const { withRefineProgress } = await import("../refine-progress.js");
-  const refining = { ...options, threads, refineWith, model: dearer, maxLength, refineRun, agreement, audit, seed };
+  const refining = { ...options, threads, refineWith, model: refineModel, maxLength, refineRun, agreement, audit, seed };
   return await withRefineProgress(context, quiet, (hooks) => refineSelection(refining, hooks));
 }
 
