@@ -62,7 +62,7 @@ export function buildLlama(
     }
     if (!goesOn || attention === null) break;
     lengths = attention.lengths;
-    const attended = block.add("self_attn", hidden, attention.output());
+    const attended = block.add("self_attn", hidden, block.linear("self_attn.o_proj", attention.rows));
     hidden = emitFeedForward(builder, attended, (inner) => new LlamaLayer(inner, checkpoint, layer, plan.precision));
   }
   if (losses) emitLosses(builder, checkpoint, hidden);
@@ -130,7 +130,6 @@ interface AttentionStep {
   readonly value: Value;
   /** float32 `[L, H*D]` */
   readonly rows: Value;
-  readonly output: () => Value;
   readonly lengths: Lengths;
 }
 
@@ -138,6 +137,7 @@ interface AttentionStep {
 class LlamaLayer {
   readonly scope: string;
   private readonly weights = new Map<string, Value>();
+  private readonly roundedWeights = new Map<string, QuantizedWeight | null>();
 
   constructor(
     private readonly builder: GraphBuilder,
@@ -156,6 +156,11 @@ class LlamaLayer {
 
   /** `[L, in]` -> `[L, out]`, with the bias where the config has one. */
   linear(name: string, input: Value): Value {
+    return this.product(this.builder, this.path(name), name, input);
+  }
+
+  /** `linear` of some rows, in a graph inside of this one. */
+  private product(builder: GraphBuilder, path: string, name: string, input: Value): Value {
     const [rows = "L"] = input.shape;
     const { attentionBias, mlpBias } = this.checkpoint.config;
     const hasBias = name.startsWith("mlp.") ? mlpBias : attentionBias;
@@ -164,12 +169,14 @@ class LlamaLayer {
     if (rounded === null) {
       const matrix = this.weight(`${name}.weight`);
       const inputs = bias === undefined ? [input, matrix] : [input, matrix, bias];
-      return this.emit("Gemm", name, inputs, [rows, matrix.shape[0] ?? 0], { attributes: { transB: int(1) } });
+      const output = { dtype: "float32", shape: [rows, matrix.shape[0] ?? 0] } as const;
+      return builder.node("Gemm", path, inputs, output, { attributes: { transB: int(1) } });
     }
     const { blocks, scales, block } = rounded;
     const [outSize = 0, blockCount = 0] = blocks.shape.map(Number);
     const inputs = [input, blocks, scales, undefined, undefined, bias];
-    return this.emit("MatMulNBits", name, inputs, [rows, outSize], {
+    const output = { dtype: "float32", shape: [rows, outSize] } as const;
+    return builder.node("MatMulNBits", path, inputs, output, {
       domain: MICROSOFT,
       attributes: {
         K: int(blockCount * block),
@@ -198,7 +205,7 @@ class LlamaLayer {
     return this.emit("Reshape", `self_attn/${name}`, [value, target], ["L", headCount, headDim]);
   }
 
-  /** Causal attention; its output projection, `[L, E]`, is emitted when it is asked for. */
+  /** Causal attention, without its output projection. */
   attention(
     {
       query,
@@ -211,21 +218,15 @@ class LlamaLayer {
     const value = this.batch("self_attn/v_proj", this.linear("self_attn.v_proj", normed));
     const inputs = { query, key, value, lengths, window };
     const attended = emitAttention(this.builder, `${this.scope}/self_attn`, this.checkpoint.config, inputs);
-    let output: Value | undefined;
-    return {
-      value,
-      rows: attended.rows,
-      output: () => (output ??= this.linear("self_attn.o_proj", attended.rows)),
-      lengths: attended.lengths,
-    };
+    return { value, ...attended };
   }
 
-  contribution({ value, rows, output }: AttentionStep): ContributionPoint {
+  contribution({ value, rows }: AttentionStep): ContributionPoint {
     const { headCount, keyValueHeadCount } = this.checkpoint.config;
     return {
       value: this.splitHeads("v_heads", value, keyValueHeadCount),
       heads: this.splitHeads("o_heads", rows, headCount),
-      block: output,
+      toBlock: (builder, path, part) => this.product(builder, path, "self_attn.o_proj", part),
       toHeads: (builder, path, directions) => {
         const matrix = this.outputMatrix();
         const [count = "R"] = directions.shape;
@@ -257,7 +258,11 @@ class LlamaLayer {
   }
 
   private quantized(name: string): QuantizedWeight | null {
-    return quantizedWeight(this.builder, this.checkpoint, `${this.scope.slice(1)}.${name}`);
+    const known = this.roundedWeights.get(name);
+    if (known !== undefined) return known;
+    const made = quantizedWeight(this.builder, this.checkpoint, `${this.scope.slice(1)}.${name}`);
+    this.roundedWeights.set(name, made);
+    return made;
   }
 
   /** W_O in float32, `[E, H*D]`, whatever the precision of the pass. */
@@ -265,6 +270,10 @@ class LlamaLayer {
     const name = "self_attn.o_proj.weight";
     if (this.precision === "float32") return this.weight(name);
     return unquantizedWeight(this.builder, this.checkpoint, `${this.scope.slice(1)}.${name}`);
+  }
+
+  private path(name: string): string {
+    return `${this.scope}/${name.replaceAll(".", "/")}`;
   }
 
   private weight(name: string): Value {
@@ -280,7 +289,6 @@ class LlamaLayer {
     shape: Value["shape"],
     options: Parameters<GraphBuilder["node"]>[4] = {},
   ): Value {
-    const path = `${this.scope}/${name.replaceAll(".", "/")}`;
-    return this.builder.node(opType, path, inputs, { dtype: "float32", shape }, options);
+    return this.builder.node(opType, this.path(name), inputs, { dtype: "float32", shape }, options);
   }
 }

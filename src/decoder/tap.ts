@@ -21,8 +21,8 @@ export interface ContributionPoint {
   readonly value: Value;
   /** Each head's output in the causal pass, before the output projection, float32 `[L, H, D]`. */
   readonly heads: Value;
-  /** The attention block's output before the residual, float32 `[L, E]`. Emitted when it is asked for. */
-  readonly block: () => Value;
+  /** The attention block's output before the residual, of rows of `heads`: `[R, H*D]` -> `[R, E]`. */
+  readonly toBlock: (builder: GraphBuilder, path: string, rows: Value) => Value;
   /** Directions in the space of the block's output as each head sees them: `[R, E]` times W_O, `[R, H*D]`. */
   readonly toHeads: (builder: GraphBuilder, path: string, rows: Value) => Value;
 }

@@ -9,8 +9,8 @@ export interface ContributionPoint {
   readonly value: Value;
   /** Each head's output in the causal pass, its own span included, float32 `[L, H, D]`. */
   readonly heads: Value;
-  /** The attention block's output before the residual, float32 `[L, E]`. */
-  readonly block: () => Value;
+  /** The attention block's output before the residual, of rows of `heads`: `[R, H*D]` -> `[R, E]`. */
+  readonly toBlock: (builder: GraphBuilder, path: string, rows: Value) => Value;
   /** Directions in the space of the block's output as each head sees them: `[R, E]` times W_O, `[R, H*D]`. */
   readonly toHeads: (builder: GraphBuilder, path: string, rows: Value) => Value;
 }
@@ -164,11 +164,13 @@ export class SpanContributions {
   /** The direction of the block's output as each head sees it, `[C, H, D]`. */
   private blockDirections(emit: Emitter): Value {
     const { start, end } = this.span;
-    const { block, toHeads, headCount } = this.point;
+    const { heads, toBlock, toHeads, headCount } = this.point;
     const { spanLength, headDim } = this.sizes;
-    const output = block();
-    const rows = emit.float("output", "Slice", [output, start, end, emit.one(0)], [spanLength, output.shape[1] ?? "E"]);
-    const seen = toHeads(this.body, `${this.scope}/contribution/layer/to_heads`, normalised(emit, rows));
+    const path = `${this.scope}/contribution/layer`;
+    const span = emit.float("span", "Slice", [heads, start, end, emit.one(0)], [spanLength, headCount, headDim]);
+    const width = headCount * headDim;
+    const rows = emit.reshape("span", span, [spanLength, width], [spanLength, width]);
+    const seen = toHeads(this.body, `${path}/to_heads`, normalised(emit, toBlock(this.body, `${path}/block`, rows)));
     return this.chooseHeads(
       emit,
       emit.reshape("seen", seen, [spanLength, headCount, headDim], [spanLength, headCount, headDim]),

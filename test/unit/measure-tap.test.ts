@@ -14,7 +14,7 @@ import { type AttentionInputs, headDirections, layerDirections, pairScoreLoops }
 import { PairScoreTap } from "#ladm/measure/tap.js";
 import { GraphBuilder } from "#ladm/onnx/builder.js";
 import { encodeModel } from "#ladm/onnx/encode.js";
-import type { Value } from "#ladm/onnx/types.js";
+import { int, type Value } from "#ladm/onnx/types.js";
 
 /** Relative. */
 const TOLERANCE = 1e-5;
@@ -65,12 +65,16 @@ const HIDDEN = 24;
 
 /** What a decoder would show of contributions. */
 function randomOutputs({ heads: [headCount, keyValueHeadCount], headDim }: Case, length: number) {
-  return {
-    value: randomNumbers(length * keyValueHeadCount * headDim, 3),
-    heads: randomNumbers(length * headCount * headDim, 4),
-    block: randomNumbers(length * HIDDEN, 5),
-    matrix: randomNumbers(HIDDEN * headCount * headDim, 6),
-  };
+  const width = headCount * headDim;
+  const heads = randomNumbers(length * width, 4);
+  const matrix = randomNumbers(HIDDEN * width, 6);
+  const block = Float32Array.from({ length: length * HIDDEN }, (_, at) => {
+    const [row, out] = [Math.floor(at / HIDDEN) * width, (at % HIDDEN) * width];
+    let sum = 0;
+    for (let i = 0; i < width; i++) sum += (heads[row + i] ?? 0) * (matrix[out + i] ?? 0);
+    return sum;
+  });
+  return { value: randomNumbers(length * keyValueHeadCount * headDim, 3), heads, block, matrix };
 }
 
 function contributionInputs(given: Case, length: number, kind: PairKind): AttentionInputs {
@@ -100,12 +104,18 @@ async function tappedKinds(
   const key = builder.input("key", "float32", ["L", keyValueHeadCount, headDim]);
   const value = builder.input("value", "float32", ["L", keyValueHeadCount, headDim]);
   const outputs = builder.input("heads", "float32", ["L", headCount, headDim]);
-  const block = builder.input("block", "float32", ["L", HIDDEN]);
   const matrix = builder.input("matrix", "float32", [HIDDEN, headCount * headDim]);
   const contribution = {
     value,
     heads: outputs,
-    block: () => block,
+    toBlock: (body: GraphBuilder, path: string, rows: Value) =>
+      body.node(
+        "Gemm",
+        path,
+        [rows, matrix],
+        { dtype: "float32", shape: ["R", HIDDEN] },
+        { attributes: { transB: int(1) } },
+      ),
     toHeads: (body: GraphBuilder, path: string, rows: Value) =>
       body.node("MatMul", path, [rows, matrix], { dtype: "float32", shape: ["R", headCount * headDim] }),
   };
@@ -123,7 +133,6 @@ async function tappedKinds(
         key: float32Tensor(inputs.key, [length, keyValueHeadCount, headDim]),
         value: float32Tensor(shown.value, [length, keyValueHeadCount, headDim]),
         heads: float32Tensor(shown.heads, [length, headCount, headDim]),
-        block: float32Tensor(shown.block, [length, HIDDEN]),
         matrix: float32Tensor(shown.matrix, [HIDDEN, headCount * headDim]),
       });
       found.push(new Map(kinds.map((kind) => [kind, tap.collect(kind, results, grid, [0]).values])));

@@ -35,10 +35,7 @@ EXAMPLE
   parameters: {
     flags: {
       ...materialFlags,
-      model: textFlag(
-        "DIR",
-        "Folder or hub name (org/name) of a checkpoint, or lexical; default: the embedded scorer",
-      ),
+      model: textFlag("DIR", "Folder or hub name (org/name) of a checkpoint, or lexical; default: the embedded scorer"),
       out: requiredTextFlag("DIR", "Folder to write"),
       calibration: textFlag("FILE|auto|none", "Calibration to evaluate beside the published score; default: auto"),
       pairs: {

@@ -141,7 +141,10 @@ EXIT CODE
         "FILE|auto|exact",
         "Score again what lies near the cuts: with a calibration, one that fits, or the published score of all layers",
       ),
-      model: textFlag("DIR", "With --refine-with: the more expensive checkpoint, folder or hub name; default: that of the run"),
+      model: textFlag(
+        "DIR",
+        "With --refine-with: the more expensive checkpoint, folder or hub name; default: that of the run",
+      ),
       maxLength: countFlag("With --refine-with: window of the second scorer in tokens; default: that of the run"),
       refineRun: textFlag("DIR", "With --refine-with: run folder of the second scores; default: OUT-refine"),
       agreement: {
@@ -194,7 +197,17 @@ async function selectOrRefine(asked: Asked, quiet: boolean, context: LadmContext
   const refineModel = model && (await localModel(model, quiet, context));
   const { refineSelection } = await import("../../refine/refine.js");
   const { withRefineProgress } = await import("../refine-progress.js");
-  const refining = { ...options, threads, refineWith, model: refineModel, maxLength, refineRun, agreement, audit, seed };
+  const refining = {
+    ...options,
+    threads,
+    refineWith,
+    model: refineModel,
+    maxLength,
+    refineRun,
+    agreement,
+    audit,
+    seed,
+  };
   return await withRefineProgress(context, quiet, (hooks) => refineSelection(refining, hooks));
 }
 
