@@ -2,7 +2,7 @@
  * Scores samples of ids with our scorer; prints one JSON line each: {id, tokenCount, seconds, cds}.
  *
  *     node bench/ours.mjs MODEL IDS --length N --threads N [--layers 1,14-23] [--attention SPEC]
- *                        [--precision int8] [--bare]
+ *                        [--precision int8] [--pairs contribution:head] [--bare]
  *
  * --layers: those listened to, where the pass ends at the last; default: all. --bare: the forward pass up to the last
  * layer's queries and keys, without taps.
@@ -10,6 +10,7 @@
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { openCheckpoint } from "../dist/checkpoint/checkpoint.js";
+import { PAIR_KINDS } from "../dist/core/pair-kind.js";
 import { parseAttention } from "../dist/core/plan.js";
 import { buildDecoder, decoderInputs } from "../dist/decoder/decoder.js";
 import { Engine } from "../dist/engine/engine.js";
@@ -25,6 +26,7 @@ const { values, positionals } = parseArgs({
     layers: { type: "string" },
     attention: { type: "string", default: "full" },
     precision: { type: "string", default: "float32" },
+    pairs: { type: "string", default: "attention" },
     bare: { type: "boolean", default: false },
   },
 });
@@ -38,13 +40,14 @@ const layers = values.layers?.split(",").flatMap((range) => {
   return Array.from({ length: last - first + 1 }, (_, at) => first + at);
 });
 const { attention } = values;
+const pairs = PAIR_KINDS.find((kind) => kind === values.pairs);
 const precision = values.precision === "int8" ? "int8" : "float32";
 
 /** @returns {Promise<{ run: (tokenIds: Int32Array) => Promise<number | null>, close: () => Promise<void> }>} */
 async function openContender() {
   if (!values.bare) {
     const scorer = await openScorer({
-      pairs: "attention",
+      pairs,
       formula: "published",
       model,
       threads,

@@ -72,6 +72,8 @@ const commands = {
   "peer-float32-bare": [python, peer, "--dtype", "float32", "--bare"],
   ours: [process.execPath, ours],
   "ours-bare": [process.execPath, ours, "--bare"],
+  "ours-contribution": [process.execPath, ours, "--pairs", "contribution:head"],
+  "ours-contribution-layer": [process.execPath, ours, "--pairs", "contribution:layer"],
   "ours-plan": [process.execPath, ours, ...plan],
   "ours-plan-int8": [process.execPath, ours, ...plan, "--precision", "int8"],
   "ours-plan-bare": [process.execPath, ours, ...plan, "--bare"],
