@@ -5,45 +5,61 @@ import { UserError } from "../core/errors.js";
 import { LEXICAL } from "../measure/lexical.js";
 import { isPath, orNoSuchPath, type Terminal, withHub } from "./hub.js";
 
-const NAME = "lac-tiny";
-/** The scorer that comes with this package. */
-const EMBEDDED = fileURLToPath(new URL(`../../models/${NAME}`, import.meta.url));
+/** What --model takes for the model that comes with this package; a folder of that name is `./lac-tiny`. */
+const EMBEDDED = "lac-tiny";
+const EMBEDDED_FOLDER = fileURLToPath(new URL(`../../models/${EMBEDDED}`, import.meta.url));
 
 /** Null where this installation has none. */
 export function embeddedModel(): string | null {
-  return existsSync(join(EMBEDDED, "config.json")) ? EMBEDDED : null;
+  return existsSync(join(EMBEDDED_FOLDER, "config.json")) ? EMBEDDED_FOLDER : null;
 }
 
-export const EMBEDDED_LINE = `model: ${NAME}, the embedded scorer (good for trying LADM and for a first ranking; a larger long-context checkpoint is better: --model DIR)`;
+export const EMBEDDED_LINE = `model: ${EMBEDDED}, the embedded model (to try things; a larger long-context checkpoint is better: --model DIR)`;
+const LEXICAL_LINE = `model: ${LEXICAL}, the text alone, which no small model beats yet (--model DIR: a long-context checkpoint; --model ${EMBEDDED}: the embedded one)`;
 
 /**
- * The model that is asked for, else the embedded one, which is then named on standard error.
+ * What scores documents: the model that is asked for, else the lexical scorer, which is then said on standard error.
+ * @throws UserError as `localModel`
+ */
+export async function chooseScorer(asked: string | undefined, quiet: boolean, terminal: Terminal): Promise<string> {
+  if (asked !== undefined) return await localModel(asked, quiet, terminal);
+  if (!quiet) terminal.stderr.write(`${LEXICAL_LINE}\n`);
+  return LEXICAL;
+}
+
+/**
+ * What shows attention at work: the model that is asked for, else the embedded one, which is then said.
  * @throws UserError `checkpoint-not-found` where there is neither, and those of `localModel`
  */
 export async function chooseModel(asked: string | undefined, quiet: boolean, terminal: Terminal): Promise<string> {
   if (asked !== undefined) return await localModel(asked, quiet, terminal);
-  const embedded = embeddedModel();
-  if (embedded === null) {
-    throw new UserError({
-      code: "checkpoint-not-found",
-      what: "No --model is given, and this installation has no embedded scorer",
-      where: EMBEDDED,
-      got: "nothing there",
-      allowed: "--model with the folder of a Hugging Face checkpoint, or lexical",
-      fix: "Give --model DIR.",
-    });
-  }
+  const embedded = requireEmbedded();
   if (!quiet) terminal.stderr.write(`${EMBEDDED_LINE}\n`);
   return embedded;
 }
 
+/** @throws UserError `checkpoint-not-found` */
+function requireEmbedded(): string {
+  const embedded = embeddedModel();
+  if (embedded !== null) return embedded;
+  throw new UserError({
+    code: "checkpoint-not-found",
+    what: "This installation has no embedded model",
+    where: EMBEDDED_FOLDER,
+    got: "nothing there",
+    allowed: "--model with the folder of a Hugging Face checkpoint, or lexical",
+    fix: "Give --model DIR.",
+  });
+}
+
 /**
  * The folder of a model: what is there as it is, the snapshot of a name on the hub, fetched where it is not here;
- * `lexical` stays.
+ * `lexical` stays, and the embedded model has a name.
  * @throws UserError `checkpoint-not-found`, and what `resolveModel` throws
  */
 export async function localModel(asked: string, quiet: boolean, terminal: Terminal): Promise<string> {
   if (asked === LEXICAL) return asked;
+  if (asked === EMBEDDED && !isPath(asked)) return requireEmbedded();
   return await local(asked, "resolveModel", quiet, terminal);
 }
 

@@ -138,9 +138,9 @@ export function refuseLexicalOptions(options: ScoreRunOptions): void {
   throw new UserError({
     code: "lexical-options",
     what: "The lexical scorer has neither layers nor heads nor a pass, and one definition",
-    got: `--model ${LEXICAL} with ${given.join(", ")}`,
+    got: `the scorer without a model (${LEXICAL}) with ${given.join(", ")}`,
     allowed: "the spans, --max-length, --keep none, layers or pairs",
-    fix: `Leave ${given.join(", ")} out, or give ./${LEXICAL} for a folder of that name.`,
+    fix: `Name a model with --model, or leave ${given.join(", ")} out.`,
   });
 }
 

@@ -2,7 +2,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, readFileSync } from "node:fs";
-import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -126,30 +126,43 @@ describe("runDemo with a checkpoint", () => {
 });
 
 describe("the model where none is named", () => {
-  it("is the embedded scorer, which is said", async () => {
-    const { folder, main } = await makeInstallation([...Object.keys(dependencies), "onnxruntime-node"]);
-    await mkdir(join(folder, "models"));
-    await cp(TINY, join(folder, "models", "lac-tiny"), { recursive: true });
-    const data = join(root, "examples", "documents.jsonl");
-    const spans = ["--attn-chunk-size", "16", "--max-length", "512", "--threads", "1"];
+  const data = join(root, "examples", "documents.jsonl");
+  const spans = ["--attn-chunk-size", "16", "--max-length", "512", "--threads", "1"];
+
+  it("score, evaluate: the text alone, which is said", async () => {
+    const { folder, main } = await makeInstallation([...Object.keys(dependencies)]);
     const score = await ladm(["score", "--data", data, ...spans, "--out", join(folder, "run")], { main });
     expect(score.code).toBe(0);
-    expect(score.stderr).toMatch(/^model: lac-tiny, the embedded scorer \(.*: --model DIR\)\n/);
+    expect(score.stderr).toMatch(/^model: lexical, the text alone.*--model DIR.*--model lac-tiny/);
+    expect(JSON.parse(await readFile(join(folder, "run", "run.json"), "utf8"))).toMatchObject({
+      configuration: { model: { family: "lexical" } },
+    });
+    const flags = [...spans, "--segment", "128", "--group-by", "none", "--out", join(folder, "evaluation")];
+    const evaluated = await ladm(["evaluate", "--data", data, ...flags], { main });
+    expect(evaluated.stderr).toMatch(/^model: lexical, the text alone/);
+    const asked = await ladm(["score", "--data", data, "--pairs", "attention", "--out", join(folder, "x")], { main });
+    expect(asked).toMatchObject({ code: 2, stdout: "" });
+    expect(asked.stderr).toContain("Name a model with --model, or leave --pairs out");
+  });
+
+  it("doctor: the embedded model; it has a name", async () => {
+    const { folder, main } = await makeInstallation([...Object.keys(dependencies), "onnxruntime-node"]);
+    await cp(TINY, join(folder, "models", "lac-tiny"), { recursive: true });
     const doctor = await ladm(["doctor"], { main });
     expect(doctor.stderr).toContain("model: lac-tiny");
     expect(doctor.stdout).toMatch(/checkpoint +\S+lac-tiny/);
-    const quiet = ["--quiet", "--model", TINY];
+    const quiet = ["--quiet", "--model", "lac-tiny"];
     const named = await ladm(["score", "--data", data, ...spans, ...quiet, "--out", join(folder, "named")], { main });
     expect(named).toMatchObject({ code: 0, stderr: "" });
   });
 
-  it.each([["demo"], ["score", "--data", "x", "--out", "y"], ["evaluate", "--data", "x", "--out", "y"]])(
-    "%s: missing where there is no embedded scorer",
+  it.each([["demo"], ["score", "--model", "lac-tiny", "--data", "x", "--out", "y"]])(
+    "%s: missing where there is no embedded model",
     async (...args) => {
       const { main } = await makeInstallation(["@stricli/core"]);
       const ended: Ended = await ladm(args, { main });
       expect(ended).toMatchObject({ code: 2, stdout: "" });
-      expect(ended.stderr).toContain("No --model is given, and this installation has no embedded scorer");
+      expect(ended.stderr).toContain("This installation has no embedded model");
     },
   );
 });

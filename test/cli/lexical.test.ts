@@ -129,7 +129,7 @@ test.each([
   const { data, run } = await makePool();
   const { code, stdout, stderr } = await score(data, run, ...flags);
   expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
-  expect(stderr).toContain(`got --model lexical with ${says}`);
+  expect(stderr).toContain(`got the scorer without a model (lexical) with ${says}`);
   expect(existsSync(run)).toBe(false);
 });
 

@@ -32,7 +32,10 @@ EXIT CODE
   },
   parameters: {
     flags: {
-      model: textFlag("DIR", "Folder or hub name (org/name) of a checkpoint, or lexical; default: the embedded scorer"),
+      model: textFlag(
+        "DIR",
+        "Folder or hub name (org/name) of a checkpoint, or lexical; default: the embedded model, lac-tiny",
+      ),
       out: textFlag("DIR", `Folder to write, new or of this same demo; default: ${DEFAULT_OUT}`),
       documents: countFlag("Whole documents, and as many glued ones; default: 10"),
       threads: countFlag("Cores; default: all"),

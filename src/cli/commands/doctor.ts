@@ -35,7 +35,7 @@ EXAMPLE
     flags: {
       model: textFlag(
         "DIR",
-        "Checkpoint (folder or hub name) to be held against the memory, or lexical; default: the embedded scorer",
+        "Checkpoint (folder or hub name) to be held against the memory, or lexical; default: the embedded model, lac-tiny",
       ),
       maxLength: countFlag("Window in tokens; by default 32768 or the model's own, whichever is less"),
       json: switchFlag("Print the findings as JSON"),

@@ -10,7 +10,7 @@ import { parsePairKind, requiredTextFlag, textFlag } from "../flags.js";
 import { interruptible } from "../interrupt.js";
 import { usableCores } from "../machine.js";
 import { type MaterialFlags, materialFlags } from "../material.js";
-import { chooseModel } from "../model.js";
+import { chooseScorer } from "../model.js";
 
 interface Flags extends Omit<MaterialFlags, "model"> {
   readonly model?: string;
@@ -35,7 +35,10 @@ EXAMPLE
   parameters: {
     flags: {
       ...materialFlags,
-      model: textFlag("DIR", "Folder or hub name (org/name) of a checkpoint, or lexical; default: the embedded scorer"),
+      model: textFlag(
+        "DIR",
+        "Folder or hub name (org/name) of a checkpoint, lac-tiny (embedded) or lexical; default: lexical",
+      ),
       out: requiredTextFlag("DIR", "Folder to write"),
       calibration: textFlag("FILE|auto|none", "Calibration to evaluate beside the published score; default: auto"),
       pairs: {
@@ -68,7 +71,7 @@ EXAMPLE
     },
   },
   async func({ quiet = false, json = false, ...flags }) {
-    const model = await chooseModel(flags.model, quiet, this);
+    const model = await chooseScorer(flags.model, quiet, this);
     const data = await chooseData(flags.data, quiet, this);
     const threads = flags.threads ?? (await usableCores());
     const { evaluate } = await import("../../evaluation/evaluate.js");

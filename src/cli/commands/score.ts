@@ -20,7 +20,7 @@ import {
   textFlag,
 } from "../flags.js";
 import { usableCores } from "../machine.js";
-import { chooseModel } from "../model.js";
+import { chooseScorer } from "../model.js";
 import { chooseShard, type KnownNumbering, numberingOf } from "../shard.js";
 
 interface Flags extends ColumnFlags {
@@ -71,7 +71,7 @@ EXIT CODE
     flags: {
       model: textFlag(
         "DIR",
-        "Folder or hub name (org/name) of a checkpoint, or lexical: the text alone; default: the embedded scorer",
+        "Folder or hub name (org/name) of a checkpoint, lac-tiny (embedded), or lexical: the text alone; default: lexical",
       ),
       data: dataFlag(),
       out: requiredTextFlag("RUN", "Run folder, new or to be continued"),
@@ -140,7 +140,7 @@ EXIT CODE
     const known = await knownNumbering(flags);
     const shard = chooseShard(flags, env, known);
     const numbering = numberingOf(flags, env, known);
-    const model = await chooseModel(flags.model, quiet, this);
+    const model = await chooseScorer(flags.model, quiet, this);
     const data = await chooseData(flags.data, quiet, this);
     const options = { ...rest, ...shard, model, data, threads: flags.threads ?? (await usableCores()) };
     const { scoreRun } = await import("../../scoring/score-run.js");
