@@ -1,10 +1,11 @@
 import type { Control } from "../core/controls.js";
 import type { PairKind } from "../core/pair-kind.js";
 import type { EvaluatedMeasure, Evaluation } from "../formats/evaluation.js";
+import { measuresFigure } from "./measures-figure.js";
 import { formatEstimate } from "./numbers.js";
 import * as svg from "./svg.js";
 import { firstLine } from "./text.js";
-import { centred, rocPoints, trialsOf } from "./trials.js";
+import { centred, rocPoints, trialsOf, withinOf } from "./trials.js";
 
 export interface Figure {
   /** Without suffix. */
@@ -16,6 +17,7 @@ export interface Figure {
 /** The figures that an evaluation has the numbers for. */
 export function figuresOf(evaluation: Evaluation): Figure[] {
   const drawn = {
+    measures: measuresFigure(evaluation),
     "auc-by-layer": aucByLayer(evaluation),
     roc: rocCurves(evaluation),
     gain: gainScatter(evaluation),
@@ -259,10 +261,6 @@ export function layerShare({ layerShares }: Evaluation): string | null {
     ),
   );
   return svg.chart({ title: "Where the published score comes from", body: [plot.frame, ...bars] });
-}
-
-function withinOf(measure: EvaluatedMeasure, control: Control) {
-  return measure.against.find((against) => against.control === control)?.within ?? null;
 }
 
 /** At most about ten, in round steps. */

@@ -3,7 +3,7 @@ import { groupBy } from "../core/group.js";
 import { Random } from "../core/random.js";
 import type { Interval } from "../core/statistics.js";
 import { estimateAdvantage, type Trial, trialsAgainst } from "../core/trials.js";
-import type { Evaluation } from "../formats/evaluation.js";
+import type { EvaluatedMeasure, Evaluation } from "../formats/evaluation.js";
 
 /** The trials of an evaluation; texts without a number are left out. Empty where there is no such measure. */
 export function trialsOf({ measures, texts }: Evaluation, measure: string, control: Control) {
@@ -72,4 +72,9 @@ export function rocPoints(
     if (labelled[at + 1]?.value !== value) points.push([falsely / negatives.length, above / positives.length]);
   }
   return points;
+}
+
+/** A measure against one control, within groups; null where there are no pairs. */
+export function withinOf(measure: EvaluatedMeasure, control: Control) {
+  return measure.against.find((against) => against.control === control)?.within ?? null;
 }

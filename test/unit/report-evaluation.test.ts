@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { describeEvaluation } from "#ladm/report/evaluation.js";
 import { aucByLayer, figuresOf, gainScatter, layerShare, rocCurves } from "#ladm/report/figures.js";
+import { measuresFigure } from "#ladm/report/measures-figure.js";
 import { formatDecimal, formatEstimate } from "#ladm/report/numbers.js";
 import { element, escapeXml, niceAxis } from "#ladm/report/svg.js";
 import { advantage, centred, rocPoints, trialsOf } from "#ladm/report/trials.js";
@@ -31,7 +32,7 @@ function elementsOf(text: string): string[] {
 
 test("all figures are well-formed, each of one size, and take nothing from elsewhere", () => {
   const figures = figuresOf(evaluation);
-  expect(figures.map(({ name }) => name)).toEqual(["auc-by-layer", "roc", "gain", "layer-share"]);
+  expect(figures.map(({ name }) => name)).toEqual(["measures", "auc-by-layer", "roc", "gain", "layer-share"]);
   for (const { svg } of figures) {
     expect(elementsOf(svg)[0]).toBe("svg");
     expect(svg).toMatch(/^<svg xmlns="http:\/\/www\.w3\.org\/2000\/svg" role="img" width="720" height="420"/);
@@ -56,12 +57,13 @@ test("names from the data are text, nothing else", () => {
 test("what there are no numbers for is not drawn", () => {
   const without = makeEvaluation({ groups: ["law"], layerCount: 2, calibrated: false, gains: false });
   const bare = { ...without, layerShares: [], measures: without.measures.filter(({ kind }) => kind !== "layer") };
-  expect(figuresOf(bare).map(({ name }) => name)).toEqual(["roc"]);
+  expect(figuresOf(bare).map(({ name }) => name)).toEqual(["measures", "roc"]);
   expect(aucByLayer(bare)).toBeNull();
   expect(layerShare(bare)).toBeNull();
   const wholes = { ...bare, texts: bare.texts.filter(({ kind }) => kind === "whole") };
   expect(rocCurves(wholes)).toBeNull();
-  expect(figuresOf({ ...bare, texts: [] })).toEqual([]);
+  const unpaired = bare.measures.map((measure) => ({ ...measure, against: [] }));
+  expect(figuresOf({ ...bare, measures: unpaired, texts: [] })).toEqual([]);
 });
 
 test("each layer has its point, each whole document with a gain its mark", () => {
@@ -70,6 +72,16 @@ test("each layer has its point, each whole document with a gain its mark", () =>
   // And one for each group in the legend.
   expect(marks(gainScatter(evaluation))).toBe(3 * 3 + 3);
   expect(layerShare(evaluation)?.match(/<rect/g)).toHaveLength(1 + 6);
+});
+
+test("each score has a point and its interval against each control", () => {
+  const svg = measuresFigure(evaluation) ?? "";
+  const shown = ["published", "calibrated", "lexical (text alone)"].filter((title) => svg.includes(`>${title}<`));
+  expect(shown).toEqual(["published", "calibrated", "lexical (text alone)"]);
+  const published = evaluation.measures.find(({ kind }) => kind === "published");
+  for (const { control, within } of published?.against ?? []) {
+    if (control === "near" || control === "glued") expect(svg).toContain(formatEstimate(within));
+  }
 });
 
 test("a text without a number is left out", () => {
