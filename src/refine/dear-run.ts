@@ -49,9 +49,10 @@ async function scoringOptions({ configuration, paths }: Run, options: DearRunOpt
   if (model === LEXICAL) throw needsModel(options.model);
   const { attnChunkSize, pairs, formula, window, stride, textColumn, idColumn, metaColumns } = configuration;
   const dAfs = Math.min(configuration.dAfs, PUBLISHED_STRIDE);
-  // The lexical scorer has every span for a query span, which costs it nothing.
+  // The lexical scorer has every span for a query span, which costs it nothing, and no pair scores of a model.
   const isLexical = configuration.model.family === LEXICAL;
   const dCds = isLexical ? PUBLISHED_STRIDE : Math.min(configuration.dCds, PUBLISHED_STRIDE);
+  const score = isLexical ? {} : { pairs, formula };
   const isFile = refineWith !== "exact" && refineWith !== "auto";
   return {
     model,
@@ -61,7 +62,7 @@ async function scoringOptions({ configuration, paths }: Run, options: DearRunOpt
     // Whoever made the cheap run has said so already.
     allowLonger: options.model === undefined && options.maxLength === undefined,
     ...(isFile ? await spansOfCalibration(refineWith) : { attnChunkSize, dAfs, dCds }),
-    ...(refineWith === "exact" ? { calibration: "none", pairs, formula } : { calibration: refineWith }),
+    ...(refineWith === "exact" ? { calibration: "none", ...score } : { calibration: refineWith }),
     window,
     ...(stride === null ? {} : { stride }),
     textColumn,

@@ -256,6 +256,14 @@ describe("the more expensive run", () => {
     });
   });
 
+  test("after the lexical scorer has the published strides, and the score that is taken where none is named", async () => {
+    const lexical = { model: { family: "lexical", fingerprint: "0".repeat(64) }, dCds: 1 };
+    const prepared = await prepare({ ...lexical, pairs: "attention", formula: "published" }, { model: MODEL });
+    expect(prepared).toMatchObject({ dCds: 4, calibration: "none" });
+    expect(prepared).not.toHaveProperty("pairs");
+    expect(prepared).not.toHaveProperty("formula");
+  });
+
   test("of data without ids has none either", async () => {
     const file = pool.at("without-ids.jsonl");
     writeFileSync(file, `${JSON.stringify({ input_ids: [1, 2, 3] })}\n`);
