@@ -9,7 +9,7 @@ import { checkPlace, writeFileAtomic } from "../formats/append.js";
 import { type Calibration, calibrationSchema } from "../formats/calibration.js";
 import type { CalibrationReport, PlanSearch } from "../formats/calibration-report.js";
 import { LEXICAL } from "../measure/lexical.js";
-import { PUBLISHED } from "../scoring/choose-score.js";
+import { PUBLISHED, UNCALIBRATED } from "../scoring/choose-score.js";
 import { type Assessment, assess, readForFit } from "./assess.js";
 import { PREFERENCES } from "./choose-plan.js";
 import { judge, judgeDifference } from "./judge.js";
@@ -26,7 +26,7 @@ const calibrateSchema = z.strictObject({
    */
   by: z.enum(["layer", "head", "retrieval"]).default("layer"),
   /** What the pair scores that are weighed add up. */
-  pairs: z.enum(PAIR_KINDS).default(PUBLISHED.pairs),
+  pairs: z.enum(PAIR_KINDS).default(UNCALIBRATED.pairs),
   folds: z.number().int().min(2).default(5),
   /** Search how the passes are made too, for what is cheapest and as good: several times the passes. */
   cost: z.boolean().default(false),

@@ -53,7 +53,7 @@ describe("evaluate --model lexical", () => {
     const { code, stdout, stderr } = await evaluate(writeData(700, { asText: true }), "--documents", "12");
     expect(code).toBe(0);
     expect(stdout).toMatch(/^lexical: 12 whole documents of 2 groups and 60 texts/);
-    expect(stdout).toMatch(/^lexical mean +/m);
+    expect(stdout).toMatch(/^lexical best +/m);
     expect(stderr).toContain("no pass to make");
     const evaluation = evaluationOf("out");
     expect(evaluation).toMatchObject({ groupField: "meta.domain", sourceField: "meta.source", maxLength: 600 });
@@ -64,7 +64,7 @@ describe("evaluate --model lexical", () => {
     expect(evaluation.texts).toHaveLength(72);
     expect(chance(evaluation, "lexical", "glued")).toBeGreaterThan(0.95);
     expect(chance(evaluation, "lexical", "near")).toBeGreaterThan(0.9);
-    expect(chance(evaluation, "lexical", "repeated")).toBeLessThan(0.2);
+    expect(chance(evaluation, "lexical", "repeated")).toBeLessThan(0.5);
     expect(chance(evaluation, "lexical", "repeated", true)).toBe(1);
     expect(Math.abs(chance(evaluation, "random", "glued") - 0.5)).toBeLessThan(0.35);
     const figures = readdirSync(join(folder, "out")).filter((name) => name.endsWith(".svg"));

@@ -4,15 +4,25 @@
  */
 import { cpSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { gunzipSync } from "node:zlib";
 import { Random } from "#ladm/core/random.js";
 import { MODEL } from "./score-data.js";
 
 export const SMALL = ["--segment", "128", "--attn-chunk-size", "16", "--max-length", "1024"];
 
+const SUBWORDS = new URL("../../models/lexical/tokenizer.json.gz", import.meta.url);
+
 export const DOCUMENTS = 40;
 /** Ids from here on are in every document. */
 const COMMON = 200;
 export const VOCABULARY = 256;
+
+/** Words that are one token each of the lexical score's vocabulary. */
+const WORDS = Object.keys(
+  (JSON.parse(gunzipSync(readFileSync(SUBWORDS)).toString("utf8")) as { model: { vocab: object } }).model.vocab,
+)
+  .filter((token) => /^Ġ[a-z]{5,}$/.test(token))
+  .slice(0, VOCABULARY);
 
 /** Token ids of a document: two of three from the few that are its own. */
 function idsOf(row: number, length: number): number[] {
@@ -37,7 +47,7 @@ export function writeMade(
   const path = join(folder, "data.jsonl");
   const lines = Array.from({ length: rows }, (_, row) => {
     const ids = idsOf(row, length);
-    const content = asText ? { text: ids.map((id) => `w${id}x${id % 7}`).join(" ") } : { input_ids: ids };
+    const content = asText ? { text: ids.map((id) => WORDS[id]?.replace("Ġ", " ")).join("") } : { input_ids: ids };
     const meta = { domain: row % 2 === 0 ? "books/old" : "code", source: `source ${row % 3}`, licence: "CC0-1.0" };
     return JSON.stringify({ id: row, ...content, meta });
   });

@@ -58,7 +58,7 @@ EXAMPLE
         optional: true,
       },
       pairs: pairsFlag(
-        "What the pair scores that are weighed add up: attention (default), contribution[:head] or contribution:layer",
+        "What the pair scores that are weighed add up: contribution[:head] (default), contribution:layer or attention",
       ),
       folds: countFlag("Parts of the texts that are held out in turn; default: 5", { minimum: 2 }),
       cost: switchFlag("Search for a cheaper pass that tells as well: about ten times the passes"),
