@@ -42,7 +42,7 @@ export const materialFlags = {
   segment: countFlag("Tokens of a piece of a control; default: 1024"),
   attnChunkSize: countFlag("Tokens of a span; default: 128"),
   dAfs: countFlag("Every N-th span is a key span; default: 4"),
-  dCds: countFlag("Every N-th span is a query span; default: 4 (the lexical score: 1)"),
+  dCds: countFlag("Every N-th span is a query span; default: 4"),
   groupBy: textFlag(
     "FIELD",
     "Field that makes the groups (meta.domain), or none; default: the usual one that is there",

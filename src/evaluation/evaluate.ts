@@ -14,6 +14,7 @@ import { focus, PUBLISHED_AGGREGATION } from "../measure/focus.js";
 import { LEXICAL } from "../measure/lexical.js";
 import { DEFAULT_MAX_REDUNDANCY, redundancy } from "../measure/redundancy.js";
 import { findCalibration } from "../scoring/calibrations.js";
+import { refuseModelFlags } from "../scoring/lexical-scorer.js";
 import type { PairReadings } from "../scoring/reading.js";
 import { correlate, judge } from "./judge.js";
 import { type Material, type MaterialOptions, materialShape, modelName, openMaterial, withPlan } from "./material.js";
@@ -51,6 +52,11 @@ type ResolvedOptions = z.output<typeof evaluateSchema>;
 export async function evaluate(options: EvaluateOptions, hooks: ReadHooks = {}): Promise<Evaluation | null> {
   const resolved = parseOptions(evaluateSchema, options);
   const { calibration: asked, controls, yardstick, maxRedundancy, out, ...rest } = resolved;
+  if (resolved.model === LEXICAL) {
+    const { pairs, attention, precision, dCds } = options;
+    const flags = { "--pairs": pairs, "--attention": attention, "--precision": precision };
+    refuseModelFlags({ ...flags, "--d-cds": dCds, "--yardstick": yardstick });
+  }
   const losses = yardstick === "gain";
   await checkPlace(join(out, "evaluation.json"));
   const opening = openMaterial(rest, { controls, losses, ...poolHooks(hooks) });

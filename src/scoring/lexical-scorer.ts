@@ -124,16 +124,21 @@ export class LexicalScorer implements Calculator {
 export function refuseLexicalOptions(options: ScoreRunOptions): void {
   const { model, ablation, definition, layers, attention, precision, pairs, formula, keep } = options;
   if (model !== LEXICAL) return;
-  const given = [
-    ...(ablation == null ? [] : ["--ablation"]),
-    ...(definition === undefined ? [] : ["--definition"]),
-    ...(layers === undefined ? [] : ["--layers"]),
-    ...(attention === undefined ? [] : ["--attention"]),
-    ...(precision === undefined ? [] : ["--precision"]),
-    ...(pairs === undefined ? [] : ["--pairs"]),
-    ...(formula === undefined ? [] : ["--formula"]),
-    ...(keep === "heads" ? ["--keep heads"] : []),
-  ];
+  refuseModelFlags({
+    "--ablation": ablation ?? undefined,
+    "--definition": definition,
+    "--layers": layers,
+    "--attention": attention,
+    "--precision": precision,
+    "--pairs": pairs,
+    "--formula": formula,
+    "--keep heads": keep === "heads" ? keep : undefined,
+  });
+}
+
+/** @throws UserError `lexical-options` where one of the flags has a value */
+export function refuseModelFlags(flags: Readonly<Record<string, unknown>>): void {
+  const given = Object.keys(flags).filter((flag) => flags[flag] !== undefined);
   if (given.length === 0) return;
   throw new UserError({
     code: "lexical-options",

@@ -355,6 +355,12 @@ describe("a mistake of the user", () => {
     ["evaluate", { "--calibration": "no-such.json" }, /There is no such calibration/],
     ["evaluate", { "--out": "FILE" }, /The file cannot be written/],
     ["evaluate", { "--model": "UNTOKENISED" }, /got no tokenizer\.json; allowed: a folder with tokenizer\.json/],
+    ["evaluate", { "--model": "lexical", "--pairs": "contribution" }, /\(lexical\) with --pairs/],
+    [
+      "evaluate",
+      { "--model": "lexical", "--yardstick": "gain" },
+      /\(lexical\) with --yardstick.*Name a model with --model/,
+    ],
     ["calibrate", { "--model": "lexical" }, /got --model lexical; allowed: a folder of a checkpoint/],
     ["calibrate", { "--folds": "1" }, /--folds/],
     ["calibrate", { "--name": "" }, /name/],
