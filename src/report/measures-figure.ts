@@ -14,7 +14,7 @@ const SHOWN: readonly {
   { title: "sum of attention", is: ({ name }) => name === "sum", colour: 0 },
   { title: "sum of contributions", is: ({ name }) => name === "contribution sum", colour: 4 },
   { title: "calibrated", is: ({ kind }) => kind === "calibrated", colour: 2 },
-  { title: "lexical (text alone)", is: ({ name }) => name === "lexical", colour: 3 },
+  { title: "lexical", is: ({ name }) => name === "lexical", colour: 3 },
   { title: "zlib ratio", is: ({ name }) => name === "zlib", colour: 5 },
   { title: "random", is: ({ name }) => name === "random", colour: 5 },
 ];

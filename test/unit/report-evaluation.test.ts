@@ -76,8 +76,8 @@ test("each layer has its point, each whole document with a gain its mark", () =>
 
 test("each score has a point and its interval against each control", () => {
   const svg = measuresFigure(evaluation) ?? "";
-  const shown = ["published", "calibrated", "lexical (text alone)"].filter((title) => svg.includes(`>${title}<`));
-  expect(shown).toEqual(["published", "calibrated", "lexical (text alone)"]);
+  const shown = ["published", "calibrated", "lexical"].filter((title) => svg.includes(`>${title}<`));
+  expect(shown).toEqual(["published", "calibrated", "lexical"]);
   const published = evaluation.measures.find(({ kind }) => kind === "published");
   for (const { control, within } of published?.against ?? []) {
     if (control === "near" || control === "glued") expect(svg).toContain(formatEstimate(within));
