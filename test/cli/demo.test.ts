@@ -130,7 +130,7 @@ describe("the model where none is named", () => {
   const spans = ["--attn-chunk-size", "16", "--max-length", "512", "--threads", "1"];
 
   it("score, evaluate: the text alone, which is said", async () => {
-    const { folder, main } = await makeInstallation([...Object.keys(dependencies)]);
+    const { folder, main } = await makeInstallation(Object.keys(dependencies));
     const score = await ladm(["score", "--data", data, ...spans, "--out", join(folder, "run")], { main });
     expect(score.code).toBe(0);
     expect(score.stderr).toMatch(/^model: lexical, the text alone.*--model DIR.*--model lac-tiny/);
