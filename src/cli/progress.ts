@@ -116,7 +116,7 @@ function describeScore({ calibration, uncalibrated, isForOtherSettings, basis, l
   if (uncalibrated === null) return [];
   const score = scoreInWords(basis);
   return isForOtherSettings
-    ? [`WARNING: ${uncalibrated}. The score is ${score}, uncalibrated: it tells less`]
+    ? [`WARNING: ${uncalibrated}. The score is ${score}, uncalibrated: \`ladm evaluate\` says how well it tells`]
     : [`score: ${score}; ${uncalibrated}`];
 }
 

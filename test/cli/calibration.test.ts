@@ -132,7 +132,7 @@ describe("score", () => {
     const model = modelWith({ ...calibration, maxLength: 2048 });
     const { stderr } = await scoreWith(model, "window");
     expect(stderr).toContain(
-      `WARNING: ${join(model, "calibration.json")} is for a window of 2,048 tokens, this run has a window of 1,024 tokens. The score is ${plain}, uncalibrated: it tells less\n`,
+      `WARNING: ${join(model, "calibration.json")} is for a window of 2,048 tokens, this run has a window of 1,024 tokens. The score is ${plain}, uncalibrated: \`ladm evaluate\` says how well it tells\n`,
     );
     writeFileSync(
       join(model, "calibration.json"),

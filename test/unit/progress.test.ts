@@ -87,7 +87,7 @@ describe("progress", () => {
     const basis = { pairs: "attention", formula: "published" } as const;
     expect(said({ uncalibrated, basis })).toBe(`score: the published score; ${uncalibrated}`);
     expect(said({ uncalibrated: "a.json is for another window", isForOtherSettings: true })).toBe(
-      "WARNING: a.json is for another window. The score is the sum of contributions, uncalibrated: it tells less",
+      "WARNING: a.json is for another window. The score is the sum of contributions, uncalibrated: `ladm evaluate` says how well it tells",
     );
   });
 
