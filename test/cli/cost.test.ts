@@ -52,7 +52,9 @@ const NAMED = [...FEWER, "--try", "window:64+sink:16", "window:256/int8"];
 test("finds a plan, writes table, figure and calibration; a second time without a pass", async () => {
   const model = listeningModel(folder);
   const data = writeMade(folder, 1100);
-  const made = await calibrate("made", model, data, ...NAMED, "--prefer", "quality");
+  // Over attention the pass ends at the first layer's tap.
+  const attention = ["--pairs", "attention"];
+  const made = await calibrate("made", model, data, ...NAMED, ...attention, "--prefer", "quality");
   expect(made).toMatchObject({ code: 0 });
   expect(made.stderr).toContain(
     "16 whole documents and 32 controls of 1,024 tokens under 3 plans: 144 to read, about ",
@@ -70,7 +72,7 @@ test("finds a plan, writes table, figure and calibration; a second time without 
   expect(figure).toMatch(/^<svg /);
   expect(figure).toContain("0-3=window:64+sink:16");
 
-  const again = await calibrate("again", model, data, ...NAMED, "--json");
+  const again = await calibrate("again", model, data, ...NAMED, ...attention, "--json");
   expect(again).toMatchObject({ code: 0 });
   expect(again.stderr).toContain("under 3 plans: no pass to make, 144 known from before");
   expect(again.stderr).not.toMatch(/to read|what is read is kept/);
@@ -105,7 +107,19 @@ test("finds a plan, writes table, figure and calibration; a second time without 
   expect(plans.agreement.folds).toBe(2);
 
   // By hand, the same passes: the calibration says which they are.
-  const byHand = ["calibrate", "--model", model, "--data", data, "--out", fileOf("hand"), "--threads", "1", ...FEWER];
+  const byHand = [
+    "calibrate",
+    "--model",
+    model,
+    "--data",
+    data,
+    "--out",
+    fileOf("hand"),
+    "--threads",
+    "1",
+    ...FEWER,
+    ...attention,
+  ];
   const hand = await ladm([...byHand, "--attention", "window:64+sink:16"], inCache());
   expect(hand.stderr).toContain("no pass to make, 48 known from before");
   expect(calibrationOf("hand").plan).toEqual(windowed?.plan);

@@ -81,9 +81,12 @@ test("hostile JSON in every file that a command reads", async () => {
 test("hostile rows, columns, groups and file names, from the score to the selection", async () => {
   const folder = await temporaryFolder("ladm-terminal-");
   const data = join(folder, `${HOSTILE}.jsonl`);
-  // Words enough that little is said again.
+  // Words enough that little is said again, and some of each document's own.
+  const own = ["walrus", "falcon", "zebra"];
   const wordsOf = (at: number) =>
-    Array.from({ length: 5000 }, (_, word) => `w${(word * (word + 7 * at)) % 9973}`).join(" ");
+    Array.from({ length: 5000 }, (_, word) => (word % 40 === 0 ? own[at] : `w${(word * (word + 7 * at)) % 9973}`)).join(
+      " ",
+    );
   const row = (at: number) =>
     JSON.stringify({
       [HOSTILE]: `${HOSTILE} ${wordsOf(at)}`,

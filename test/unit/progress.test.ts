@@ -91,14 +91,14 @@ describe("progress", () => {
     );
   });
 
-  it("says that the words alone are looked at: no layers, no memory, no judgement by the first of many at once", () => {
+  it("says that the text alone is looked at: no layers, no memory, no judgement by the first of many at once", () => {
     const lexical = { ...plan, family: "lexical", layerCount: 1, listenedLayers: 1, memoryBytes: null, warnings: [] };
     const text = written([
       [0, { kind: "plan", plan: lexical }],
       [0, { kind: "started", loadMs: 3 }],
       [20, scored(10)],
     ]);
-    expect(text).toContain("\nwindow 8,192 tokens, words alone (no model), 2 threads\n");
+    expect(text).toContain("\nwindow 8,192 tokens, text alone (no model), 2 threads\n");
     expect(text).not.toContain("first sample");
   });
 
