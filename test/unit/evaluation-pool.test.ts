@@ -2,7 +2,6 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { openSubwords } from "#ladm/corpus/subwords.js";
 import { type PoolOptions, readPool } from "#ladm/evaluation/pool.js";
 import { temporaryFolder } from "./selection-run.js";
 
@@ -18,7 +17,7 @@ async function poolOf(rows: readonly object[], changes: Changes = {}) {
     textColumn: "text",
     idColumn: "id",
     metaColumns: [],
-    tokenizer: openSubwords(),
+    tokenizer: byWords,
     vocabSize: 2 ** 31,
     maxLength: 40,
     segment: 10,
@@ -26,6 +25,12 @@ async function poolOf(rows: readonly object[], changes: Changes = {}) {
     ...changes,
   });
 }
+
+/** A token a word. */
+const byWords: PoolOptions["tokenizer"] = {
+  encodeBatch: async (texts) =>
+    texts.map((text) => Int32Array.from(text.split(" "), (word) => Number.parseInt(word.replace(/\D/g, ""), 10) || 0)),
+};
 
 describe("groups and sources", () => {
   const rows = Array.from({ length: 8 }, (_, row) => ({
