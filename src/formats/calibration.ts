@@ -4,7 +4,7 @@ import { systemCodeOf, UserError } from "../core/errors.js";
 import { hashJson } from "../core/fingerprint.js";
 import { describeInvalid } from "../core/invalid.js";
 import { parseRecord } from "../core/json.js";
-import { ATTENTION, PAIR_KINDS } from "../core/pair-kind.js";
+import { ATTENTION, OVERS, PAIR_KINDS } from "../core/pair-kind.js";
 import { isExact, PRECISIONS } from "../core/plan.js";
 
 const count = z.number().int().nonnegative();
@@ -65,7 +65,7 @@ export const calibrationSchema = z
     dAfs: positive,
     dCds: positive,
     aggregation: z.strictObject({
-      over: z.enum(["sum", "mean", "median", "best"]),
+      over: z.enum(OVERS),
       std: z.boolean(),
       distance: z.boolean(),
       withoutSink: z.boolean(),
@@ -95,7 +95,7 @@ export const calibrationSchema = z
       .strictObject({
         weight: z.number().positive(),
         scale: z.number().positive(),
-        over: z.enum(["sum", "mean", "median", "best"]),
+        over: z.enum(OVERS),
         /** What tokens weigh, with every span a query span; absent: `tf-idf` on the grid of the pair scores. */
         weighting: z.literal("rare-tokens").optional(),
         documentCount: positive,

@@ -139,7 +139,7 @@ EXIT CODE
       threads: countFlag("Cores for ranking, and for the second scorer; default: all"),
       refineWith: textFlag(
         "FILE|auto|exact",
-        "Score again what lies near the cuts: with a calibration, one that fits, or the published score of all layers",
+        "Score again what lies near the cuts: with a calibration, one that fits, or a pass over all layers without one",
       ),
       model: textFlag(
         "DIR",
