@@ -15,9 +15,15 @@ import { readLinesOf } from "./prepare-data.js";
 const FLAGS = ["--model", "lexical", "--attn-chunk-size", "16", "--max-length", "512"];
 const WORDS = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda"];
 
+/** Those that a third of the documents has. */
+const RARE = ["walrus", "falcon", "zebra"];
+
 /** Words of their own, some of them again far on. */
 function textOf(at: number): string {
-  const word = (place: number) => `${WORDS[(place * (at + 3)) % WORDS.length]}${(place * 7919 + at) % (40 + 5 * at)}`;
+  const word = (place: number) =>
+    place % 40 === 39
+      ? RARE[at % 3]
+      : `${WORDS[(place * (at + 3)) % WORDS.length]}${(place * 7919 + at) % (40 + 5 * at)}`;
   return Array.from({ length: 600 + at }, (_, place) => word(place)).join(" ");
 }
 
@@ -127,7 +133,7 @@ test("selection.parquet says of each row what became of it", async () => {
   await write("jsonl", data, [
     ...ROWS,
     more("few", words.slice(0, 2)),
-    more("short", words.slice(0, 400)),
+    more("short", words.slice(0, 110)),
     more("again", again),
   ]);
   await run("score", ...FLAGS, "--data", data, "--out", at("run-short"));
