@@ -111,29 +111,33 @@ describe("weights on heads, with a lexical part", () => {
   const focusOf = (layer: number, head: number) =>
     mean((sample.heads?.[layer] ?? []).map(({ heads }) => median(heads[head] ?? [])));
 
-  /** Mean over query spans of the best cosine of tf-idf vectors; key spans a span and more before, every other one. */
-  function lexicalFocus(): number {
+  const queries = (sample.heads?.[0] ?? []).map(({ query }) => query);
+  /** The reference definition's query spans at a stride of 1: every span more than 16 + 4 · 32 tokens in. */
+  const everySpan = Array.from({ length: sample.length / 16 }, (_, k) => sample.length - 16 * (k + 1)).filter(
+    (start) => start > 144,
+  );
+  const rarityOf = (id: number) => Math.log((documentCount + 1) / ((counts.get(id) ?? 0) + 1));
+  const tfIdf = (id: number, tf: number) => (1 + Math.log(tf)) * rarityOf(id);
+  const rareTokens = (id: number) => rarityOf(id) ** 2;
+
+  /** Mean over query spans of the best cosine; key spans start every other span before the query span, from 16 on. */
+  function lexicalFocus(starts: readonly number[], weigh: (id: number, tf: number) => number): number {
     const vectorOf = (start: number) => {
       const times = new Map<number, number>();
       for (const id of tokens.slice(start, start + 16)) times.set(id, (times.get(id) ?? 0) + 1);
-      return new Map(
-        [...times].map(([id, tf]) => [
-          id,
-          (1 + Math.log(tf)) * Math.log((documentCount + 1) / ((counts.get(id) ?? 0) + 1)),
-        ]),
-      );
+      return new Map([...times].map(([id, tf]) => [id, weigh(id, tf)]));
     };
     const dot = (a: Map<number, number>, b: Map<number, number>) =>
       [...a].reduce((sum, [id, weight]) => sum + weight * (b.get(id) ?? 0), 0);
     const cosine = (a: Map<number, number>, b: Map<number, number>) => dot(a, b) / Math.sqrt(dot(a, a) * dot(b, b));
-    const best = (sample.heads?.[0] ?? []).map(({ query, heads }) =>
-      Math.max(...(heads[0] ?? []).map((_, k) => cosine(vectorOf(query), vectorOf(query - 32 * (k + 1))))),
-    );
-    return mean(best);
+    const keysOf = (query: number) =>
+      Array.from({ length: Math.floor((query - 16) / 32) }, (_, k) => query - 32 * (k + 1));
+    return mean(starts.map((query) => Math.max(...keysOf(query).map((key) => cosine(vectorOf(query), vectorOf(key))))));
   }
 
   const attention = (0.5 * focusOf(0, 3)) / 0.8 + (0.3 * focusOf(3, 6)) / 0.1;
-  const want = attention + (0.2 * lexicalFocus()) / 0.6;
+  const want = attention + (0.2 * lexicalFocus(queries, tfIdf)) / 0.6;
+  const wantRare = attention + (0.2 * lexicalFocus(everySpan, rareTokens)) / 0.6;
 
   it("the plain loops are met; pair scores come out as the mean over heads", async () => {
     const calibration = await made(sample, {
@@ -160,6 +164,23 @@ describe("weights on heads, with a lexical part", () => {
     expect(few).toMatchObject({ cds: null, layers: [], pairs: null });
     const all = await calibrated(sample, calibration, { weighedHeadsOnly: true, withCds: true });
     expect(all.pairs?.layers).toHaveLength(4);
+  });
+
+  it("tokens weighed by their rarity: every span is a query span", async () => {
+    const calibration = await made(sample, {
+      by: "head",
+      weights,
+      lexical: { ...lexical, weighting: "rare-tokens", documentFrequencies: encodeDocumentFrequencies(counts) },
+    });
+    expect(apart((await calibrated(sample, calibration)).score, wantRare)).toBeLessThan(TOLERANCE);
+  });
+
+  it.each<[string, () => number]>([
+    ["tf-idf", () => lexicalFocus(everySpan, tfIdf)],
+    ["the query spans of the pass", () => lexicalFocus(queries, rareTokens)],
+    ["rarity not squared", () => lexicalFocus(everySpan, rarityOf)],
+  ])("%s in place of it misses", (_name, wrong) => {
+    expect(apart(attention + (0.2 * wrong()) / 0.6, wantRare)).toBeGreaterThan(100 * TOLERANCE);
   });
 
   it.each<[string, number]>([
