@@ -46,6 +46,15 @@ describe("subwordIds", () => {
     }
   });
 
+  it("runs of up to 64 characters of a kind are whole; longer ones are divided there", async () => {
+    const letters = "incomprehensibilities".repeat(4);
+    for (const run of [letters.slice(0, 64), "-=".repeat(32), " \n".repeat(32)]) {
+      expect([...subwordIds(run)]).toEqual(await byLibrary(run));
+      const divided = [...(await byLibrary(run)), ...(await byLibrary("e"))];
+      expect([...subwordIds(`${run}e`)]).toEqual(run === letters.slice(0, 64) ? divided : await byLibrary(`${run}e`));
+    }
+  });
+
   it("half a surrogate pair stands for an unknown character", () => {
     expect([...subwordIds("a\ud83d b")]).toEqual([...subwordIds("a\ufffd b")]);
   });
