@@ -2,7 +2,7 @@
 import { formatCount } from "./units.js";
 
 /** What a name promises. */
-export type NamedKind = "lines" | "parquet" | "arrow";
+export type NamedKind = "lines" | "parquet" | "arrow" | "csv" | "text";
 
 /** A path that is no data, or is left alone, and why. */
 export interface LeftOut {
@@ -11,11 +11,27 @@ export interface LeftOut {
   readonly reason: string;
 }
 
+/** Files that are one document each: prose, markup and source code. */
+const TEXT_EXTENSIONS =
+  "txt text log md markdown mdx rst adoc asciidoc org tex typ html htm xhtml " +
+  "py pyi ipy js mjs cjs jsx ts mts cts tsx vue svelte java kt kts scala groovy clj cljs c h cc cpp cxx hh hpp hxx cu " +
+  "cuh m mm cs fs go rs swift dart zig nim rb php pl pm lua r jl hs ml mli ex exs erl el lisp scm rkt sh bash zsh fish " +
+  "ps1 sql proto graphql css scss less f f90 f95 pas ada asm s v sv vhd tcl coq lean";
+
 /** Pandas and others put the codec of a Parquet file's pages behind its name. */
 const KINDS: readonly { readonly kind: NamedKind; readonly name: RegExp }[] = [
   { kind: "parquet", name: /\.(?:parquet|parq|pq)(?:\.(?:gz|gzip|snappy|zst|zstd|br|brotli|lz4))?$/i },
   { kind: "arrow", name: /\.(?:arrow|arrows|feather|ipc)$/i },
   { kind: "lines", name: /\.(?:jsonl|ndjson|jsonlines|json)(?:\.(?:gz|gzip|zst|zstd))?$/i },
+  { kind: "csv", name: /\.(?:csv|tsv)(?:\.(?:gz|gzip|zst|zstd))?$/i },
+  { kind: "text", name: namedAs(TEXT_EXTENSIONS) },
+];
+
+/** A folder's data are of the first of these that it holds: text beside tables is about them. */
+const RANKS: readonly { readonly kinds: readonly NamedKind[]; readonly words: string }[] = [
+  { kinds: ["lines", "parquet", "arrow"], words: "other data" },
+  { kinds: ["csv"], words: "CSV" },
+  { kinds: ["text"], words: "text" },
 ];
 
 /** What is recognised by its name and not read; content decides where a file is named. */
@@ -27,8 +43,6 @@ const FORMATS: readonly { readonly format: string; readonly name: RegExp }[] = [
   { format: "xz", name: /\.xz$/i },
   { format: "lz4", name: /\.lz4$/i },
   { format: "a MosaicML shard", name: /\.mds(?:\.(?:zst|zstd|gz|br|snappy))?$/i },
-  { format: "CSV or TSV", name: /\.(?:csv|tsv)(?:\.\w+)?$/i },
-  { format: "plain text", name: /\.(?:txt|text)(?:\.(?:gz|gzip|zst|zstd))?$/i },
   { format: "a spreadsheet", name: /\.(?:xlsx?|ods)$/i },
   { format: "weights of a model", name: /\.(?:safetensors|gguf|ggml|pt|pth|ckpt|onnx|msgpack)$/i },
   { format: "binary data", name: /\.(?:bin|dat|idx)$/i },
@@ -40,7 +54,7 @@ const FORMATS: readonly { readonly format: string; readonly name: RegExp }[] = [
   { format: "HDF5", name: /\.(?:hdf5|h5)$/i },
   { format: "TFRecord", name: /\.tfrecords?(?:\.\w+)?$/i },
   { format: "WARC", name: /\.w(?:arc|et|at)(?:\.gz)?$/i },
-  { format: "XML or HTML", name: /\.(?:xml|html?)(?:\.\w+)?$/i },
+  { format: "XML", name: /\.xml(?:\.\w+)?$/i },
   { format: "YAML", name: /\.ya?ml$/i },
   { format: "PDF", name: /\.pdf$/i },
 ];
@@ -51,6 +65,9 @@ const CACHE = "a cache of datasets (map, filter, shuffle)";
 const SIDE = "a side file";
 const ABOUT = "about the data";
 const UNNAMED = "a name that tells no kind of data";
+const INSTALLED = "installed packages";
+
+const ABOUT_DATA = /^(?:readme|licen[cs]e|citation|notice|changelog)\b|\.(?:md|rst|bib)$/i;
 
 const SHOWN_NAMES = 3;
 
@@ -68,6 +85,27 @@ export function namedKind(path: string): NamedKind | undefined {
   return KINDS.find(({ name }) => name.test(path))?.kind;
 }
 
+/** A document whose markup is left out. */
+export function isHtml(path: string): boolean {
+  return /\.x?html?(?:\.(?:gz|gzip|zst|zstd))?$/i.test(path);
+}
+
+/**
+ * Files of a folder that give way to others of it: CSV to tables and JSON lines, and text to both.
+ * @param files that are data by their names
+ */
+export function outranked(files: readonly string[], hasDatasets = false): readonly LeftOut[] {
+  const rankOf = (path: string) => RANKS.findIndex(({ kinds }) => kinds.some((kind) => kind === namedKind(path)));
+  const best = files.reduce((least, path) => (rankOf(path) < 0 ? least : Math.min(least, rankOf(path))), RANKS.length);
+  const kept = hasDatasets ? 0 : best;
+  return files.flatMap((path) => {
+    const rank = rankOf(path);
+    if (rank <= kept) return [];
+    const beside = `${RANKS[rank]?.words ?? ""} beside ${RANKS[kept]?.words ?? ""}`;
+    return [{ path, reason: ABOUT_DATA.test(path.split("/").at(-1) ?? "") ? ABOUT : beside }];
+  });
+}
+
 /** The format of a kind that is not read, by its name; undefined where the name tells none. */
 export function unreadFormat(path: string): string | undefined {
   return FORMATS.find(({ name }) => name.test(path))?.format;
@@ -77,12 +115,14 @@ export function unreadFormat(path: string): string | undefined {
 export function leftOutBecause(path: string): string | null {
   const parts = path.split("/");
   const base = parts.at(-1) ?? "";
-  if (parts.some(isHidden)) return HIDDEN;
+  // Sources are called __init__.py and _app.tsx.
+  const judged = namedKind(base) === "text" ? [...parts.slice(0, -1), base.replace(/^_+/, "")] : parts;
+  if (judged.some(isHidden)) return HIDDEN;
   if (parts.some(isUnfinished)) return UNFINISHED;
   if (/^cache-.*\.arrow$/.test(base) || /^tmp[a-z0-9_]{8}$/.test(base)) return CACHE;
   if (isSideFile(base)) return SIDE;
   if (namedKind(base) !== undefined) return null;
-  if (/^(?:readme|licen[cs]e|citation|notice|changelog)\b|\.(?:md|rst|bib)$/i.test(base)) return ABOUT;
+  if (ABOUT_DATA.test(base)) return ABOUT;
   const format = unreadFormat(base);
   return format === undefined ? UNNAMED : `${format}, which is not read`;
 }
@@ -115,9 +155,15 @@ export function dataOfPattern(
   return { taken, leftOut };
 }
 
+function namedAs(extensions: string): RegExp {
+  return new RegExp(`\\.(?:${extensions.replaceAll(" ", "|")})(?:\\.(?:gz|gzip|zst|zstd))?$`, "i");
+}
+
 /** Why a folder below the one that is searched is not entered; null where it is. */
 export function folderLeftOutBecause(name: string): string | null {
-  return isHidden(name) ? HIDDEN : isUnfinished(name) ? UNFINISHED : null;
+  if (isHidden(name)) return HIDDEN;
+  if (isUnfinished(name)) return UNFINISHED;
+  return name === "node_modules" ? INSTALLED : null;
 }
 
 /** What was left out, by reason, with up to three names each. */

@@ -8,6 +8,8 @@ export const DOMAIN_FIELDS = [
   "meta.source",
   "meta.redpajama_set_name",
   "source",
+  // Texts have it.
+  "meta.folder",
 ] as const;
 
 /** Where corpora keep where a document comes from, within its domain. */

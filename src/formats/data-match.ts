@@ -1,6 +1,7 @@
-import { basename, resolve } from "node:path";
+import { basename } from "node:path";
 import type { FileFingerprint } from "../core/fingerprint.js";
 import { formatBytes, formatCount } from "../core/units.js";
+import { absolutePath } from "./text-names.js";
 
 /** The files of a folder of results, in the order in which their rows are numbered. */
 export interface RecordedData {
@@ -32,7 +33,7 @@ export function matchData({ fingerprints, paths = [] }: RecordedData, given: rea
   const left = new Set(given);
   const known: (GivenFile | null)[] = fingerprints.map(() => null);
   const fits: readonly ((path: string, recorded: string | undefined) => boolean)[] = [
-    (path, recorded) => resolve(path) === recorded,
+    (path, recorded) => absolutePath(path) === recorded,
     (path, recorded) => recorded !== undefined && basename(path) === basename(recorded),
     () => true,
   ];
@@ -70,7 +71,7 @@ export function describeDifference(
   const lacking = fingerprints.flatMap((fingerprint, at) => {
     if (known[at] !== null) return [];
     const path = paths[at];
-    const changed = added.find((file) => path !== undefined && resolve(file.path) === path);
+    const changed = added.find((file) => path !== undefined && absolutePath(file.path) === path);
     return [{ name: path ?? `file ${formatCount(at + 1)}`, fingerprint, changed }];
   });
   const isNew = added.filter((file) => lacking.every(({ changed }) => changed !== file));

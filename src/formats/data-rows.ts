@@ -4,10 +4,12 @@ import { endOfFirst, isJsonObject, JsonLimitError, parseJson } from "../core/jso
 import type { JsonObject, JsonValue, RowPlace } from "../core/records.js";
 import { formatCount } from "../core/units.js";
 import type { TextFault } from "./arrow/text.js";
-import { type DataKind, dataKind, openTable } from "./data.js";
+import { dataKind, openTable, type TableKind } from "./data.js";
 import { type DataSizes, type DataVersions, pinData } from "./data-versions.js";
-import { beyondLimits, readLines } from "./lines.js";
+import { beyondLimits } from "./lines.js";
+import { isLineKind, type LineKind, readRowLines } from "./row-lines.js";
 import { type RowFields, readTableRows } from "./table-rows.js";
+import { documentName } from "./text-names.js";
 
 /** A row before it is parsed; a damaged end of a file is one row. */
 export interface DataRow extends RowPlace {
@@ -60,10 +62,9 @@ export async function* readDataRows(files: readonly string[], options: DataRowOp
     options.signal?.throwIfAborted();
     const versions = options.versions ?? (await pinData([path]));
     const kind = await dataKind(path);
-    start +=
-      kind === "lines"
-        ? yield* readLineRows(path, start, options, onPart)
-        : yield* readColumns(path, kind, start, options, onPart);
+    start += isLineKind(kind)
+      ? yield* readLineRows(path, kind, start, options, onPart)
+      : yield* readColumns(path, kind, start, options, onPart);
     await versions.check(path);
     doneBytes += sizeBytes;
   }
@@ -82,12 +83,13 @@ const watch =
 /** @returns how many there are, wanted or not */
 async function* readLineRows(
   path: string,
+  kind: LineKind,
   start: number,
   options: DataRowOptions,
   onPart: (part: number) => void,
 ): RowsOfFile {
   const { wanted = () => true } = options;
-  const file = basename(path);
+  const file = kind === "text" ? documentName(path) : basename(path);
   let row = start;
   const check = watch(path, options);
   const sizeBytes = options.share?.sizes.sizeOf(path) ?? 0;
@@ -95,7 +97,7 @@ async function* readLineRows(
     await check();
     onPart(sizeBytes === 0 ? 0 : Math.min(1, readBytes / sizeBytes));
   };
-  for await (const item of readLines(path, { onBlock })) {
+  for await (const item of readRowLines(path, kind, { onBlock })) {
     const { line } = item;
     const content = item.kind === "line" ? { text: item.text, sizeBytes: item.sizeBytes } : { problem: item.problem };
     if (wanted(row)) yield { row, file, line, path, content };
@@ -106,7 +108,7 @@ async function* readLineRows(
 
 async function* readColumns(
   path: string,
-  kind: Exclude<DataKind, "lines">,
+  kind: TableKind,
   start: number,
   options: DataRowOptions,
   onPart: (part: number) => void,

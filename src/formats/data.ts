@@ -5,12 +5,14 @@ import { canonicalJson, type FileFingerprint, fingerprintFile, hashJson } from "
 import { formatCount } from "../core/units.js";
 import { cannotRead, refuse } from "./data-problems.js";
 import { type FileKind, fileKind } from "./file-kind.js";
+import { isLineKind, type LineKind } from "./row-lines.js";
 import type { Table } from "./table.js";
 
 export { expandData } from "./expand.js";
 
 /** What a path of `--data` holds, once folders are opened: a file, or the folder of one Hugging Face dataset. */
 export type DataKind = FileKind | "hf";
+export type TableKind = Exclude<DataKind, LineKind>;
 
 const TOLD_WARNINGS = 3;
 
@@ -23,7 +25,7 @@ export async function checkData(paths: readonly string[]): Promise<readonly stri
   const warnings: string[] = [];
   for (const path of paths) {
     const kind = await dataKind(path);
-    if (kind === "lines") continue;
+    if (isLineKind(kind)) continue;
     const table = await openTable(path, kind);
     for (const warning of table.warnings ?? []) warnings.push(warning);
     await table.close();
@@ -67,7 +69,7 @@ export async function dataKind(path: string): Promise<DataKind> {
 }
 
 /** @throws UserError as the reader of that kind does */
-export async function openTable(path: string, kind: Exclude<DataKind, "lines">): Promise<Table> {
+export async function openTable(path: string, kind: TableKind): Promise<Table> {
   if (kind === "parquet") return (await import("./parquet/parquet-file.js")).openParquetFile(path);
   if (kind === "hf") return (await import("./arrow/hf-dataset.js")).openHfDataset(path);
   return (await import("./arrow/arrow-file.js")).openArrowFile(path);

@@ -1,3 +1,4 @@
+import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import {
   dataOfPattern,
@@ -7,13 +8,16 @@ import {
   leftOutBecause,
   type NamedKind,
   namedKind,
+  outranked,
   shownName,
 } from "../core/data-names.js";
 import type { UserError } from "../core/errors.js";
 import { exists, isFolder } from "../core/files.js";
 import { isPattern, matcher } from "../core/glob.js";
 import { refuse } from "./data-problems.js";
+import { holdsJsonRows } from "./file-kind.js";
 import { chooseSplit, type Folder, openFolder } from "./folder.js";
+import { textPath } from "./text-names.js";
 import { type Found, listBelow, walkFolder } from "./walk.js";
 
 /** Called with a sentence for each folder or pattern of which something was left out. */
@@ -44,15 +48,16 @@ async function expandFolder(path: string, onNote: OnNote): Promise<readonly stri
   if (kind === "dict") return [await chooseSplit(path)];
   if (kind !== "other") return await expandOwn(path, kind, names, onNote);
   const found = await walkFolder(path);
-  const data = dataOf(found);
+  const named = found.files.filter((name) => leftOutBecause(name) === null);
+  const { data, leftOut: notRead } = await dataOf(path, { files: named, datasets: found.datasets });
   // A dataset of no rows, or a broken one, of which its reader says what is wrong.
   if (data.length === 0 && names.has("state.json")) return [path];
   if (data.length === 0 && names.has("dataset_dict.json")) return [await chooseSplit(path)];
-  const leftOut = [...found.leftOut, ...leftOutOf(found.files)];
+  const leftOut = [...found.leftOut, ...leftOutOf(found.files), ...notRead];
   if (data.length === 0) throw holdsNothing(path, leftOut);
   refuseMixed(path, data);
   tell(path, leftOut, onNote);
-  return data.map(({ name }) => join(path, name));
+  return data.map((datum) => pathOf(path, datum));
 }
 
 interface Datum {
@@ -61,16 +66,64 @@ interface Datum {
   readonly kind: NamedKind | "hf";
 }
 
-const KIND_WORDS = { lines: "JSON lines", parquet: "Parquet", arrow: "Arrow", hf: "saved datasets" } as const;
+const KIND_WORDS = {
+  lines: "JSON lines",
+  parquet: "Parquet",
+  arrow: "Arrow",
+  csv: "CSV",
+  text: "texts",
+  hf: "saved datasets",
+} as const;
 
-/** In order of name. */
-function dataOf({ files, datasets }: Found): readonly Datum[] {
-  const named = files.flatMap((name) => {
-    const kind = leftOutBecause(name) === null ? namedKind(name) : undefined;
+/** Which files of a folder that are data by their names are read together, in order of name. */
+async function dataOf(
+  root: string,
+  { files, datasets }: Pick<Found, "files" | "datasets">,
+): Promise<{ readonly data: readonly Datum[]; readonly leftOut: readonly LeftOut[] }> {
+  const leftOut = new Map<string, LeftOut>();
+  const leave = (all: readonly LeftOut[]) => {
+    for (const one of all) leftOut.set(one.path, one);
+  };
+  const left = () => files.filter((name) => !leftOut.has(name));
+  leave(await settingsAmong(root, left(), datasets.length > 0));
+  leave(outranked(left(), datasets.length > 0));
+  leave(await emptyTexts(root, left()));
+  const named = left().flatMap((name): readonly Datum[] => {
+    const kind = namedKind(name);
     return kind === undefined ? [] : [{ name, kind }];
   });
   const saved = datasets.map((name) => ({ name, kind: "hf" }) as const);
-  return [...named, ...saved].sort((a, b) => Buffer.compare(Buffer.from(a.name), Buffer.from(b.name)));
+  const data = [...named, ...saved].sort((a, b) => Buffer.compare(Buffer.from(a.name), Buffer.from(b.name)));
+  return { data, leftOut: [...leftOut.values()] };
+}
+
+const pathOf = (root: string, { name, kind }: Pick<Datum, "name"> & { readonly kind: Datum["kind"] | undefined }) =>
+  kind === "text" ? textPath(root, name) : join(root, name);
+
+/** Files named `.json` among texts that hold settings: `package.json` beside source code. */
+async function settingsAmong(
+  root: string,
+  files: readonly string[],
+  hasDatasets: boolean,
+): Promise<readonly LeftOut[]> {
+  const ofKind = (kind: NamedKind) => files.filter((name) => namedKind(name) === kind);
+  const lines = ofKind("lines");
+  const isOther = hasDatasets || ofKind("parquet").length + ofKind("arrow").length > 0;
+  if (isOther || ofKind("text").length === 0 || !lines.every((name) => /\.json$/i.test(name))) return [];
+  const found: LeftOut[] = [];
+  for (const path of lines)
+    if (!(await holdsJsonRows(join(root, path)))) found.push({ path, reason: "JSON that is no list of rows" });
+  return found;
+}
+
+async function emptyTexts(root: string, files: readonly string[]): Promise<readonly LeftOut[]> {
+  const found: LeftOut[] = [];
+  for (const path of files) {
+    if (namedKind(path) !== "text") continue;
+    const status = await stat(join(root, path)).catch(() => null);
+    if (status?.size === 0) found.push({ path, reason: "empty" });
+  }
+  return found;
 }
 
 /** A selection means what was selected; a preparation means its one dataset. */
@@ -128,12 +181,16 @@ async function expandPattern(pattern: string, onNote: OnNote): Promise<readonly 
   const below = await listBelow(root, { depth, hidden: wanted.some(isHidden) });
   const files = pattern.endsWith("/") ? [] : below.files.filter(matches);
   const folders = below.folders.filter(matches);
-  const { taken, leftOut } = dataOfPattern(files, rest);
+  const meant = dataOfPattern(files, rest);
+  const among = await dataOf(root, { files: meant.taken, datasets: [] });
+  const unnamed = meant.taken.filter((name) => namedKind(name) === undefined);
+  const taken = unnamed.length > 0 ? unnamed : among.data.map(({ name }) => name);
+  const leftOut = [...meant.leftOut, ...among.leftOut];
   if (taken.length > 0) {
     const unopened = folders.filter((folder) => !taken.some((file) => file.startsWith(`${folder}/`)));
     const beside = unopened.map((folder) => ({ path: `${folder}/`, reason: "a folder beside files" }));
     tell(pattern, [...leftOut, ...beside], onNote);
-    return taken.map((name) => join(root, name));
+    return taken.map((name) => pathOf(root, { name, kind: namedKind(name) }));
   }
   if (folders.length > 0) {
     // A shell would hand the folders over one by one.

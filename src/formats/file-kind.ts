@@ -1,12 +1,14 @@
-import type { FileHandle } from "node:fs/promises";
-import { namedKind, unreadFormat } from "../core/data-names.js";
+import { type FileHandle, open } from "node:fs/promises";
+import { isHtml, namedKind, unreadFormat } from "../core/data-names.js";
 import type { UserError } from "../core/errors.js";
 import { formatBytes } from "../core/units.js";
 import { refuse } from "./data-problems.js";
 import { detectCompression, readHead, unpackFile, unreadableWindowBytes } from "./decompress.js";
-import { isJson, refuseOtherLayouts } from "./json-lines.js";
+import { isJson, layoutOf, refuseLayout } from "./json-lines.js";
+import type { LineKind } from "./row-lines.js";
+import { isWithinFolder } from "./text-names.js";
 
-export type FileKind = "lines" | "parquet" | "arrow";
+export type FileKind = LineKind | "parquet" | "arrow";
 
 /** Enough to see what a text is, and where a tar archive says what it is. */
 const BEGINNING_BYTES = 64 * 1024;
@@ -39,6 +41,8 @@ const MAGICS: readonly { readonly format: string; readonly magic: RegExp; readon
 ];
 const TAR_OFFSET = 257;
 
+const WEB_PAGE = "a web page";
+
 /** Texts that stand where a file should be. */
 const STAND_INS = [
   {
@@ -47,10 +51,11 @@ const STAND_INS = [
     fix: "Run `git lfs pull`.",
   },
   { format: "a pointer of git-annex", text: /^\/annex\/objects\//, fix: "Run `git annex get`." },
-  { format: "a web page", text: /^\ufeff?\s*<(?:!doctype|html|\?xml)/i, fix: "Fetch the file again." },
+  { format: WEB_PAGE, text: /^\ufeff?\s*<(?:!doctype|html|\?xml)/i, fix: "Fetch the file again." },
 ] as const;
 
 const CONVERT = "Unpack it, or convert it to JSON lines (one object a line, UTF-8).";
+const NAME_IT = "Give it a name that says what it is: .txt for a text, .csv for CSV.";
 
 /**
  * Its content says what it is. The name decides where the content begins as JSON lines may, or cannot be unpacked.
@@ -65,15 +70,49 @@ export async function fileKind(file: FileHandle, path: string): Promise<FileKind
   if (window !== null) throw windowTooLong(path, window);
   const named = namedKind(path);
   const beginning = await beginningOf(file, path);
-  const foreign = foreignIn(head) ?? foreignIn(beginning);
+  const foreign = foreignIn(head, path) ?? foreignIn(beginning, path);
+  // One text of a folder that is none is a bad row, and no reason to refuse the others.
+  if (named === "text" && isWithinFolder(path) && (foreign !== null || isBinary(beginning))) return "text";
   if (named === "parquet" || named === "arrow") throw isNoTable(path, named, head, foreign);
-  if (named === "lines" || unreadFormat(path) === undefined) refuseOtherLayouts(path, beginning);
+  const layout = named === "text" ? null : layoutOf(beginning);
+  if (layout !== null && layout !== "array" && named !== "csv" && unreadFormat(path) === undefined)
+    throw refuseLayout(path, layout);
   if (foreign !== null) throw isForeign(path, foreign.format, foreign.fix);
   const packedTable = packed === "none" ? null : tableOf(beginning);
   if (packedTable !== null) throw isForeign(path, `${KIND_WORDS[packedTable]} packed with ${packed}`, "Unpack it.");
-  if (named === "lines" || beginning.length === 0 || looksLikeLines(beginning)) return "lines";
-  throw isForeign(path, unreadFormat(path) ?? "a file in which no line is a JSON object", CONVERT);
+  const isLines = looksLikeLines(beginning);
+  if (!isLines && isBinary(beginning)) throw isForeign(path, unreadFormat(path) ?? "a binary file", CONVERT);
+  if (layout === "array") return "array";
+  if (named === "csv") return "csv";
+  if (named === "text") return isLines && mayHoldLines(path) && beginsAsObject(beginning) ? "lines" : "text";
+  const unread = unreadFormat(path);
+  if (named === "lines" || beginning.length === 0 || (isLines && !(unread !== undefined && isBinary(beginning))))
+    return "lines";
+  throw isForeign(path, unread ?? "a file in which no line is a JSON object", unread === undefined ? NAME_IT : CONVERT);
 }
+
+/**
+ * Does a file named `.json` hold rows, rather than the settings of something? Only what cannot be settings counts: a
+ * list of objects, or objects line by line.
+ */
+export async function holdsJsonRows(path: string): Promise<boolean> {
+  const file = await open(path, "r");
+  try {
+    const text = textOf(await beginningOf(file, path)).replace(/^\ufeff/, "");
+    if (/^\s*\[\s*\{/.test(text)) return true;
+    const [first = "", second = ""] = text.split("\n").filter((line) => line.trim() !== "");
+    return second.trimStart().startsWith("{") && isJson(first);
+  } finally {
+    await file.close();
+  }
+}
+
+/** Texts have no NUL. */
+const isBinary = (beginning: Uint8Array) => beginning.includes(0);
+
+/** Names under which JSON lines lie too; a text may hold a line of JSON, and then begins otherwise. */
+const mayHoldLines = (path: string) => /\.(?:txt|text|log)(?:\.(?:gz|gzip|zst|zstd))?$/i.test(path);
+const beginsAsObject = (beginning: Uint8Array) => /^\ufeff?\s*\{/.test(textOf(beginning));
 
 const KIND_WORDS = { parquet: "Parquet", arrow: "Arrow" } as const;
 
@@ -88,14 +127,15 @@ interface Foreign {
   readonly fix: string;
 }
 
-function foreignIn(bytes: Uint8Array): Foreign | null {
+function foreignIn(bytes: Uint8Array, path: string): Foreign | null {
   const hex = hexOf(bytes, 18);
   const known = MAGICS.find(({ magic }) => magic.test(hex));
   if (known !== undefined) return { fix: CONVERT, ...known };
   const isTar = textOf(bytes.subarray(TAR_OFFSET, TAR_OFFSET + 5)) === "ustar";
   if (isTar) return { format: "a tar archive", fix: CONVERT };
   const start = textOf(bytes.subarray(0, 256));
-  return STAND_INS.find(({ text }) => text.test(start)) ?? null;
+  const found = STAND_INS.find(({ text }) => text.test(start)) ?? null;
+  return found?.format === WEB_PAGE && isHtml(path) ? null : found;
 }
 
 /** One of the first lines is a JSON object, or is too long to see its end and begins as one. */

@@ -1,7 +1,8 @@
 import { dataKind, openTable } from "./data.js";
 import { columnOf, fieldsOfLine } from "./data-rows.js";
-import { readLines } from "./lines.js";
+import { isLineKind, readRowLines } from "./row-lines.js";
 import type { RowFields } from "./table-rows.js";
+import { aboutText } from "./text-lines.js";
 
 /** What the columns of a file are known by. */
 export interface FirstRows {
@@ -19,7 +20,11 @@ const MAX_BYTES = 1024 * 1024;
 /** The columns of a table, or the first lines of JSON. @throws as `dataKind` */
 export async function readFirstRows(path: string): Promise<FirstRows> {
   const kind = await dataKind(path);
-  if (kind !== "lines") {
+  if (kind === "text") {
+    const row = { ...aboutText(path), text: "" };
+    return { rows: [{ names: Object.keys(row), get: (name) => columnOf(row, name) }], unreadable: 0, isTable: false };
+  }
+  if (!isLineKind(kind)) {
     const { exampleRow } = await import("./arrow/example.js");
     const table = await openTable(path, kind);
     const example = exampleRow(table.schema);
@@ -30,7 +35,7 @@ export async function readFirstRows(path: string): Promise<FirstRows> {
   const rows: RowFields[] = [];
   let unreadable = 0;
   let sizeBytes = 0;
-  for await (const item of readLines(path)) {
+  for await (const item of readRowLines(path, kind)) {
     const fields = item.kind === "line" ? fieldsOfLine(item.text) : item.problem;
     if ("code" in fields) unreadable += 1;
     else rows.push(fields);

@@ -2,45 +2,46 @@ import { type Problem, UserError } from "../core/errors.js";
 import { parseJson } from "../core/json.js";
 
 /**
- * Refuses JSON, and text, that is laid out in another way than one object a line, where a first look shows it: every
- * line would be a bad row. Whatever may be JSON lines with some bad ones passes.
+ * How JSON, or text, is laid out that is not one object a line, where a first look shows it; null where it may be JSON
+ * lines with some bad ones.
  * @param beginning of the file, unpacked
- * @throws UserError `data-not-lines`
  */
-export function refuseOtherLayouts(path: string, beginning: Uint8Array): void {
+export function layoutOf(beginning: Uint8Array): "array" | Layout | null {
   const text = Buffer.from(beginning.buffer, beginning.byteOffset, beginning.length).toString("utf8");
-  const found = layoutOf(text.replace(/^\ufeff+/, ""));
-  if (found === null) return;
+  return layoutOfText(text.replace(/^\ufeff+/, ""));
+}
+
+/** `data-not-lines`: every line would be a bad row. */
+export function refuseLayout(path: string, { got, fix }: Layout): UserError {
   const problem: Problem = {
     code: "data-not-lines",
     what: "The file is not JSON lines",
     where: path,
-    got: found.got,
-    allowed: "JSON lines: one object a line, in UTF-8",
-    fix: found.fix,
+    got,
+    allowed: "JSON lines: one object a line, in UTF-8; or one JSON array of objects",
+    fix,
   };
-  throw new UserError(problem);
+  return new UserError(problem);
 }
 
-interface Layout {
+export interface Layout {
   readonly got: string;
   readonly fix: string;
 }
 
 const UTF_16 = { got: "UTF-16 or UTF-32 text", fix: "Convert it: iconv -f UTF-16 -t UTF-8 FILE > NEW.jsonl." };
-const ARRAY = { got: "one JSON array", fix: "Convert it: jq -c '.[]' FILE > NEW.jsonl." };
 const OBJECT = { got: "a JSON object over many lines", fix: "Convert it: jq -c . FILE > NEW.jsonl." };
 const CARRIAGE_RETURNS = {
   got: "lines that end with a carriage return alone",
   fix: "Convert it: tr '\\r' '\\n' < FILE > NEW.jsonl.",
 };
 
-function layoutOf(text: string): Layout | null {
+function layoutOfText(text: string): "array" | Layout | null {
   // A byte order mark is no UTF-8; each character has one to three zeros beside it.
   if (/^(?:\ufffd\ufffd)?(?:[^\0]\0{1,3}[^\0]\0|\0{1,3}[^\0]\0)/.test(text)) return UTF_16;
   const lines = text.split("\n").filter((line) => line.trim() !== "");
   const [first = "", second = ""] = lines;
-  if (first.trimStart().startsWith("[") && isArray(lines)) return ARRAY;
+  if (first.trimStart().startsWith("[") && isArray(lines)) return "array";
   if (first.trim() === "{" && /^\s*["}]/.test(second)) return OBJECT;
   // JSON has no carriage return inside a string.
   return !text.includes("\n") && /\}[ \t]*\r\s*\{/.test(text) ? CARRIAGE_RETURNS : null;
@@ -50,6 +51,7 @@ function layoutOf(text: string): Layout | null {
 function isArray([first = "", second, third = ""]: readonly string[]): boolean {
   if (second === undefined) return /^\s*\[\s*\{/.test(first);
   if (isJson(first)) return false;
+  if (/^\s*\[\s*\{/.test(first) && first.trimEnd().endsWith(",")) return true;
   return !isJson(second) || third.trim() === "]";
 }
 

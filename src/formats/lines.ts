@@ -9,7 +9,7 @@ import { type OnBlock, unpackFile } from "./decompress.js";
 /**
  * Holds a text of 100 MB, all of it escaped, or its tokens. A line is in memory two or three times while it is read.
  */
-const MAX_LINE_BYTES = 256 * 1024 * 1024;
+export const MAX_LINE_BYTES = 256 * 1024 * 1024;
 /** What is longer is looked at while it is read. */
 const METERED_BYTES = 1024 * 1024;
 
@@ -45,8 +45,36 @@ export async function* readLines(
   path: string,
   { maxLineBytes = MAX_LINE_BYTES, onBlock }: { readonly maxLineBytes?: number; readonly onBlock?: OnBlock } = {},
 ): AsyncGenerator<TextLine | DamagedLine> {
-  const file = await open(path, "r");
   const pending = new PendingLine(path, maxLineBytes);
+  for await (const piece of readPieces(path, onBlock, () => pending.line)) {
+    if ("problem" in piece) {
+      yield piece;
+      return;
+    }
+    let start = 0;
+    for (let end = piece.indexOf(NEWLINE); end !== -1; end = piece.indexOf(NEWLINE, start)) {
+      pending.add(piece.subarray(start, end));
+      start = end + 1;
+      const item = pending.take();
+      if (item !== null) yield item;
+    }
+    if (start < piece.length) pending.add(piece.subarray(start));
+  }
+  const last = pending.take();
+  if (last !== null) yield last;
+}
+
+/**
+ * The unpacked bytes of a file, and what is wrong with it as the last item where it is damaged.
+ * @param lineOf the line that is being read
+ * @throws the system's error when the file cannot be opened; what `onBlock` throws
+ */
+export async function* readPieces(
+  path: string,
+  onBlock: OnBlock | undefined,
+  lineOf: () => number,
+): AsyncGenerator<Uint8Array | DamagedLine> {
+  const file = await open(path, "r");
   let stopped = false;
   const watch = async (readBytes: number) => {
     stopped = true;
@@ -54,29 +82,18 @@ export async function* readLines(
     stopped = false;
   };
   try {
-    for await (const piece of unpackFile(file, path, watch)) {
-      let start = 0;
-      for (let end = piece.indexOf(NEWLINE); end !== -1; end = piece.indexOf(NEWLINE, start)) {
-        pending.add(piece.subarray(start, end));
-        start = end + 1;
-        const item = pending.take();
-        if (item !== null) yield item;
-      }
-      if (start < piece.length) pending.add(piece.subarray(start));
-    }
-    const last = pending.take();
-    if (last !== null) yield last;
+    yield* unpackFile(file, path, watch);
   } catch (error) {
-    // No damage: `onBlock` ended the reading.
+    // `onBlock` ended the reading: the file is not damaged.
     if (stopped) throw error;
-    yield { kind: "damage", line: pending.line, problem: damagedFile(path, pending.line, messageOf(error)) };
+    yield { kind: "damage", line: lineOf(), problem: damagedFile(path, lineOf(), messageOf(error)) };
   } finally {
     await file.close();
   }
 }
 
 /** The line that is being read. What will not be read is not held. */
-class PendingLine {
+export class PendingLine {
   /** Counts from 1. */
   line = 1;
   private parts: Uint8Array[] = [];
@@ -86,7 +103,7 @@ class PendingLine {
 
   constructor(
     private readonly path: string,
-    private readonly maxLineBytes: number,
+    private readonly maxLineBytes = MAX_LINE_BYTES,
   ) {}
 
   add(part: Uint8Array): void {
@@ -143,7 +160,7 @@ function join(parts: readonly Uint8Array[]): Uint8Array {
 /** Base name: problems of rows end up in run folders, which hold no paths. */
 const placeOf = (path: string, line: number) => `${basename(path)}:${line}`;
 
-function damagedFile(path: string, line: number, got: string): Problem {
+export function damagedFile(path: string, line: number, got: string): Problem {
   return {
     code: "damaged-file",
     what: "The file is damaged; its lines from here on cannot be read",
@@ -162,7 +179,7 @@ export const beyondLimits = ({ got, allowed }: JsonLimitError): Problem => ({
   fix: "Leave the value out, or put it in as text.",
 });
 
-function invalidUtf8(path: string, line: number): Problem {
+export function invalidUtf8(path: string, line: number): Problem {
   return {
     code: "invalid-utf8",
     what: "The line is not UTF-8",
@@ -173,7 +190,7 @@ function invalidUtf8(path: string, line: number): Problem {
   };
 }
 
-function tooLong(path: string, line: number, sizeBytes: number, maxLineBytes: number): DamagedLine {
+export function tooLong(path: string, line: number, sizeBytes: number, maxLineBytes = MAX_LINE_BYTES): DamagedLine {
   const problem: Problem = {
     code: "line-too-long",
     what: "The line is too long",

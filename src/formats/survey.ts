@@ -2,7 +2,7 @@ import type { DataType } from "apache-arrow";
 import { typeName } from "./arrow/from-json.js";
 import { dataKind, openTable } from "./data.js";
 import type { DataSizes } from "./data-versions.js";
-import { readLines } from "./lines.js";
+import { isLineKind, readRowLines } from "./row-lines.js";
 
 /**
  * Rows of data files as `readDataRows` numbers them: what tables say of themselves, and lines counted in one pass.
@@ -25,8 +25,10 @@ export async function countRows(
   for (const path of files) {
     signal?.throwIfAborted();
     const kind = await dataKind(path);
-    if (kind === "lines") {
-      for await (const _ of readLines(path, { onBlock })) {
+    if (kind === "text") {
+      rows += 1;
+    } else if (isLineKind(kind)) {
+      for await (const _ of readRowLines(path, kind, { onBlock })) {
         rows += 1;
         if (rows % PROGRESS_ROWS === 0) tell();
       }
@@ -49,7 +51,7 @@ export async function columnType(files: readonly string[], name: string): Promis
   let common: DataType | null = null;
   for (const path of files) {
     const kind = await dataKind(path);
-    if (kind === "lines") return null;
+    if (isLineKind(kind)) return null;
     const table = await openTable(path, kind);
     const type = table.schema.fields.find((field) => field.name === name)?.type as DataType | undefined;
     await table.close();

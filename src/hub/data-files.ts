@@ -1,5 +1,12 @@
 import { z } from "zod";
-import { dataOfPattern, describeLeftOut, type LeftOut, leftOutBecause, namedKind } from "../core/data-names.js";
+import {
+  dataOfPattern,
+  describeLeftOut,
+  type LeftOut,
+  leftOutBecause,
+  namedKind,
+  outranked,
+} from "../core/data-names.js";
 import { UserError } from "../core/errors.js";
 import { isPattern, matcher } from "../core/glob.js";
 import { shortened } from "../core/printed.js";
@@ -44,7 +51,18 @@ const KINDS = [
   { kind: "parquet", words: "Parquet" },
   { kind: "arrow", words: "Arrow" },
   { kind: "lines", words: "JSON lines" },
+  { kind: "csv", words: "CSV" },
+  { kind: "text", words: "text" },
 ] as const;
+
+/** Of texts only `.txt`: a repository of data holds a card and scripts. */
+function dataAmong(names: readonly string[]): readonly string[] {
+  const readable = names.filter((path) => leftOutBecause(path) === null && !isCardOrScript(path));
+  const lesser = new Set(outranked(readable).map(({ path }) => path));
+  return readable.filter((path) => !lesser.has(path));
+}
+
+const isCardOrScript = (path: string) => namedKind(path) === "text" && !/\.txt(?:\.(?:gz|zst))?$/i.test(path);
 
 /**
  * The files of a dataset's configuration and split, as `datasets` finds them: by the card's `configs`, else by their
@@ -52,7 +70,7 @@ const KINDS = [
  * @throws UserError `hub-choice`, `hub-no-data`
  */
 export function chooseDataFiles({ name, names, configs }: DataFilesOptions): ChosenFiles {
-  const data = names.filter((path) => leftOutBecause(path) === null).toSorted();
+  const data = dataAmong(names).toSorted();
   const known = parseConfigs(configs, name);
   if (data.length === 0 && known.length === 0) throw noData(name, names);
   const { config, split } = known.length > 0 ? partsByCard(name, known) : partsByFolder(name, data);
@@ -217,7 +235,9 @@ function searchOf(name: DatasetName, names: readonly string[]): (pattern: string
     const isNamed = !isPattern(pattern);
     const matched = isNamed ? (known.has(pattern) ? [pattern] : []) : sorted.filter(matcher(pattern, onWork));
     onWork(matched.length * LOOK_STEPS);
-    return dataOfPattern(matched, pattern).taken.filter((path) => namedKind(path) !== undefined);
+    return dataOfPattern(matched, pattern).taken.filter(
+      (path) => namedKind(path) !== undefined && !isCardOrScript(path),
+    );
   };
 }
 
@@ -297,7 +317,7 @@ function noData(name: DatasetName, names: readonly string[]): UserError {
     code: "hub-no-data",
     what: `Dataset ${describeName(name)} has no data files that are read`,
     got: names.length === 0 ? "no files" : leftOut.length === 0 ? "none that its card names" : describeLeftOut(leftOut),
-    allowed: ".parquet, .arrow, .jsonl, .json, .jsonl.gz, .jsonl.zst",
+    allowed: ".parquet, .arrow, .jsonl, .json, .csv, .tsv, .txt; packed with gzip or zstd",
     fix: "Convert it; for many datasets the hub does so: try revision refs/convert/parquet.",
   });
 }

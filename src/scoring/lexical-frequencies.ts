@@ -10,6 +10,10 @@ import type { LearningSource } from "./calculator.js";
 /** Documents in which tokens are counted: enough to tell common words from rare ones, few enough for memory. */
 const SAMPLED_DOCUMENTS = 2000;
 
+/** In so few documents most words are in all of them, and those of a single one tell nothing apart. */
+const FEW_ROWS = 100;
+const PIECE_TOKENS = 1024;
+
 export interface CountOptions {
   readonly tokenizer: Tokenizer;
   /** Tokens of each document that are counted: those that a window shows. */
@@ -19,6 +23,7 @@ export interface CountOptions {
 
 /**
  * In how many documents each token occurs, by a sample drawn from all the data: the same for each process that counts.
+ * Of fewer than 100 rows, pieces of 1,024 tokens stand for documents.
  * @throws the signal's reason
  */
 export async function countFrequencies(
@@ -40,11 +45,19 @@ export async function countFrequencies(
       if (sample.reason.code === "text-not-tokenized") throw new Error(sample.reason.message);
       continue;
     }
-    addDocument(counts, sample.tokenIds);
-    documentCount += 1;
+    for (const piece of rows < FEW_ROWS ? piecesOf(sample.tokenIds) : [sample.tokenIds]) {
+      addDocument(counts, piece);
+      documentCount += 1;
+    }
   }
   const ids = Int32Array.from(counts.keys()).sort();
   return { documentCount, ids, counts: Uint16Array.from(ids, (id) => counts.get(id) ?? 0) };
+}
+
+/** All of the same length but the last. */
+function* piecesOf(tokenIds: Int32Array): Generator<Int32Array> {
+  for (let start = 0; start < tokenIds.length; start += PIECE_TOKENS)
+    yield tokenIds.subarray(start, start + PIECE_TOKENS);
 }
 
 /** Rows drawn without repetition; null: all. */

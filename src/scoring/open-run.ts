@@ -15,6 +15,7 @@ import { allKnown, type DataMatch } from "../formats/data-match.js";
 import type { DataVersions } from "../formats/data-versions.js";
 import type { Run, RunConfiguration } from "../formats/run-folder.js";
 import { readRun } from "../formats/run-json.js";
+import { absolutePath } from "../formats/text-names.js";
 import type { Calculator } from "./calculator.js";
 import { changedVersions, claimRunFolder, growRun, makeRunFolder, refuseAnotherRun } from "./run-folder.js";
 import { columnsOf, type ResolvedRunOptions } from "./run-options.js";
@@ -87,7 +88,7 @@ async function begin({ options, calculator, tokenizer, versions, hooks }: Openin
   // What was counted, learned from and fingerprinted is one and the same.
   await hooks.versions.checkAll();
   const model = calculator.usesEngine ? resolve(options.model) : options.model;
-  const paths = { model, data: options.data.map((path) => resolve(path)) };
+  const paths = { model, data: options.data.map(absolutePath) };
   const run = await claimRunFolder(options.out, { format: 1, configuration, rows, paths, versions });
   if (run === null) return null;
   await calculator.keep(options.out);
@@ -150,7 +151,7 @@ async function grow({ options, hooks }: Opening, there: Run, match: DataMatch): 
     ...there,
     configuration: { ...there.configuration, data: files.map((file) => file.fingerprint) },
     rows,
-    paths: { ...there.paths, data: paths.map((path) => resolve(path)) },
+    paths: { ...there.paths, data: paths.map(absolutePath) },
   };
   return (await growRun(options.out, there, grown, hooks.signal)) ? grown : null;
 }

@@ -14,13 +14,14 @@ import {
 import { rowsTaken } from "../formats/arrow/gather.js";
 import { isHfDatasetDict } from "../formats/arrow/hf-dataset.js";
 import { mendTexts } from "../formats/arrow/text.js";
-import { type DataKind, dataKind, openTable } from "../formats/data.js";
+import { dataKind, openTable, type TableKind } from "../formats/data.js";
+import { isLineKind } from "../formats/row-lines.js";
 import type { RecordBatch, Schema, TableWriter } from "../formats/table.js";
 import { openTableWriter } from "../formats/table-writer.js";
 import type { Chosen } from "./chosen.js";
 import { chosenRows, rowOf } from "./export-lines.js";
 
-export type TableFormat = Exclude<DataKind, "lines">;
+export type TableFormat = TableKind;
 
 export interface ExportTableOptions {
   readonly chosen: Chosen;
@@ -139,7 +140,7 @@ async function splitOf(data: readonly string[]): Promise<string | null> {
 
 async function openSource(chosen: Chosen): Promise<Source> {
   const kinds = await Promise.all(chosen.data.map(dataKind));
-  const lines = kinds.filter((kind) => kind === "lines").length;
+  const lines = kinds.filter(isLineKind).length;
   if (lines === kinds.length) return linesSource(chosen);
   if (lines > 0) {
     throw new UserError({
@@ -214,7 +215,7 @@ async function* tableBatches(chosen: Chosen): AsyncGenerator<ChosenBatch> {
 
 async function tableKind(path: string): Promise<TableFormat> {
   const kind = await dataKind(path);
-  if (kind === "lines") throw new Error(`${path} is no table`);
+  if (isLineKind(kind)) throw new Error(`${path} is no table`);
   return kind;
 }
 

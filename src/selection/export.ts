@@ -1,5 +1,6 @@
 import { join } from "node:path";
-import { dataKind } from "../formats/data.js";
+import { type DataKind, dataKind } from "../formats/data.js";
+import { isLineKind } from "../formats/row-lines.js";
 import { Chosen } from "./chosen.js";
 import type { Database } from "./duckdb.js";
 import { writeSelectedLines } from "./export-lines.js";
@@ -29,8 +30,8 @@ export interface ExportOptions {
 export async function writeSelected(options: ExportOptions): Promise<Written> {
   const { database, data, folder, work, inputOrder } = options;
   const [first] = data;
-  const kind = first === undefined ? "lines" : await dataKind(first);
-  const format = options.format ?? (kind === "lines" ? "jsonl" : kind);
+  const kind: DataKind = first === undefined ? "lines" : await dataKind(first);
+  const format = options.format ?? (isLineKind(kind) ? "jsonl" : kind);
   const chosen = await Chosen.open(database, data);
   const spool = inputOrder ? null : join(work, "spool");
   if (format !== "jsonl") {

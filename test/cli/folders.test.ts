@@ -33,7 +33,11 @@ test("a folder is scored, each file by its own column; what is left out is one l
   expect(ended).toMatchObject({ code: 0 });
   const said = ended.stderr.split("\n").filter((line) => line.includes("left out of"));
   expect(said).toHaveLength(1);
-  for (const part of ["dataset_infos.json (a side file)", "shard.00000.mds (a MosaicML shard", "red.csv (CSV or TSV"])
+  for (const part of [
+    "dataset_infos.json (a side file)",
+    "shard.00000.mds (a MosaicML shard",
+    "red.csv (CSV beside other data)",
+  ])
     expect(said[0]).toContain(part);
   expect(ended.stderr).not.toContain("\u001b");
   expect(ended.stderr).toContain("texts from the first of the columns text, content that a row has");

@@ -103,8 +103,10 @@ describe("a folder", () => {
     ["shard.00000.mds.zstd", "a MosaicML shard, which is not read"],
     ["b.tar", "a tar archive, which is not read"],
     ["b.tar.gz", "a tar archive, which is not read"],
-    ["b.csv.gz", "CSV or TSV, which is not read"],
-    ["b.txt", "plain text, which is not read"],
+    ["b.csv.gz", "CSV beside other data"],
+    ["b.txt", "text beside other data"],
+    ["loader.py", "text beside other data"],
+    ["node_modules/", "installed packages"],
     ["b.jsonl.xz", "xz, which is not read"],
     ["model.safetensors", "weights of a model, which is not read"],
     ["part-00000", "tells no kind of data"],
@@ -117,7 +119,7 @@ describe("a folder", () => {
   });
 
   test("with nothing left says what it saw, with no escape sequence of a name", async () => {
-    await put("index.json", "shard.00000.mds", "\u001b[31m.csv");
+    await put("index.json", "shard.00000.mds", "\u001b[31m.xlsx");
     const error = await refusal(expandData([folder]));
     expect(error.code).toBe("data-empty-folder");
     expect(error.problem.got).toContain("shard.00000.mds (a MosaicML shard");
@@ -126,7 +128,7 @@ describe("a folder", () => {
 
   test("with many side files names three of them", async () => {
     await put("a.jsonl", ...Array.from({ length: 9 }, (_, at) => `t${at}.txt`));
-    expect((await expanded()).notes[0]).toContain("t0.txt, t1.txt, t2.txt and 6 more (plain text");
+    expect((await expanded()).notes[0]).toContain("t0.txt, t1.txt, t2.txt and 6 more (text beside");
   });
 
   test("of several kinds: the advice fits them", async () => {
@@ -273,8 +275,10 @@ describe("a file that is named", () => {
 
   test.each([
     ["shard.mds", Buffer.from([2, 0, 0, 0, 1]), "a MosaicML shard"],
-    ["a.csv", "id,text\n1,a\n", "CSV or TSV"],
-    ["a.txt", "Once upon a time\n", "plain text"],
+    ["rows.mds", Buffer.from(`\u0002\0\0\0\n${LINE}`), "a MosaicML shard"],
+    ["a.pdf", "%PDF-1.7\n", "PDF"],
+    ["a.txt", "%PDF-1.7\n", "PDF"],
+    ["a.jsonl", Buffer.from([0, 1, 2, 3]), "a binary file"],
     ["a.tar", tar, "a tar archive"],
     ["a.jsonl.gz", gzipSync(tar), "a tar archive"],
     ["b.gz", gzipSync("PAR1 and more"), "Parquet packed with gzip"],

@@ -375,10 +375,10 @@ describe("a dataset of the hub", () => {
     ["org/corpus:fr:train", ["en/a.jsonl"], undefined, "hub-choice", "en"],
     [
       "org/corpus",
-      ["a.csv", "b.txt"],
+      ["README.md", "load.py", "a.tar"],
       undefined,
       "hub-no-data",
-      ".parquet, .arrow, .jsonl, .json, .jsonl.gz, .jsonl.zst",
+      ".parquet, .arrow, .jsonl, .json, .csv, .tsv, .txt; packed with gzip or zstd",
     ],
     ["org/corpus", ["a.jsonl"], [{ config_name: "x", data_files: "gone/*" }], "hub-no-data", undefined],
     ["org/corpus", ["a.jsonl"], "broken", "hub-answer", "configs with config_name and data_files"],
