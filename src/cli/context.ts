@@ -1,5 +1,6 @@
 import type { CommandContext } from "@stricli/core";
 import { ERASE_LINE, printedText, STYLES } from "../core/printed.js";
+import { selfCommand } from "./self.js";
 
 /** Where a command prints. Whatever is written, a terminal finds nothing in it to obey. */
 export interface Output {
@@ -23,6 +24,8 @@ export interface LadmContext extends CommandContext {
   readonly isTerminal: boolean;
   /** Columns of standard output; undefined where it is no terminal. */
   readonly columns: number | undefined;
+  /** What the user types for `ladm`. */
+  readonly self: string;
 }
 
 export function contextOf(own: NodeJS.Process): LadmContext {
@@ -39,7 +42,8 @@ export function contextOf(own: NodeJS.Process): LadmContext {
       own.exitCode = code;
     },
   };
-  return { process, stdout, stderr, isTerminal: own.stderr.isTTY === true, columns: own.stdout.columns };
+  const self = selfCommand(own.argv[1] ?? "", own.env, own.cwd());
+  return { process, stdout, stderr, isTerminal: own.stderr.isTTY === true, columns: own.stdout.columns, self };
 }
 
 /** Lets through, of all sequences, the one that our progress line begins with. */

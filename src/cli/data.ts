@@ -1,15 +1,37 @@
 import { UserError } from "../core/errors.js";
 import { isPath, orNoSuchPath, type Terminal, withHub } from "./hub.js";
 
+const STANDARD_INPUT = "-";
+
+export interface ChooseData {
+  readonly quiet: boolean;
+  /** Where the result lies, beside which standard input is kept; undefined where it is not read. */
+  readonly out?: string;
+}
+
 /**
- * Data files: paths as they are, and in the place of each dataset of the hub its files, fetched where they are not
- * here.
- * @throws UserError `data-missing`, and what `resolveDataset` throws
+ * Data files: paths as they are, in the place of each dataset of the hub its files, fetched where they are not here,
+ * and for `-` what standard input held.
+ * @throws UserError `data-missing`, and what `resolveDataset` and `keepStandardInput` throw
  */
-export async function chooseData(asked: readonly string[], quiet: boolean, terminal: Terminal): Promise<string[]> {
+export async function chooseData(
+  asked: readonly string[],
+  { quiet, out }: ChooseData,
+  terminal: Terminal,
+): Promise<string[]> {
   const files: (readonly string[])[] = [];
-  for (const one of asked) files.push(isPath(one) ? [one] : await filesOf(one, quiet, terminal));
+  for (const one of asked) {
+    if (one === STANDARD_INPUT && out !== undefined) files.push([await standardInput(out, quiet, terminal)]);
+    else files.push(isPath(one) ? [one] : await filesOf(one, quiet, terminal));
+  }
   return files.flat();
+}
+
+async function standardInput(out: string, quiet: boolean, { stderr }: Terminal): Promise<string> {
+  const { keepStandardInput } = await import("../formats/standard-input.js");
+  const path = await keepStandardInput(process.stdin, out.replace(/[/\\]+$/, ""));
+  if (!quiet) stderr.write(`standard input is kept in ${path}\n`);
+  return path;
 }
 
 async function filesOf(text: string, quiet: boolean, terminal: Terminal): Promise<readonly string[]> {

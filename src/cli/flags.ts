@@ -49,7 +49,7 @@ export const columnFlags = {
 /** What `--data` takes. */
 export function dataFlag() {
   const brief =
-    "JSON lines (plain, .gz, .zst), Parquet, Arrow, saved datasets, folders, patterns or org/name, with text or input_ids";
+    "Files, folders, patterns, a hub name (org/name) or - (standard input): texts, CSV, JSON, Parquet, Arrow, saved datasets";
   return { ...filesFlag(brief), optional: false } as const;
 }
 

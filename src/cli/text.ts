@@ -9,6 +9,7 @@ import {
 import { EngineError, EXIT, messageOf, RowError, systemCodeOf, UserError } from "../core/errors.js";
 import { messageLine } from "../core/printed.js";
 import { inKebabCase } from "./arguments.js";
+import { selfCommand, withSelf } from "./self.js";
 
 /** Characters of a message; its parts have limits of their own. */
 const MAX_MESSAGE = 32_768;
@@ -33,11 +34,13 @@ export function exitCodeOfStricli(code: number): number {
 export function describeFault(thrown: unknown): string {
   if (process.env.LADM_DEBUG === "1" && thrown instanceof Error) return `ladm: ${thrown.stack ?? thrown.message}`;
   // A message of ours is bounded in its parts; one of the system holds a path.
-  const message = `ladm: ${messageLine(messageOf(thrown), MAX_MESSAGE)}`;
+  const self = selfCommand(process.argv[1] ?? "", process.env, process.cwd());
+  const said = messageLine(messageOf(thrown), MAX_MESSAGE);
+  const message = `ladm: ${thrown instanceof UserError || thrown instanceof EngineError ? withSelf(said, self) : said}`;
   const code = systemCodeOf(thrown) ?? "";
   const explained = thrown instanceof UserError || thrown instanceof EngineError || thrown instanceof RowError;
   if (explained || PATH_CODES.has(code) || RESOURCE_CODES.has(code)) return message;
-  return `${message}\nThis should not happen: please report it with the output of \`ladm --version\` and of the command with LADM_DEBUG=1.`;
+  return `${message}\nThis should not happen: please report it with the output of \`${self} --version\` and of the command with LADM_DEBUG=1.`;
 }
 
 /** What is said about command lines that cannot be understood, and about faults of commands. */

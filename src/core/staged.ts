@@ -10,10 +10,10 @@ export interface Staged {
   /** Where it is made, beside its place; nothing is there yet. */
   readonly path: string;
   /**
-   * Waits until all of it lies on the disk, then puts it in its place.
+   * Waits until all of it lies on the disk, then puts it in its place, or another one in the same folder.
    * @throws the system's error; then it is as before
    */
-  readonly publish: () => Promise<void>;
+  readonly publish: (place?: string) => Promise<void>;
   /** Removes what was made; nothing once it is published. */
   readonly discard: () => Promise<void>;
 }
@@ -59,9 +59,9 @@ export async function stageAt(path: string): Promise<Staged> {
   making.add(temporary);
   return {
     path: temporary,
-    publish: async () => {
+    publish: async (place = path) => {
       await syncTree(temporary);
-      await rename(temporary, path);
+      await rename(temporary, place);
       making.delete(temporary);
       stopBeat();
       await syncDirectory(folder);

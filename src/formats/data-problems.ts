@@ -1,7 +1,7 @@
 import { messageOf, type Problem, systemCodeOf, UserError } from "../core/errors.js";
 
 const READ =
-  "JSON lines (plain, .gz, .zst), Parquet, Arrow, a folder of such files, or a dataset saved with save_to_disk";
+  "texts, CSV, JSON lines or a JSON array (plain, .gz, .zst), Parquet, Arrow, a folder of such files, or a dataset saved with save_to_disk";
 
 /** A path of the data that is not read, with what would be. */
 export function refuse(problem: Omit<Problem, "allowed">, cause?: unknown): UserError {

@@ -52,7 +52,7 @@ describe("README", () => {
     async () => {
       expect(command).toBe("npm run demo");
       const manifest: unknown = JSON.parse(await readFile(join(repository, "package.json"), "utf8"));
-      expect(manifest).toMatchObject({ scripts: { demo: "node dist/cli/main.js demo" } });
+      expect(manifest).toMatchObject({ scripts: { demo: "npm run --silent build && node dist/cli/main.js demo" } });
       const { stdout, stderr } = await run(process.execPath, ["dist/cli/main.js", "demo"], { cwd: folder });
       expect(linesOf(`${stderr}${stdout}`)).toEqual(linesOf(blocks(readme, "")[0] ?? ""));
     },

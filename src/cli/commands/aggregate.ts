@@ -50,6 +50,6 @@ EXAMPLE
     }
     const { scored, unscored } = summary;
     const without = unscored === 0 ? "" : `, ${formatCount(unscored)} without a score`;
-    this.stdout.write(`${plural(scored, "row")} scored${without}. Next: ladm show ${options.out}\n`);
+    this.stdout.write(`${plural(scored, "row")} scored${without}. Next: ${this.self} show ${options.out}\n`);
   },
 });

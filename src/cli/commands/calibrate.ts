@@ -89,7 +89,7 @@ EXAMPLE
   },
   async func({ quiet = false, json = false, ...flags }) {
     const model = await localModel(flags.model, quiet, this);
-    const data = await chooseData(flags.data, quiet, this);
+    const data = await chooseData(flags.data, { quiet, out: flags.out }, this);
     const threads = flags.threads ?? (await usableCores());
     const { calibrate } = await import("../../evaluation/calibrate.js");
     const options = { ...flags, model, data, threads } satisfies CalibrateOptions;

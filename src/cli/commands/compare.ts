@@ -70,7 +70,7 @@ EXAMPLE
   },
   async func({ json, ...flags }, first, second) {
     checkAmount(flags);
-    const data = flags.data && (await chooseData(flags.data, false, this));
+    const data = flags.data && (await chooseData(flags.data, { quiet: false }, this));
     const { compareRuns } = await import("../../selection/compare.js");
     const comparison = await endable(this, () => compareRuns({ ...flags, data, first, second }));
     if (json === true) {

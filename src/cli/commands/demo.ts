@@ -59,19 +59,19 @@ EXIT CODE
     const { writeFigures } = await import("../write-figures.js");
     await writeFigures(out, [{ name: "demo", svg: demoFigure(result) }]);
     if (json) this.stdout.write(jsonLine(result));
-    else this.stdout.write(`${describeDemo(result)}\n${nextSteps(out, flags.model)}`);
+    else this.stdout.write(`${describeDemo(result)}\n${nextSteps(this.self, out, flags.model)}`);
     if (result.bad > 0) this.process.exitCode = EXIT.badRows;
   },
 });
 
-function nextSteps(out: string, model: string | undefined): string {
+function nextSteps(self: string, out: string, model: string | undefined): string {
   const flag = model === undefined ? "" : ` --model ${model}`;
   return `The picture: ${out}/demo.svg. The documents: ${out}/documents.jsonl, their scores: ${out}/run, what was kept: ${out}/selected.
 
-The same with documents of your own (Parquet, JSON lines or a saved dataset, with a text):
-  ladm score${flag} --data YOUR.jsonl --out run
-  ladm select run --tokens 1M --out selected
+The same with documents of your own (texts, CSV, JSON lines, Parquet or a saved dataset):
+  ${self} score${flag} --data YOUR-FOLDER --out run
+  ${self} select run --tokens 1M --out selected
 How well does the score know your documents?
-  ladm evaluate${flag} --data YOUR.jsonl --out evaluation
+  ${self} evaluate${flag} --data YOUR-FOLDER --out evaluation
 `;
 }

@@ -72,7 +72,7 @@ EXAMPLE
   },
   async func({ quiet = false, json = false, ...flags }) {
     const model = await chooseScorer(flags.model, quiet, this);
-    const data = await chooseData(flags.data, quiet, this);
+    const data = await chooseData(flags.data, { quiet, out: flags.out }, this);
     const threads = flags.threads ?? (await usableCores());
     const { evaluate } = await import("../../evaluation/evaluate.js");
     const options = { ...flags, model, data, threads } satisfies EvaluateOptions;

@@ -86,7 +86,7 @@ EXIT CODE
     const { describePreparation } = await import("../../report/prepare.js");
     const { PrepareProgress } = await import("../prepare-progress.js");
     const { process, stdout, stderr, isTerminal } = this;
-    const data = await chooseData(options.data, quiet, this);
+    const data = await chooseData(options.data, { quiet, out: options.out }, this);
     const tokenizer =
       options.tokenizer === undefined ? {} : { tokenizer: await localTokenizer(options.tokenizer, quiet, this) };
     const jobs = options.jobs ?? (await usableCores());

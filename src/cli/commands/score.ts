@@ -141,7 +141,7 @@ EXIT CODE
     const shard = chooseShard(flags, env, known);
     const numbering = numberingOf(flags, env, known);
     const model = await chooseScorer(flags.model, quiet, this);
-    const data = await chooseData(flags.data, quiet, this);
+    const data = await chooseData(flags.data, { quiet, out: flags.out }, this);
     const options = { ...rest, ...shard, model, data, threads: flags.threads ?? (await usableCores()) };
     const { scoreRun } = await import("../../scoring/score-run.js");
     const { withRunProgress } = await import("../run-progress.js");
@@ -155,7 +155,7 @@ EXIT CODE
       scoreRun(options satisfies ScoreRunOptions, { ...hooks, onOpened }),
     );
     if (json) print({ kind: "summary", ...summary });
-    else this.stdout.write(`${describeSummary(summary, flags.out)}\n`);
+    else this.stdout.write(`${describeSummary(summary, flags.out, this.self)}\n`);
     if (!summary.finished) this.process.exitCode = EXIT.interrupted;
     else if (summary.bad > 0) this.process.exitCode = EXIT.badRows;
   },
@@ -187,7 +187,7 @@ function parseLayers(input: string): readonly number[] {
   });
 }
 
-function describeSummary(summary: RunSummary, out: string): string {
+function describeSummary(summary: RunSummary, out: string, self: string): string {
   const { scored, unscored, bad, finished, shardRows, doneRows } = summary;
   const left = shardRows - (doneRows ?? scored + unscored);
   const parts = [
@@ -202,5 +202,5 @@ function describeSummary(summary: RunSummary, out: string): string {
           `${left > 0 ? `${doneRows === undefined ? formatCount(left) : plural(left, "row")} left` : "interrupted"}: the same command goes on`,
         ]),
   ];
-  return `${parts.join(", ")}. Next: ladm show ${out}`;
+  return `${parts.join(", ")}. Next: ${self} show ${out}`;
 }

@@ -167,7 +167,7 @@ EXIT CODE
   },
   async func({ json = false, quiet = false, ...flags }, run) {
     checkAmount(flags);
-    const data = flags.data && (await chooseData(flags.data, quiet, this));
+    const data = flags.data && (await chooseData(flags.data, { quiet }, this));
     const summary = await selectOrRefine({ ...flags, data, run }, quiet, this);
     if (summary === null) {
       if (!json) this.stdout.write("Interrupted, the second scores so far are kept: the same command goes on\n");

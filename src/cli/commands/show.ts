@@ -36,7 +36,7 @@ EXAMPLE
     },
   },
   async func({ each, data: asked, ...flags }, run) {
-    const data = asked && (await chooseData(asked, false, this));
+    const data = asked && (await chooseData(asked, { quiet: false }, this));
     const { overview } = await import("../../selection/overview.js");
     const { describeRun } = await import("../../report/show.js");
     const shown = await endable(this, () => overview({ ...flags, run, data, ...(each === undefined ? {} : { each }) }));
