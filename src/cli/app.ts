@@ -7,6 +7,7 @@ import { aggregateCommand } from "./commands/aggregate.js";
 import { calibrateCommand } from "./commands/calibrate.js";
 import { checkCommand } from "./commands/check.js";
 import { compareCommand } from "./commands/compare.js";
+import { completionCommand } from "./commands/completion.js";
 import { demoCommand } from "./commands/demo.js";
 import { doctorCommand } from "./commands/doctor.js";
 import { evaluateCommand } from "./commands/evaluate.js";
@@ -32,6 +33,7 @@ const root = buildRouteMap({
     show: showCommand,
     compare: compareCommand,
     select: selectCommand,
+    completion: completionCommand,
   },
   docs: {
     brief: "Score long documents by how much they depend on what lies far back, and select the best.",
@@ -47,7 +49,7 @@ export const app = buildApplication(root, {
   name: "ladm",
   versionInfo: { getCurrentVersion: async () => (await import("./libraries.js")).describeVersion() },
   scanner: { caseStyle: "allow-kebab-for-camel", allowArgumentEscapeSequence: true },
-  documentation: { onlyRequiredInUsageLine: true },
+  documentation: { onlyRequiredInUsageLine: true, alwaysShowHelpAllFlag: true },
   localization: { text },
   determineExitCode: exitCodeOf,
 });

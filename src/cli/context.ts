@@ -1,5 +1,6 @@
 import type { CommandContext } from "@stricli/core";
 import { ERASE_LINE, printedText, STYLES } from "../core/printed.js";
+import type { LogFile } from "./log-file.js";
 import { selfCommand } from "./self.js";
 
 /** Where a command prints. Whatever is written, a terminal finds nothing in it to obey. */
@@ -28,9 +29,9 @@ export interface LadmContext extends CommandContext {
   readonly self: string;
 }
 
-export function contextOf(own: NodeJS.Process): LadmContext {
-  const stdout = outputOf(own.stdout);
-  const stderr = outputOf(own.stderr);
+export function contextOf(own: NodeJS.Process, log: LogFile | null = null): LadmContext {
+  const stdout = outputOf(own.stdout, log);
+  const stderr = outputOf(own.stderr, log);
   const process: LadmProcess = {
     stdout,
     stderr,
@@ -47,9 +48,10 @@ export function contextOf(own: NodeJS.Process): LadmContext {
 }
 
 /** Lets through, of all sequences, the one that our progress line begins with. */
-export function outputOf(stream: NodeJS.WriteStream): Output {
+export function outputOf(stream: NodeJS.WriteStream, log: LogFile | null = null): Output {
   return {
     write: (text) => {
+      log?.write(text);
       const begins = text.startsWith(ERASE_LINE) ? ERASE_LINE : "";
       stream.write(begins + printedText(text.slice(begins.length)));
     },
@@ -60,9 +62,10 @@ export function outputOf(stream: NodeJS.WriteStream): Output {
  * For what the command line parser prints: its own styles stay, since `text` (`text.ts`) cleans what it says of the
  * user's words.
  */
-export function styledOutputOf(stream: NodeJS.WriteStream) {
+export function styledOutputOf(stream: NodeJS.WriteStream, log: LogFile | null) {
   return {
     write: (text: string) => {
+      log?.write(text.replaceAll(STYLES, ""));
       const pieces = text.split(STYLES);
       // What is split at a group is at the odd places.
       stream.write(pieces.map((piece, at) => (at % 2 === 1 ? piece : printedText(piece))).join(""));

@@ -46,6 +46,36 @@ export const columnFlags = {
   },
 } as const;
 
+/** Taken off the command line before a command sees it (`config.ts`, `log-file.ts`). */
+export interface CommonFlags {
+  readonly config?: string;
+  readonly log?: string;
+}
+
+export const commonFlags = {
+  config: textFlag("FILE", "Take flags from a JSON file, named as here; those of the command line win"),
+  log: textFlag("FILE", "Also write what is printed to FILE, with the time"),
+} as const;
+
+/** What is left for the command. */
+export function ownFlags<Flags extends CommonFlags>(flags: Flags): Omit<Flags, keyof CommonFlags> {
+  const { config: _config, log: _log, ...own } = flags;
+  return own;
+}
+
+/** The flags named first, in that order; `--help` leaves the others to `--help-all`. */
+export function everydayFirst<const Flags extends object>(
+  flags: Flags,
+  everyday: readonly (keyof Flags & string)[],
+): Flags {
+  const shown: ReadonlySet<string> = new Set(everyday);
+  const expert = Object.entries(flags).filter(([name]) => !shown.has(name));
+  return Object.fromEntries([
+    ...everyday.map((name) => [name, flags[name]]),
+    ...expert.map(([name, flag]) => [name, { ...flag, hidden: true }]),
+  ]) as Flags;
+}
+
 /** What `--data` takes. */
 export function dataFlag() {
   const brief =

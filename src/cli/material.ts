@@ -1,5 +1,6 @@
 import {
   type ColumnFlags,
+  type CommonFlags,
   columnFlags,
   countFlag,
   dataFlag,
@@ -10,7 +11,7 @@ import {
 } from "./flags.js";
 
 /** Flags that `evaluate` and `calibrate` have in common. */
-export interface MaterialFlags extends ColumnFlags {
+export interface MaterialFlags extends ColumnFlags, CommonFlags {
   readonly model: string;
   readonly data: readonly string[];
   readonly out: string;

@@ -7,6 +7,11 @@ import { describePace, ProgressLine, type ProgressOptions } from "./progress-lin
 /** Bad rows told one by one; the others are in the shard's file. */
 const TOLD_BAD_ROWS = 20;
 
+export interface Pace {
+  readonly tokensPerSecond: number;
+  readonly leftMs: number;
+}
+
 /** Tells how a run goes: what it will do, then rows, tokens a second and time left. */
 export class Progress {
   private readonly output: ProgressLine;
@@ -53,6 +58,12 @@ export class Progress {
     }
   };
 
+  /** How fast it goes, and how long the rest will take. */
+  pace(): Pace {
+    const seconds = Math.max(0.001, (this.output.now() - this.startMs) / 1000);
+    return { tokensPerSecond: Math.round(this.tokens / seconds), leftMs: Math.round(this.remainingMs()) };
+  }
+
   /** Ends the drawn line. */
   end(): void {
     this.output.end();
@@ -81,12 +92,12 @@ export class Progress {
     if (plan === undefined) return "";
     const done = plan.doneRows + this.rows;
     const share = plan.shardRows === 0 ? 100 : (100 * done) / plan.shardRows;
-    const seconds = Math.max(0.001, (this.output.now() - this.startMs) / 1000);
+    const { tokensPerSecond, leftMs } = this.pace();
     return [
       `${formatCount(done)} of ${plural(plan.shardRows, "row")} (${share.toFixed(share < 10 ? 1 : 0)}%)`,
-      `${formatCount(this.tokens / seconds)} tokens/s`,
+      `${formatCount(tokensPerSecond)} tokens/s`,
       ...(this.badRows > 0 ? [`${plural(this.badRows, "bad row")}`] : []),
-      `${formatDuration(this.remainingMs())} left`,
+      `${formatDuration(leftMs)} left`,
     ].join(", ");
   }
 
@@ -125,6 +136,28 @@ function describeLayers({ family, listenedLayers, layerCount }: RunPlan): string
   return listenedLayers === layerCount ? `${layerCount} layers` : `${listenedLayers} of ${layerCount} layers`;
 }
 
+/** Where the first documents have no score, the flag that would help. */
+function warnOfShort({ minimumLength, meanTokenCount, attnChunkSize }: RunPlan): string[] {
+  if (meanTokenCount === null || meanTokenCount.document >= minimumLength) return [];
+  const have = `documents shorter than ${formatCount(minimumLength)} tokens have no score, and the first ones have about ${formatCount(meanTokenCount.document)}`;
+  return [`WARNING: ${have}. ${adviceForShort({ minimumLength, attnChunkSize }, meanTokenCount.document)}`];
+}
+
+const SMALLEST_SPAN = 16;
+
+/** The largest span with which documents of so many tokens have a score. */
+export function adviceForShort(
+  { minimumLength, attnChunkSize }: Pick<RunPlan, "minimumLength" | "attnChunkSize">,
+  tokens: number,
+): string {
+  const leastOf = (span: number) => ((minimumLength - 1) / attnChunkSize) * span + 1;
+  for (let span = Math.floor(attnChunkSize / 2); span >= SMALLEST_SPAN; span = Math.floor(span / 2)) {
+    if (leastOf(span) <= tokens)
+      return `--attn-chunk-size ${span} scores documents of ${formatCount(leastOf(span))} tokens and more.`;
+  }
+  return "The score is for long documents: these are too short for it.";
+}
+
 function describeRows({ rows, shardRows, doneRows, meanTokenCount: mean }: RunPlan): string {
   const shard = shardRows === rows ? "" : ` of ${formatCount(rows)}`;
   const done = doneRows === 0 ? "" : `, ${formatCount(doneRows)} done before`;
@@ -140,6 +173,7 @@ function describePlan(plan: RunPlan): string[] {
     ...plan.warnings.map((warning) => `note: ${warning}`),
     ...describeScore(plan),
     describeRows(plan),
-    `window ${formatCount(plan.maxLength)} tokens, ${layers}, ${plural(plan.threads, "thread")}${memory}`,
+    `window ${formatCount(plan.maxLength)} tokens (a document needs ${formatCount(plan.minimumLength)}), ${layers}, ${plural(plan.threads, "thread")}${memory}`,
+    ...warnOfShort(plan),
   ];
 }

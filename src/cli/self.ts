@@ -6,7 +6,7 @@ import { basename, relative } from "node:path";
  * @param script as in `process.argv[1]`
  */
 export function selfCommand(script: string, env: NodeJS.ProcessEnv, folder: string): string {
-  if (env["npm_command"] !== undefined) return "npx ladm";
+  if ((env.npm_command ?? "") !== "") return "npx ladm";
   if (/^ladm(?:\.cmd|\.ps1)?$/.test(basename(script))) return "ladm";
   const near = relative(folder, script);
   return `node ${near.startsWith("..") || near === "" ? script : near}`;

@@ -46,6 +46,7 @@ export function describeFault(thrown: unknown): string {
 /** What is said about command lines that cannot be understood, and about faults of commands. */
 export const text: ApplicationText = {
   ...text_en,
+  briefs: { ...text_en.briefs, helpAll: "Print all flags, those for experts too, and exit" },
   noCommandRegisteredForInput: ({ input, corrections }) => {
     const kind = input.startsWith("-") ? "flag" : "command";
     const nearest = corrections.length === 0 || kind === "flag" ? "" : ` Did you mean ${corrections.join(" or ")}?`;

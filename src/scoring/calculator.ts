@@ -37,6 +37,8 @@ export interface Calculator {
   readonly basis: PlainScore;
   /** Absent where there can be none. */
   readonly calibration?: CalibrationChoice;
+  /** Tokens of the shortest sample that has a query span. */
+  readonly minimumLength: number;
   /** Samples that may be asked for at once. */
   readonly samplesAtOnce: number;
   /** Bytes that scoring one whole window takes; null where the window hardly matters. */

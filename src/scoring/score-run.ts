@@ -36,6 +36,9 @@ export interface RunPlan {
   /** Of this shard, those that an earlier process wrote. */
   readonly doneRows: number;
   readonly maxLength: number;
+  /** Tokens of the shortest document that has a score, and of a span. */
+  readonly minimumLength: number;
+  readonly attnChunkSize: number;
   readonly layerCount: number;
   readonly listenedLayers: number;
   /**
@@ -232,6 +235,8 @@ async function planShard(job: ShardJob, run: Run, warnings: readonly string[]): 
     shardRows,
     doneRows,
     maxLength: scorer.maxLength,
+    minimumLength: scorer.minimumLength,
+    attnChunkSize: options.attnChunkSize,
     family: scorer.family,
     layerCount: scorer.layerCount,
     listenedLayers: scorer.layers.length,

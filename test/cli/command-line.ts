@@ -18,15 +18,20 @@ export interface Ended {
 /** Runs `ladm` as a user does. */
 export function ladm(
   args: readonly string[],
-  { main = MAIN, env = {} }: { readonly main?: string; readonly env?: NodeJS.ProcessEnv } = {},
+  {
+    main = MAIN,
+    env = {},
+    input,
+  }: { readonly main?: string; readonly env?: NodeJS.ProcessEnv; readonly input?: string } = {},
 ): Promise<Ended> {
   return new Promise((resolve) => {
     const child = execFile(
       process.execPath,
       [main, ...args],
-      { env: { ...process.env, NO_COLOR: "1", LADM_DEBUG: "", ...env } },
+      { env: { ...process.env, NO_COLOR: "1", LADM_DEBUG: "", npm_command: "", ...env } },
       (_error, stdout, stderr) => resolve({ code: child.exitCode, stdout, stderr }),
     );
+    child.stdin?.end(input);
   });
 }
 

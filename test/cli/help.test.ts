@@ -14,6 +14,7 @@ const COMMANDS = [
   "show",
   "compare",
   "select",
+  "completion",
 ];
 
 test("help and version need no library but the parser's", async () => {
@@ -25,7 +26,7 @@ test("help and version need no library but the parser's", async () => {
   for (const command of COMMANDS) {
     const { code, stdout } = await ladm([command, "--help"], { main });
     expect(code).toBe(0);
-    expect(stdout).toContain(`EXAMPLE\n  ladm ${command}`);
+    expect(stdout).toMatch(new RegExp(`EXAMPLE\n  (?:source <\\()?ladm ${command}`));
   }
   const version = await ladm(["--version"], { main });
   expect(version.code).toBe(0);
@@ -34,6 +35,29 @@ test("help and version need no library but the parser's", async () => {
 
 test("the version names the engine's", async () => {
   expect((await ladm(["--version"])).stdout).toMatch(/, onnxruntime-node \d+\.\d+\.\d+, /);
+});
+
+test("everyday flags are in the help, all others in --help-all", async () => {
+  const [everyday, all] = [await ladm(["score", "--help"]), await ladm(["score", "--help-all"])];
+  for (const flag of ["--data", "--out", "--max-length", "--config", "--log"]) expect(everyday.stdout).toContain(flag);
+  for (const flag of ["--d-afs", "--formula", "--precision"]) {
+    expect(everyday.stdout).not.toContain(flag);
+    expect(all.stdout).toContain(flag);
+  }
+  expect((await ladm(["models", "--help"])).stdout).toContain("ladm models [DIR|NAME]\n");
+});
+
+test("the shell completes commands, flags and values", async () => {
+  const proposed = async (...words: readonly string[]) => (await ladm(["__complete", ...words])).stdout.split("\n");
+  expect(await proposed("sc")).toEqual(["score", ""]);
+  expect(await proposed("score", "--max")).toEqual(["--max-length", ""]);
+  expect(await proposed("score", "--window", "h")).toEqual(["head-tail", ""]);
+  for (const shell of ["bash", "zsh"]) {
+    const { code, stdout } = await ladm(["completion", shell]);
+    expect(code).toBe(0);
+    expect(stdout).toContain("complete -o default -F _ladm ladm\n");
+  }
+  expect((await ladm(["completion", "fish"])).stderr).toContain("allowed: bash, zsh");
 });
 
 test("no command: the help", async () => {

@@ -8,6 +8,8 @@ const plan: RunPlan = {
   shardRows: 50,
   doneRows: 10,
   maxLength: 8192,
+  minimumLength: 2305,
+  attnChunkSize: 128,
   family: "llama",
   layerCount: 30,
   listenedLayers: 24,
@@ -70,7 +72,7 @@ describe("progress", () => {
       [
         "note: the run was begun with another version of node: 20.0.0",
         "50 rows of 100, 10 done before, about 320,000 tokens to score",
-        "window 8,192 tokens, 24 of 30 layers, 2 threads, about 1.02 GB of memory for a whole window",
+        "window 8,192 tokens (a document needs 2,305), 24 of 30 layers, 2 threads, about 1.02 GB of memory for a whole window",
         "",
       ].join("\n"),
     );
@@ -98,8 +100,18 @@ describe("progress", () => {
       [0, { kind: "started", loadMs: 3 }],
       [20, scored(10)],
     ]);
-    expect(text).toContain("\nwindow 8,192 tokens, text alone (no model), 2 threads\n");
+    expect(text).toContain("\nwindow 8,192 tokens (a document needs 2,305), text alone (no model), 2 threads\n");
     expect(text).not.toContain("first sample");
+  });
+
+  it("warns where the first documents are too short, with the span that would help", () => {
+    const said = (document: number) =>
+      written([[0, { kind: "plan", plan: { ...plan, meanTokenCount: { scored: document, document } } }]]);
+    expect(said(2305)).not.toContain("WARNING");
+    expect(said(600)).toContain(
+      "WARNING: documents shorter than 2,305 tokens have no score, and the first ones have about 600. --attn-chunk-size 32 scores documents of 577 tokens and more.",
+    );
+    expect(said(50)).toContain("these are too short for it");
   });
 
   it("judges the time by the first sample", () => {

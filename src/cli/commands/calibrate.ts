@@ -7,7 +7,16 @@ import type { CalibrateOptions } from "../../evaluation/calibrate.js";
 import type { PlanSearch } from "../../formats/calibration-report.js";
 import type { LadmContext } from "../context.js";
 import { chooseData } from "../data.js";
-import { countFlag, pairsFlag, requiredTextFlag, switchFlag, textFlag } from "../flags.js";
+import {
+  commonFlags,
+  countFlag,
+  everydayFirst,
+  ownFlags,
+  pairsFlag,
+  requiredTextFlag,
+  switchFlag,
+  textFlag,
+} from "../flags.js";
 import { interruptible } from "../interrupt.js";
 import { usableCores } from "../machine.js";
 import { type MaterialFlags, materialFlags } from "../material.js";
@@ -26,6 +35,7 @@ interface Flags extends MaterialFlags {
 
 export const calibrateCommand = buildCommand<Flags, [], LadmContext>({
   docs: {
+    customUsage: ["--model DIR --data FILE... --out FILE [FLAG...]"],
     brief: "Learn from your own documents which layers of a checkpoint to listen to",
     fullDescription: `Cuts near and glued texts out of your own documents, reads them all, and fits weights of layers (or heads) and a way to add their pair
 scores up that put whole documents on top; needs no labels. Takes the earliest last layer that is as good, so that scoring costs less. What it
@@ -45,49 +55,55 @@ EXAMPLE
   ladm score --model ./checkpoint --data pool.jsonl --max-length 8192 --out run`,
   },
   parameters: {
-    flags: {
-      ...materialFlags,
-      out: requiredTextFlag(
-        "FILE",
-        "calibration.json to write; beside the checkpoint's weights `score` finds it by itself",
-      ),
-      by: {
-        kind: "enum",
-        values: ["layer", "head", "retrieval"],
-        brief: "Weigh layers (default) or heads as fits best, or heads by how much they look back at what is repeated",
-        optional: true,
+    flags: everydayFirst(
+      {
+        ...materialFlags,
+        out: requiredTextFlag(
+          "FILE",
+          "calibration.json to write; beside the checkpoint's weights `score` finds it by itself",
+        ),
+        by: {
+          kind: "enum",
+          values: ["layer", "head", "retrieval"],
+          brief:
+            "Weigh layers (default) or heads as fits best, or heads by how much they look back at what is repeated",
+          optional: true,
+        },
+        pairs: pairsFlag(
+          "What the pair scores that are weighed add up: contribution[:head] (default), contribution:layer or attention",
+        ),
+        folds: countFlag("Parts of the texts that are held out in turn; default: 5", { minimum: 2 }),
+        cost: switchFlag("Search for a cheaper pass that tells as well: about ten times the passes"),
+        prefer: {
+          kind: "enum",
+          values: ["balanced", "quality", "cost"],
+          brief:
+            "With --cost: cheapest that loses at most 0.01 (default), best, or cheapest that loses nothing beyond noise",
+          optional: true,
+        },
+        try: {
+          kind: "parsed",
+          parse: String,
+          placeholder: "PLAN",
+          brief:
+            "With --cost: what to try, as --attention takes it, and /int8 after it; may be repeated; default: about ten",
+          variadic: true,
+          optional: true,
+        },
+        yardstick: {
+          kind: "enum",
+          values: ["gain"],
+          brief: "With --cost: compare with the fall of the model's loss when it sees the whole window",
+          optional: true,
+        },
+        name: textFlag("NAME", "What to call it; default: the checkpoint's name"),
+        ...commonFlags,
       },
-      pairs: pairsFlag(
-        "What the pair scores that are weighed add up: contribution[:head] (default), contribution:layer or attention",
-      ),
-      folds: countFlag("Parts of the texts that are held out in turn; default: 5", { minimum: 2 }),
-      cost: switchFlag("Search for a cheaper pass that tells as well: about ten times the passes"),
-      prefer: {
-        kind: "enum",
-        values: ["balanced", "quality", "cost"],
-        brief:
-          "With --cost: cheapest that loses at most 0.01 (default), best, or cheapest that loses nothing beyond noise",
-        optional: true,
-      },
-      try: {
-        kind: "parsed",
-        parse: String,
-        placeholder: "PLAN",
-        brief:
-          "With --cost: what to try, as --attention takes it, and /int8 after it; may be repeated; default: about ten",
-        variadic: true,
-        optional: true,
-      },
-      yardstick: {
-        kind: "enum",
-        values: ["gain"],
-        brief: "With --cost: compare with the fall of the model's loss when it sees the whole window",
-        optional: true,
-      },
-      name: textFlag("NAME", "What to call it; default: the checkpoint's name"),
-    },
+      ["model", "data", "out", "documents", "maxLength", "by", "cost", "threads", "quiet", "json", "config", "log"],
+    ),
   },
-  async func({ quiet = false, json = false, ...flags }) {
+  async func(given) {
+    const { quiet = false, json = false, ...flags } = ownFlags(given);
     const model = await localModel(flags.model, quiet, this);
     const data = await chooseData(flags.data, { quiet, out: flags.out }, this);
     const threads = flags.threads ?? (await usableCores());

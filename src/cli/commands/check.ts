@@ -12,6 +12,7 @@ interface CheckFlags {
 
 export const checkCommand = buildCommand<CheckFlags, [run: string], LadmContext>({
   docs: {
+    customUsage: ["RUN [--json]"],
     brief: "Prove a run complete: every row once, every shard whole",
     fullDescription: `Proves a run complete: every row of the data once, every shard ended with the rows it recorded.
 Exit code 0: complete; 3: rows are missing, repeated or bad.

@@ -21,6 +21,7 @@ interface CompareFlags {
 
 export const compareCommand = buildCommand<CompareFlags, [first: string, second: string], LadmContext>({
   docs: {
+    customUsage: ["RUN1 RUN2 --tokens N|--top P|--count N [FLAG...]"],
     brief: "Compare two runs over the same data: scores, selections, who moved most",
     fullDescription: `Compares two runs over the same data: Spearman of their scores, how much of what one selects the other selects too, and which
 rows moved most; of each group as well. At most one of --top, --count and --tokens says how much is selected; by default the

@@ -19,6 +19,7 @@ const DEFAULT_OUT = "ladm-demo";
 
 export const demoCommand = buildCommand<Flags, [], LadmContext>({
   docs: {
+    customUsage: ["[--out DIR] [--model DIR] [FLAG...]"],
     brief: "Show on texts of this installation what it is all about",
     fullDescription: `Takes real long texts that lie in this installation (documentation, type declarations and source of the packages it needs), glues texts of
 pieces of others, scores them all, keeps the better half, and says how many whole and how many glued ones that are. Needs no

@@ -6,7 +6,7 @@ import { jsonLine } from "../../core/printed.js";
 import type { EvaluateOptions } from "../../evaluation/evaluate.js";
 import type { LadmContext } from "../context.js";
 import { chooseData } from "../data.js";
-import { parsePairKind, requiredTextFlag, textFlag } from "../flags.js";
+import { commonFlags, everydayFirst, ownFlags, parsePairKind, requiredTextFlag, textFlag } from "../flags.js";
 import { interruptible } from "../interrupt.js";
 import { usableCores } from "../machine.js";
 import { type MaterialFlags, materialFlags } from "../material.js";
@@ -23,6 +23,7 @@ interface Flags extends Omit<MaterialFlags, "model"> {
 
 export const evaluateCommand = buildCommand<Flags, [], LadmContext>({
   docs: {
+    customUsage: ["--data FILE... --out DIR [--model DIR] [FLAG...]"],
     brief: "Measure whether a score tells whole documents from texts made of their like",
     fullDescription: `Cuts texts out of your own documents that look like documents and are none (pieces of others glued together, the same piece over and over,
 and so on), scores all of them in several ways and says how often a whole document comes out on top: 1.00 always, 0.50 a coin toss.
@@ -33,44 +34,62 @@ EXAMPLE
   ladm evaluate --model ./checkpoint --data pool.jsonl --max-length 8192 --yardstick gain --out evaluation`,
   },
   parameters: {
-    flags: {
-      ...materialFlags,
-      model: textFlag(
-        "DIR",
-        "Folder or hub name (org/name) of a checkpoint, lac-tiny (embedded) or lexical; default: lexical",
-      ),
-      out: requiredTextFlag("DIR", "Folder to write"),
-      calibration: textFlag("FILE|auto|none", "Calibration to evaluate beside the published score; default: auto"),
-      pairs: {
-        kind: "parsed",
-        parse: parsePairKinds,
-        placeholder: "LIST",
-        brief: "What pair scores add up, side by side; default: attention,contribution",
-        optional: true,
+    flags: everydayFirst(
+      {
+        ...materialFlags,
+        model: textFlag(
+          "DIR",
+          "Folder or hub name (org/name) of a checkpoint, lac-tiny (embedded) or lexical; default: lexical",
+        ),
+        out: requiredTextFlag("DIR", "Folder to write"),
+        calibration: textFlag("FILE|auto|none", "Calibration to evaluate beside the published score; default: auto"),
+        pairs: {
+          kind: "parsed",
+          parse: parsePairKinds,
+          placeholder: "LIST",
+          brief: "What pair scores add up, side by side; default: attention,contribution",
+          optional: true,
+        },
+        controls: {
+          kind: "parsed",
+          parse: parseControls,
+          placeholder: "LIST",
+          brief: "Of near, glued, shuffled, repeated, foreign; default: all",
+          optional: true,
+        },
+        yardstick: {
+          kind: "enum",
+          values: ["gain"],
+          brief: "Compare with the fall of the model's loss when it sees the whole window",
+          optional: true,
+        },
+        maxRedundancy: {
+          kind: "parsed",
+          parse: parseShare,
+          placeholder: "X",
+          brief: "Where the guard is on, texts of which a larger part is said again rank last; default as select",
+          optional: true,
+        },
+        ...commonFlags,
       },
-      controls: {
-        kind: "parsed",
-        parse: parseControls,
-        placeholder: "LIST",
-        brief: "Of near, glued, shuffled, repeated, foreign; default: all",
-        optional: true,
-      },
-      yardstick: {
-        kind: "enum",
-        values: ["gain"],
-        brief: "Compare with the fall of the model's loss when it sees the whole window",
-        optional: true,
-      },
-      maxRedundancy: {
-        kind: "parsed",
-        parse: parseShare,
-        placeholder: "X",
-        brief: "Where the guard is on, texts of which a larger part is said again rank last; default as select",
-        optional: true,
-      },
-    },
+      [
+        "data",
+        "out",
+        "model",
+        "documents",
+        "maxLength",
+        "groupBy",
+        "textColumn",
+        "threads",
+        "quiet",
+        "json",
+        "config",
+        "log",
+      ],
+    ),
   },
-  async func({ quiet = false, json = false, ...flags }) {
+  async func(given) {
+    const { quiet = false, json = false, ...flags } = ownFlags(given);
     const model = await chooseScorer(flags.model, quiet, this);
     const data = await chooseData(flags.data, { quiet, out: flags.out }, this);
     const threads = flags.threads ?? (await usableCores());

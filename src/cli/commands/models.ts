@@ -18,6 +18,7 @@ const DESCRIBED_LEXICAL =
 
 export const modelsCommand = buildCommand<ModelsFlags, [directory: string | undefined], LadmContext>({
   docs: {
+    customUsage: ["[DIR|NAME]"],
     brief: "Say which checkpoints are supported, and the verdict on one",
     fullDescription: `Says which checkpoints are supported; of a given one, whether it is, and what it is. No weight is read.
 Exit code 0: supported; 2: not supported, damaged or not there.

@@ -7,9 +7,12 @@ import type { LadmContext } from "../context.js";
 import { chooseData } from "../data.js";
 import {
   type ColumnFlags,
+  type CommonFlags,
   columnFlags,
+  commonFlags,
   countFlag,
   dataFlag,
+  ownFlags,
   requiredTextFlag,
   switchFlag,
   textFlag,
@@ -17,7 +20,7 @@ import {
 import { usableCores } from "../machine.js";
 import { localTokenizer } from "../model.js";
 
-interface Flags extends ColumnFlags {
+interface Flags extends ColumnFlags, CommonFlags {
   readonly data: readonly string[];
   readonly tokenizer?: string;
   readonly out: string;
@@ -36,6 +39,7 @@ interface Flags extends ColumnFlags {
 
 export const prepareCommand = buildCommand<Flags, [], LadmContext>({
   docs: {
+    customUsage: ["--data FILE... --out DIR [--tokenizer DIR] [FLAG...]"],
     brief: "Tokenise a corpus into the datasets that score and select read",
     fullDescription: `Tokenises documents with all cores and writes two datasets: OUT/long, the whole documents of --min-tokens or more, and
 OUT/truncated, the same documents cut to --max-length. Score the second, then select from the first:
@@ -79,9 +83,11 @@ EXIT CODE
       partTokens: countFlag("Tokens of a part: what is done again after a kill; default: 33554432"),
       quiet: switchFlag("No progress"),
       json: switchFlag("Print events as JSON lines on standard output"),
+      ...commonFlags,
     },
   },
-  async func({ quiet = false, json = false, noSpecialTokens = false, ...options }) {
+  async func(given) {
+    const { quiet = false, json = false, noSpecialTokens = false, ...options } = ownFlags(given);
     const { prepare } = await import("../../prepare/prepare.js");
     const { describePreparation } = await import("../../report/prepare.js");
     const { PrepareProgress } = await import("../prepare-progress.js");

@@ -7,8 +7,12 @@ import { inKebabCase } from "../arguments.js";
 import type { LadmContext } from "../context.js";
 import { chooseData } from "../data.js";
 import {
+  type CommonFlags,
+  commonFlags,
   countFlag,
+  everydayFirst,
   filesFlag,
+  ownFlags,
   parseAgreement,
   parseDecimal,
   parsePercent,
@@ -21,7 +25,7 @@ import {
 import { usableCores } from "../machine.js";
 import { localModel } from "../model.js";
 
-interface SelectFlags {
+interface SelectFlags extends CommonFlags {
   readonly tokens?: number;
   readonly top?: number;
   readonly count?: number;
@@ -51,6 +55,7 @@ interface SelectFlags {
 
 export const selectCommand = buildCommand<SelectFlags, [run: string], LadmContext>({
   docs: {
+    customUsage: ["RUN --out DIR --tokens N|--top P|--count N|--min-score X [FLAG...]"],
     brief: "Select the best-scored documents of a run up to a budget",
     fullDescription: `Selects the best-scored documents of a run and writes them to a new folder: selected.jsonl (the rows as they stand in the
 data), sorted_by_score.jsonl (every ranked row with its rank) and selection.json (what was asked and what came out).
@@ -74,98 +79,119 @@ EXIT CODE
       kind: "tuple",
       parameters: [{ parse: String, placeholder: "RUN", brief: "Run folder, or a folder of part*-score.json files" }],
     },
-    flags: {
-      tokens: {
-        kind: "parsed",
-        parse: parseTokens,
-        placeholder: "N",
-        brief: "Budget in tokens of whole documents: 1073741824, 500M, 1.5G",
-        optional: true,
-      },
-      top: {
-        kind: "parsed",
-        parse: parsePercent,
-        placeholder: "P%",
-        brief: "The best percent of each group",
-        optional: true,
-      },
-      count: countFlag("Budget in documents"),
-      minScore: {
-        kind: "parsed",
-        parse: parseDecimal,
-        placeholder: "X",
-        brief: "Every document with at least this score",
-        optional: true,
-      },
-      out: requiredTextFlag("DIR", "Folder to write, absent or empty"),
-      format: {
-        kind: "enum",
-        values: ["jsonl", "parquet", "hf", "arrow"],
-        brief: "Of what is selected; default: that of the data",
-        optional: true,
-      },
-      policy: {
-        kind: "enum",
-        values: ["budget", "published"],
-        default: "budget",
-        brief: "budget: each group gets its share of the tokens; published: as in the published code",
-      },
-      groupBy: textFlag("FIELD", "Field of the rows that makes the groups (meta.domain), or none"),
-      data: filesFlag("The data that index counts in; by default what was scored"),
-      includeShort: switchFlag("Rank also the documents shorter than the window"),
-      maxRedundancy: {
-        kind: "parsed",
-        parse: parseRedundancy,
-        placeholder: "X|none",
-        brief: "Leave out rows of which a larger part is said again; by default 0.4 (policy budget)",
-        optional: true,
-      },
-      windows: {
-        kind: "enum",
-        values: ["mean", "max", "share"],
-        brief:
-          "Score of a document of several windows: their mean (default), their best, or the share above a threshold",
-        optional: true,
-      },
-      windowThreshold: {
-        kind: "parsed",
-        parse: parseDecimal,
-        placeholder: "X",
-        brief: "With --windows share: a window counts from this score on",
-        optional: true,
-      },
-      partial: switchFlag("Go on although rows are missing or repeated"),
-      memoryLimit: textFlag("SIZE", "Memory for ranking, such as 2GB; more lies on disk"),
-      threads: countFlag("Cores for ranking, and for the second scorer; default: all"),
-      refineWith: textFlag(
-        "FILE|auto|exact",
-        "Score again what lies near the cuts: with a calibration, one that fits, or a pass over all layers without one",
-      ),
-      model: textFlag(
-        "DIR",
-        "With --refine-with: the more expensive checkpoint, folder or hub name; default: that of the run",
-      ),
-      maxLength: countFlag("With --refine-with: window of the second scorer in tokens; default: that of the run"),
-      refineRun: textFlag("DIR", "With --refine-with: run folder of the second scores; default: OUT-refine"),
-      agreement: {
-        kind: "parsed",
-        parse: parseAgreement,
-        placeholder: "X",
-        brief: "With --refine-with: share of the selection that scoring all again would select too; default: 0.99",
-        optional: true,
-      },
-      audit: countFlag(
-        "With --refine-with: documents drawn at random; default: 5% of the ranked ones, from 30 to 1,000",
-        {
-          minimum: 10,
+    flags: everydayFirst(
+      {
+        tokens: {
+          kind: "parsed",
+          parse: parseTokens,
+          placeholder: "N",
+          brief: "Budget in tokens of whole documents: 1073741824, 500M, 1.5G",
+          optional: true,
         },
-      ),
-      seed: countFlag("With --refine-with: draws others; default: 0", { minimum: 0 }),
-      quiet: switchFlag("No progress"),
-      json: switchFlag("Print the summary as JSON"),
-    },
+        top: {
+          kind: "parsed",
+          parse: parsePercent,
+          placeholder: "P%",
+          brief: "The best percent of each group",
+          optional: true,
+        },
+        count: countFlag("Budget in documents"),
+        minScore: {
+          kind: "parsed",
+          parse: parseDecimal,
+          placeholder: "X",
+          brief: "Every document with at least this score",
+          optional: true,
+        },
+        out: requiredTextFlag("DIR", "Folder to write, absent or empty"),
+        format: {
+          kind: "enum",
+          values: ["jsonl", "parquet", "hf", "arrow"],
+          brief: "Of what is selected; default: that of the data",
+          optional: true,
+        },
+        policy: {
+          kind: "enum",
+          values: ["budget", "published"],
+          default: "budget",
+          brief: "budget: each group gets its share of the tokens; published: as in the published code",
+        },
+        groupBy: textFlag("FIELD", "Field of the rows that makes the groups (meta.domain), or none"),
+        data: filesFlag("The data that index counts in; by default what was scored"),
+        includeShort: switchFlag("Rank also the documents shorter than the window"),
+        maxRedundancy: {
+          kind: "parsed",
+          parse: parseRedundancy,
+          placeholder: "X|none",
+          brief: "Leave out rows of which a larger part is said again; by default 0.4 (policy budget)",
+          optional: true,
+        },
+        windows: {
+          kind: "enum",
+          values: ["mean", "max", "share"],
+          brief:
+            "Score of a document of several windows: their mean (default), their best, or the share above a threshold",
+          optional: true,
+        },
+        windowThreshold: {
+          kind: "parsed",
+          parse: parseDecimal,
+          placeholder: "X",
+          brief: "With --windows share: a window counts from this score on",
+          optional: true,
+        },
+        partial: switchFlag("Go on although rows are missing or repeated"),
+        memoryLimit: textFlag("SIZE", "Memory for ranking, such as 2GB; more lies on disk"),
+        threads: countFlag("Cores for ranking, and for the second scorer; default: all"),
+        refineWith: textFlag(
+          "FILE|auto|exact",
+          "Score again what lies near the cuts: with a calibration, one that fits, or a pass over all layers without one",
+        ),
+        model: textFlag(
+          "DIR",
+          "With --refine-with: the more expensive checkpoint, folder or hub name; default: that of the run",
+        ),
+        maxLength: countFlag("With --refine-with: window of the second scorer in tokens; default: that of the run"),
+        refineRun: textFlag("DIR", "With --refine-with: run folder of the second scores; default: OUT-refine"),
+        agreement: {
+          kind: "parsed",
+          parse: parseAgreement,
+          placeholder: "X",
+          brief: "With --refine-with: share of the selection that scoring all again would select too; default: 0.99",
+          optional: true,
+        },
+        audit: countFlag(
+          "With --refine-with: documents drawn at random; default: 5% of the ranked ones, from 30 to 1,000",
+          {
+            minimum: 10,
+          },
+        ),
+        seed: countFlag("With --refine-with: draws others; default: 0", { minimum: 0 }),
+        quiet: switchFlag("No progress"),
+        json: switchFlag("Print the summary as JSON"),
+        ...commonFlags,
+      },
+      [
+        "tokens",
+        "top",
+        "count",
+        "minScore",
+        "out",
+        "format",
+        "groupBy",
+        "data",
+        "includeShort",
+        "maxRedundancy",
+        "refineWith",
+        "quiet",
+        "json",
+        "config",
+        "log",
+      ],
+    ),
   },
-  async func({ json = false, quiet = false, ...flags }, run) {
+  async func(given, run) {
+    const { json = false, quiet = false, ...flags } = ownFlags(given);
     checkAmount(flags);
     const data = flags.data && (await chooseData(flags.data, { quiet }, this));
     const summary = await selectOrRefine({ ...flags, data, run }, quiet, this);

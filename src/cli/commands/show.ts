@@ -16,6 +16,7 @@ const COLUMNS = 100;
 
 export const showCommand = buildCommand<ShowFlags, [run: string], LadmContext>({
   docs: {
+    customUsage: ["RUN [FLAG...]"],
     brief: "Show the best, middle and worst documents of a run, and how the scores lie",
     fullDescription: `Shows a run at a glance: how the scores of each group lie, and its best, middle and worst documents with their first lines.
 An incomplete run is shown as it is.
