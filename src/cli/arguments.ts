@@ -2,7 +2,7 @@
 const LIST_FLAGS: ReadonlySet<string> = new Set(["--data", "--try"]);
 
 /**
- * The command line as the parser reads it: `--data a b` becomes `--data a --data b`, and flags are in camel case, in
+ * The command line as the parser reads it: `--data a b` and `--data=a b` become `--data a --data b`, and flags are in camel case, in
  * which the parser looks for the nearest name of a mistyped one. What follows `--` is left as it is.
  */
 export function expandArguments(given: readonly string[]): readonly string[] {
@@ -12,7 +12,8 @@ export function expandArguments(given: readonly string[]): readonly string[] {
   let previous = "";
   for (const argument of given.slice(0, end)) {
     const isFlag = /^--?[a-z]/i.test(argument);
-    if (isFlag) list = LIST_FLAGS.has(argument) ? argument : null;
+    const [name = ""] = argument.split("=", 1);
+    if (isFlag) list = LIST_FLAGS.has(name) ? name : null;
     else if (list !== null && previous !== list) expanded.push(list);
     expanded.push(isFlag ? inCamelCase(argument) : argument);
     previous = argument;

@@ -106,6 +106,17 @@ export function parsePercent(text: string): number {
   throw new SyntaxError("allowed: a percentage above 0, at most 100, such as 10%");
 }
 
+/** `books=2,code=1.5`; a name may hold anything but a comma. */
+export function parseWeights(text: string): Readonly<Record<string, number>> {
+  const weights = text.split(",").map((one) => {
+    const [, name = "", weight = ""] = /^(.+)=([^=]+)$/.exec(one.trim()) ?? [];
+    if (name === "" || !(Number(weight) > 0))
+      throw new SyntaxError("allowed: GROUP=WEIGHT,…, such as books=2,code=0.5");
+    return [name, Number(weight)] as const;
+  });
+  return Object.fromEntries(weights);
+}
+
 export function parseDecimal(text: string): number {
   const value = Number(text);
   if (text.trim() !== "" && Number.isFinite(value)) return value;

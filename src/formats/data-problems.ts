@@ -1,3 +1,5 @@
+import { readlinkSync } from "node:fs";
+import { shownName } from "../core/data-names.js";
 import { messageOf, type Problem, systemCodeOf, UserError } from "../core/errors.js";
 
 const READ =
@@ -13,6 +15,11 @@ export function cannotRead(path: string, error: unknown): UserError {
   const code = systemCodeOf(error);
   // Below a file there is none either.
   if (code === "ENOENT" || code === "ENOTDIR") {
+    const target = linkTarget(path);
+    if (target !== null) {
+      const what = "The data file is a link to a file that is not there";
+      return refuse({ code: "data-missing", what, where: path, got: target, fix: "Fetch the file again." }, error);
+    }
     const what = "The data file does not exist";
     return refuse({ code: "data-missing", what, where: path, fix: "Check the path." }, error);
   }
@@ -25,4 +32,13 @@ export function cannotRead(path: string, error: unknown): UserError {
     fix: "Check its permissions.",
   };
   return new UserError(problem, { cause: error });
+}
+
+/** Where a link leads, as it says; null where the path is no link. */
+function linkTarget(path: string): string | null {
+  try {
+    return shownName(readlinkSync(path));
+  } catch {
+    return null;
+  }
 }

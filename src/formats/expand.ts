@@ -45,14 +45,14 @@ export async function expandData(
 async function expandFolder(path: string, onNote: OnNote): Promise<readonly string[]> {
   const { kind, names } = await openFolder(path);
   if (kind === "dataset") return [path];
-  if (kind === "dict") return [await chooseSplit(path)];
+  if (kind === "dict") return [await chooseSplit(path, onNote)];
   if (kind !== "other") return await expandOwn(path, kind, names, onNote);
   const found = await walkFolder(path);
   const named = found.files.filter((name) => leftOutBecause(name) === null);
   const { data, leftOut: notRead } = await dataOf(path, { files: named, datasets: found.datasets });
   // A dataset of no rows, or a broken one, of which its reader says what is wrong.
   if (data.length === 0 && names.has("state.json")) return [path];
-  if (data.length === 0 && names.has("dataset_dict.json")) return [await chooseSplit(path)];
+  if (data.length === 0 && names.has("dataset_dict.json")) return [await chooseSplit(path, onNote)];
   const leftOut = [...found.leftOut, ...leftOutOf(found.files), ...notRead];
   if (data.length === 0) throw holdsNothing(path, leftOut);
   refuseMixed(path, data);

@@ -1,6 +1,7 @@
 import type { Dirent } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
+import { shownName } from "../core/data-names.js";
 import { cannotRead, refuse } from "./data-problems.js";
 
 /** What lies in a folder, and what that makes it. */
@@ -43,11 +44,18 @@ async function hasSplit(path: string): Promise<boolean> {
   return false;
 }
 
-/** The folder of the split of a `DatasetDict` that is meant. @throws UserError `data-splits` */
-export async function chooseSplit(path: string): Promise<string> {
+/**
+ * The folder of the split of a `DatasetDict` that is meant: `train`, or its only one.
+ * @param onNote called with a sentence on the other splits
+ * @throws UserError `data-splits`
+ */
+export async function chooseSplit(path: string, onNote: (sentence: string) => void = () => undefined): Promise<string> {
   const { datasetDictSplits } = await import("./arrow/hf-dataset.js");
   const splits = (await datasetDictSplits(path)) ?? [];
   const split = splits.includes("train") ? "train" : splits.length === 1 ? splits[0] : undefined;
+  const others = splits.filter((one) => one !== split);
+  if (split !== undefined && others.length > 0)
+    onNote(`data: the split ${split} of ${shownName(path)} is read; it has ${shownName(others.join(", "))} too`);
   if (split !== undefined) return join(path, split);
   throw refuse({
     code: "data-splits",

@@ -31,10 +31,6 @@ export interface Layout {
 
 const UTF_16 = { got: "UTF-16 or UTF-32 text", fix: "Convert it: iconv -f UTF-16 -t UTF-8 FILE > NEW.jsonl." };
 const OBJECT = { got: "a JSON object over many lines", fix: "Convert it: jq -c . FILE > NEW.jsonl." };
-const CARRIAGE_RETURNS = {
-  got: "lines that end with a carriage return alone",
-  fix: "Convert it: tr '\\r' '\\n' < FILE > NEW.jsonl.",
-};
 
 function layoutOfText(text: string): "array" | Layout | null {
   // A byte order mark is no UTF-8; each character has one to three zeros beside it.
@@ -42,9 +38,7 @@ function layoutOfText(text: string): "array" | Layout | null {
   const lines = text.split("\n").filter((line) => line.trim() !== "");
   const [first = "", second = ""] = lines;
   if (first.trimStart().startsWith("[") && isArray(lines)) return "array";
-  if (first.trim() === "{" && /^\s*["}]/.test(second)) return OBJECT;
-  // JSON has no carriage return inside a string.
-  return !text.includes("\n") && /\}[ \t]*\r\s*\{/.test(text) ? CARRIAGE_RETURNS : null;
+  return first.trim() === "{" && /^\s*["}]/.test(second) ? OBJECT : null;
 }
 
 /** Not a bad row that is a list, or torn, with good ones after it. */

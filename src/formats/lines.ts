@@ -46,13 +46,15 @@ export async function* readLines(
   { maxLineBytes = MAX_LINE_BYTES, onBlock }: { readonly maxLineBytes?: number; readonly onBlock?: OnBlock } = {},
 ): AsyncGenerator<TextLine | DamagedLine> {
   const pending = new PendingLine(path, maxLineBytes);
+  let lineEnd: number | null = null;
   for await (const piece of readPieces(path, onBlock, () => pending.line)) {
     if ("problem" in piece) {
       yield piece;
       return;
     }
+    lineEnd ??= lineEndOf(piece);
     let start = 0;
-    for (let end = piece.indexOf(NEWLINE); end !== -1; end = piece.indexOf(NEWLINE, start)) {
+    for (let end = piece.indexOf(lineEnd); end !== -1; end = piece.indexOf(lineEnd, start)) {
       pending.add(piece.subarray(start, end));
       start = end + 1;
       const item = pending.take();
@@ -62,6 +64,13 @@ export async function* readLines(
   }
   const last = pending.take();
   if (last !== null) yield last;
+}
+
+/** A carriage return alone ends lines where the beginning of a file has objects with it in between and no newline. */
+function lineEndOf(beginning: Uint8Array): number {
+  if (beginning.includes(NEWLINE) || !beginning.includes(CARRIAGE_RETURN)) return NEWLINE;
+  const text = Buffer.from(beginning.buffer, beginning.byteOffset, beginning.length).toString("latin1");
+  return /\}[ \t]*\r\s*\{/.test(text) ? CARRIAGE_RETURN : NEWLINE;
 }
 
 /**

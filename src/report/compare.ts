@@ -1,6 +1,6 @@
 import { formatCount, plural } from "../core/units.js";
 import { formatDecimal } from "./numbers.js";
-import { type Column, formatTable } from "./tables.js";
+import { andMore, type Column, formatTable, largest } from "./tables.js";
 import { firstLine, printable } from "./text.js";
 
 interface ShownAgreement {
@@ -41,7 +41,8 @@ const right = (title: string): Column => ({ title, align: "right" });
 /** Two runs in plain text: how alike scores and selections are, by group, and who moved most. */
 export function describeComparison(comparison: ShownComparison): string {
   const { first, second, amount, groups, up, down } = comparison;
-  const rows = groups.map((group) => agreementCells(group.name, group));
+  const shown = largest(groups, (group) => group.rows);
+  const rows = shown.map((group) => agreementCells(group.name, group));
   const table = formatTable(
     [
       { title: "group" },
@@ -61,12 +62,25 @@ export function describeComparison(comparison: ShownComparison): string {
   return [
     `1: ${first}`,
     `2: ${second}`,
-    `${plural(comparison.rows, "row")} ranked in both, Spearman ${formatDecimal(comparison.rankCorrelation)}. Of ${how}, selected by 1, 2 selects ${percent(comparison.share)} too.`,
+    `${plural(comparison.rows, "row")} ranked in both, Spearman ${formatDecimal(comparison.rankCorrelation)}. ${selectedToo(how, comparison.share)}`,
     ...comparison.notes,
   ]
     .map(printable)
-    .concat("", table, ...movesOf("Higher in 2", up), ...movesOf("Lower in 2", down), "")
+    .concat(
+      "",
+      table,
+      ...andMore(groups.length - shown.length),
+      ...movesOf("Higher in 2", up),
+      ...movesOf("Lower in 2", down),
+      "",
+    )
     .join("\n");
+}
+
+function selectedToo(how: string, share: number | null): string {
+  return share === null
+    ? `With ${how}, 1 selects nothing.`
+    : `Of ${how}, selected by 1, 2 selects ${percent(share)} too.`;
 }
 
 function agreementCells(name: string, agreement: ShownAgreement): readonly string[] {

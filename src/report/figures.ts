@@ -236,9 +236,10 @@ export function gainScatter(evaluation: Evaluation): string | null {
   });
 }
 
-/** How much of the published score each layer holds, mean over whole documents. Null without layers. */
+/** How much of the published score each layer holds, mean over whole documents. Null without several layers. */
 export function layerShare({ layerShares }: Evaluation): string | null {
-  if (layerShares.length === 0) return null;
+  // Of one layer, or of the text alone, there is nothing to see.
+  if (layerShares.length < 2) return null;
   const last = layerShares.length - 1;
   const axis = svg.niceAxis([0, ...layerShares], 6);
   const plot = svg.plot({

@@ -1,5 +1,5 @@
 import { formatCount, plural } from "../core/units.js";
-import { formatTable } from "./tables.js";
+import { andMore, formatTable, largest } from "./tables.js";
 import { printable } from "./text.js";
 
 /** What `describeSelection` reads of a selection's summary. */
@@ -56,6 +56,7 @@ interface ShownRefinement {
 /** A selection in plain text: what was taken, of each group against its share, and what is to be said. */
 export function describeSelection(selection: ShownSelection): string {
   const right = "right" as const;
+  const shown = largest(selection.groups, ({ rankedRows }) => rankedRows);
   const table = formatTable(
     [
       { title: "group" },
@@ -66,7 +67,7 @@ export function describeSelection(selection: ShownSelection): string {
       { title: "share", align: right },
       { title: "off its share", align: right },
     ],
-    selection.groups.map((group) => [
+    shown.map((group) => [
       group.name,
       formatCount(group.rankedRows),
       formatCount(group.selectedRows),
@@ -91,6 +92,7 @@ export function describeSelection(selection: ShownSelection): string {
     ...selection.notes.map(printable),
     "",
     table,
+    ...andMore(selection.groups.length - shown.length),
     "",
   ].join("\n");
 }

@@ -1,5 +1,5 @@
 import { formatCount, plural } from "../core/units.js";
-import { type Column, formatTable } from "./tables.js";
+import { andMore, type Column, formatTable, largest } from "./tables.js";
 import { firstLine, printable } from "./text.js";
 
 interface ShownRow {
@@ -44,12 +44,17 @@ const REDUNDANCY: Column = { title: "again", align: "right" };
 const WINDOWS: Column = { title: "windows", align: "right" };
 const TEXT: Column = { title: "text" };
 
+/** Groups whose rows are shown: the largest. */
+const GROUPS_WITH_ROWS = 20;
+
 /** A run in plain text, for a terminal of `width` columns: the distribution of scores, then rows of each group. */
 export function describeRun(run: ShownRun, { width = 100 }: { readonly width?: number } = {}): string {
   const bins = run.groups[0]?.histogram.length ?? 0;
   const all = Array.from({ length: bins }, (_, bin) =>
     run.groups.reduce((sum, group) => sum + (group.histogram[bin] ?? 0), 0),
   );
+  const inTable = largest(run.groups, ({ rows }) => rows);
+  const withRows = largest(run.groups, ({ rows }) => rows, GROUPS_WITH_ROWS);
   const distribution = formatTable(
     [
       { title: "group" },
@@ -57,7 +62,7 @@ export function describeRun(run: ShownRun, { width = 100 }: { readonly width?: n
       { title: `score ${formatScore(run.lowest)} … ${formatScore(run.highest)}` },
     ],
     [
-      ...run.groups.map(({ name, rows, histogram }) => [name, formatCount(rows), blocks(histogram)]),
+      ...inTable.map(({ name, rows, histogram }) => [name, formatCount(rows), blocks(histogram)]),
       ...(run.groups.length > 1 ? [["all", formatCount(run.rankedRows), blocks(all)]] : []),
     ],
   );
@@ -66,7 +71,9 @@ export function describeRun(run: ShownRun, { width = 100 }: { readonly width?: n
     ...run.notes.map(printable),
     "",
     distribution,
-    ...run.groups.flatMap((group) => ["", printable(group.name), rowsOf(group, width)]),
+    ...andMore(run.groups.length - inTable.length),
+    ...withRows.flatMap((group) => ["", printable(group.name), rowsOf(group, width)]),
+    ...andMore(run.groups.length - withRows.length),
     "",
   ].join("\n");
 }

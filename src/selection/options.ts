@@ -65,6 +65,7 @@ function checkTogether(options: Interdependent, context: z.RefinementCtx): void 
   }
 }
 
+const MAX_WEIGHT = 1_000_000;
 const whole = z.number().int().positive().max(Number.MAX_SAFE_INTEGER);
 
 export const selectOptionsSchema = z
@@ -78,18 +79,22 @@ export const selectOptionsSchema = z
     count: whole.optional(),
     /** Every ranked row with at least this score. */
     minScore: z.number().optional(),
+    /** Group → how many times its share by size it gets, in proportion to the others; 1 where it is not named. */
+    weights: z.record(z.string(), z.number().positive().max(MAX_WEIGHT)).optional(),
     /** Of what is selected; by default that of the data. */
     format: z.enum(EXPORT_FORMATS).optional(),
     /** Absent or empty. */
     out: z.string().min(1),
   })
   .superRefine(checkTogether)
-  .superRefine(({ tokens, top, count, minScore, policy }, context) => {
+  .superRefine(({ tokens, top, count, minScore, policy, weights }, context) => {
     const given = Object.entries({ tokens, top, count, minScore }).filter(([, value]) => value !== undefined);
     if (given.length !== 1) {
       const got = given.length === 0 ? "none" : given.map(([name]) => name).join(", ");
       context.addIssue(`exactly one of tokens, top, count, minScore says how much to select; got ${got}`);
     }
+    if (weights !== undefined && (policy === "published" || minScore !== undefined))
+      context.addIssue("weights are for a budget that groups share (policy budget, with tokens, top or count)");
     if (policy !== "published") return;
     if (count !== undefined || minScore !== undefined) {
       context.addIssue(

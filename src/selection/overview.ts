@@ -1,5 +1,7 @@
 import { messageOf, UserError } from "../core/errors.js";
+import { groupBy } from "../core/group.js";
 import { parseOptions } from "../core/invalid.js";
+import { formatCount, plural } from "../core/units.js";
 import { columnsFor, textAt, textColumns } from "../formats/columns.js";
 import { fieldsOf, readDataRows } from "../formats/data-rows.js";
 import { resolveData } from "./data.js";
@@ -103,7 +105,7 @@ async function describe(ranking: Ranking, each: number, given: readonly string[]
       if (part !== null) shown.push({ ...row, part });
     }
   }
-  const notes = [...ranking.notes];
+  const notes = [...ranking.notes, ...unrankedGroups(ranking)];
   let texts: ReadonlyMap<number, string> = new Map();
   try {
     const data = ranking.data ?? (await resolveData(ranking.table, given));
@@ -116,9 +118,10 @@ async function describe(ranking: Ranking, each: number, given: readonly string[]
     if (!(thrown instanceof UserError)) throw thrown;
     notes.push(`Shown without text: ${messageOf(thrown)}`);
   }
+  const byGroup = groupBy(shown, ({ group }) => group);
   const rowsOf = (group: number, part: Part): readonly OverviewRow[] =>
-    shown
-      .filter((row) => row.group === group && row.part === part)
+    (byGroup.get(group) ?? [])
+      .filter((row) => row.part === part)
       .map(({ rank, index, score, tokenCount, redundancy, windows, place }) => ({
         rank,
         index,
@@ -147,6 +150,16 @@ async function describe(ranking: Ranking, each: number, given: readonly string[]
           },
     ),
   };
+}
+
+const TOLD_GROUPS = 5;
+
+/** Groups that are counted and not shown. */
+function unrankedGroups({ groups, grouping }: Ranking): readonly string[] {
+  const names = groups.filter(({ rankedRows }) => rankedRows === 0).map(({ name }) => groupLabel(grouping, name));
+  if (names.length === 0) return [];
+  const more = names.length > TOLD_GROUPS ? ` and ${formatCount(names.length - TOLD_GROUPS)} more` : "";
+  return [`${plural(names.length, "group")} without a ranked row: ${names.slice(0, TOLD_GROUPS).join(", ")}${more}.`];
 }
 
 /** No row is shown twice: best before worst before middle. */

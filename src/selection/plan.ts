@@ -1,4 +1,8 @@
+import { UserError } from "../core/errors.js";
+import { nearest } from "../core/nearest.js";
+import { formatCount } from "../core/units.js";
 import type { Database } from "./duckdb.js";
+import { groupLabel } from "./groups.js";
 import type { ResolvedSelectOptions } from "./options.js";
 import { apportion, type Candidate, handOut, type Walked, walkByRank, wholeTargets } from "./policies/budget.js";
 import { placesOfPercent, rowsOfPercent, tallyPercents } from "./policies/published.js";
@@ -13,7 +17,7 @@ export interface Plan {
   /** What is shared out; null where a score decides. */
   readonly budget: number | null;
   readonly unit: Unit;
-  /** The percentage of every group, of the published policy. */
+  /** The percentage that was asked for, or that the published policy takes of every group. */
   readonly percent: number | null;
   /** Of each group, in `unit`; null where the policy has none. */
   readonly targets: readonly number[] | null;
@@ -70,11 +74,13 @@ async function planBudget(ranking: Ranking, options: ResolvedSelectOptions): Pro
   const costOf = ({ tokens }: Pick<PlannedRow, "tokens">) => (unit === "tokens" ? (tokens ?? 0) : 1);
   const budget = options.tokens ?? options.count ?? Math.round((ranking.rankedRows * (options.top ?? 0)) / 100);
   const bestRanks = await bestRanksOf(database);
+  const weights = groupWeights(ranking, unit, options.weights);
   const pools = ranking.groups.map((group, at) => {
     const bestRank = bestRanks.get(at) ?? null;
+    const weight = weights[at] ?? 0;
     return unit === "tokens"
-      ? { weight: group.scoredTokens ?? 0, smallest: group.smallestTokens, bestRank }
-      : { weight: group.scoredRows, smallest: group.rankedRows === 0 ? null : 1, bestRank };
+      ? { weight, smallest: group.smallestTokens, bestRank }
+      : { weight, smallest: group.rankedRows === 0 ? null : 1, bestRank };
   });
   const targets = apportion(pools, budget);
   const taken = new Uint8Array(ranking.rankedRows);
@@ -89,7 +95,43 @@ async function planBudget(ranking: Ranking, options: ResolvedSelectOptions): Pro
   });
   for await (const { rank } of handOut({ targets, walked, budget, next })) taken[rank] = 1;
   await choose(database, ({ rank }) => (taken[rank] === 1 ? rank : null));
-  return { budget, unit, percent: null, targets: wholeTargets(targets), inputOrder: true };
+  const percent = options.top ?? null;
+  return { budget, unit, percent, targets: wholeTargets(targets), inputOrder: true };
+}
+
+/** Steps of a weight that a user gives: a budget is shared in whole numbers. */
+const WEIGHT_STEPS = 1000;
+
+/**
+ * What the budget is shared by: what each group holds, times the weight that the user gives it. Whole numbers.
+ * @throws UserError `weights` where a weight is for no group
+ */
+export function groupWeights(
+  { grouping, groups }: Pick<Ranking, "grouping" | "groups">,
+  unit: Unit,
+  asked: Readonly<Record<string, number>> | undefined,
+): readonly number[] {
+  const sizes = groups.map((group) => (unit === "tokens" ? (group.scoredTokens ?? 0) : group.scoredRows));
+  if (asked === undefined) return sizes;
+  const names = groups.map(({ name }) => groupLabel(grouping, name));
+  const unknown = Object.keys(asked).find((name) => !names.includes(name));
+  if (unknown !== undefined) throw noSuchGroup(unknown, names);
+  return sizes.map((size, at) => size * Math.round(WEIGHT_STEPS * (asked[names[at] ?? ""] ?? 1)));
+}
+
+const TOLD_NAMES = 20;
+
+function noSuchGroup(name: string, names: readonly string[]): UserError {
+  const close = nearest(name, names);
+  const more = names.length > TOLD_NAMES ? ` and ${formatCount(names.length - TOLD_NAMES)} more` : "";
+  return new UserError({
+    code: "weights",
+    what: "A weight is for a group that is not there",
+    where: "--weights",
+    got: name,
+    allowed: `${names.slice(0, TOLD_NAMES).join(", ")}${more}`,
+    fix: close === undefined ? "Name groups as `ladm show` does." : `Did you mean ${close}?`,
+  });
 }
 
 async function bestRanksOf(database: Database): Promise<ReadonlyMap<number, number>> {

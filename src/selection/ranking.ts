@@ -296,7 +296,7 @@ function notesOf(of: {
   const notes = [grouping.sentence, ...(windows?.notes ?? [])];
   if (report.limit !== null || report.kind === "bare") notes.push(report.verdict);
   if (!report.complete) {
-    notes.push(`Went on with an incomplete run (--partial): ${report.problems.map(describeProblem).join(" ")}`);
+    notes.push(`The run is not complete, and this is what is there: ${report.problems.map(describeProblem).join(" ")}`);
   }
   if (window !== null && leftOutShort > 0) {
     notes.push(

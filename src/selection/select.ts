@@ -10,7 +10,7 @@ import { writeSelected } from "./export.js";
 import { writeSorted } from "./export-lines.js";
 import { groupLabel } from "./groups.js";
 import { type ResolvedSelectOptions, type SelectOptions, selectOptionsSchema } from "./options.js";
-import { type Plan, planSelection, type Unit } from "./plan.js";
+import { groupWeights, type Plan, planSelection, type Unit } from "./plan.js";
 import { openRanking, type Ranking } from "./ranking.js";
 import { countChanges, planRefined, type RefinedSelection, type Refinement } from "./refined.js";
 import { writeSelectionTable } from "./selection-table.js";
@@ -24,7 +24,7 @@ export interface SelectedGroup {
   readonly rankedRows: number;
   readonly selectedRows: number;
   readonly selectedTokens: number | null;
-  /** Its part of all scored rows, in the selection's unit; from 0 to 1. */
+  /** Its part of all scored rows, in the selection's unit and by the weights that were given; from 0 to 1. */
   readonly share: number;
   /** In the selection's unit; null where the policy sets none. */
   readonly target: number | null;
@@ -38,7 +38,7 @@ export interface SelectionSummary {
   readonly unit: Unit;
   /** In `unit`; null where a percentage or a score decided. */
   readonly budget: number | null;
-  /** Of every group, where the policy is `published`. */
+  /** What was asked for, or what policy `published` takes of every group. */
   readonly percent: number | null;
   readonly groupedBy: string | null;
   readonly scoredRows: number;
@@ -162,7 +162,7 @@ async function summarise(ranking: Ranking, plan: Plan, options: ResolvedSelectOp
   const selectedRows = selected.reduce((sum, { rows }) => sum + rows, 0);
   const selectedTokens = total(selected.map(({ tokens }) => tokens));
   const inTokens = plan.unit === "tokens";
-  const weights = ranking.groups.map((group) => (inTokens ? (group.scoredTokens ?? 0) : group.scoredRows));
+  const weights = groupWeights(ranking, plan.unit, options.weights);
   const allWeight = weights.reduce((sum, weight) => sum + weight, 0);
   const allTaken = inTokens ? (selectedTokens ?? 0) : selectedRows;
   const groups = ranking.groups.map((group, at): SelectedGroup => {

@@ -6,7 +6,7 @@ test.each([
   ["--data a b --out X", "--data a --data b --out X"],
   ["--data a --data b", "--data a --data b"],
   ["--data a b --data c d e", "--data a --data b --data c --data d --data e"],
-  ["--data=a b", "--data=a b"],
+  ["--data=a b --top 1", "--data=a --data b --top 1"],
   ["run --data a b -h", "run --data a --data b -h"],
   ["--data - -- b --min-score", "--data - -- b --min-score"],
   ["--out a b", "--out a b"],

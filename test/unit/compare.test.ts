@@ -72,7 +72,7 @@ test("an incomplete run is compared as it is, and what differs is said", async (
   const comparison = await compareRuns({ first, second });
   expect(comparison).toMatchObject({ rows: 3, onlyFirst: 1, onlySecond: 0, rankCorrelation: -1 });
   expect(comparison.notes[0]).toBe("The runs differ in layers.");
-  expect(comparison.notes.join("\n")).toContain(`${second}: Went on with an incomplete run`);
+  expect(comparison.notes.join("\n")).toContain(`${second}: The run is not complete`);
 });
 
 test("a bare folder of the original's files: rows by index and chunk", async () => {

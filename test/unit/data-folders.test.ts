@@ -158,6 +158,17 @@ describe("a folder", () => {
     await save("z/dataset_dict.json", '{"splits":["test","train"]}');
     for (const split of ["train", "test"]) await put(`z/${split}/state.json`, `z/${split}/dataset_info.json`);
     expect((await expanded()).files).toEqual(["x", "y", "z/train"]);
+    const notes: string[] = [];
+    await expandData([join(folder, "z")], (note) => notes.push(note));
+    expect(notes.join()).toMatch(/the split train of .*z is read; it has test too/);
+  });
+
+  test("a link that leads nowhere is no file that is missing", async () => {
+    await put("a.jsonl");
+    await symlink("../blobs/0123", join(folder, "b.jsonl"));
+    const error = await refusal(expandData([folder]).then(checkData));
+    expect(error).toMatchObject({ code: "data-missing", problem: { got: "../blobs/0123" } });
+    expect(error.message).toContain("a link to a file that is not there");
   });
 
   test("a stray state.json or dataset_dict.json makes no saved dataset", async () => {

@@ -30,8 +30,6 @@ describe("a file that is laid out in another way", () => {
     ["a JSON object over many lines", JSON.stringify({ data: rows }, null, 2)],
     ["a JSON object over many lines", rows.map((row) => JSON.stringify(row, null, 4)).join("\n")],
     ["a JSON object over many lines", "{\n}\n"],
-    ["lines that end with a carriage return alone", lines.join("\r")],
-    ["lines that end with a carriage return alone", `${lines.join("\r")}\r`],
     ["UTF-16 or UTF-32 text", utf16(lines.join("\n"))],
     ["UTF-16 or UTF-32 text", utf16(lines.join("\n")).swap16()],
     ["UTF-16 or UTF-32 text", gzipSync(utf16(`\ufeff${lines.join("\n")}`))],
@@ -42,6 +40,8 @@ describe("a file that is laid out in another way", () => {
 
   it.each([
     ["", []],
+    [lines.join("\r"), [1, 2]],
+    [`${lines.join("\r\r")}\r`, [1, 2]],
     ['["a text", "another"]', ["row-not-object"]],
     [`[1, 2]\n${lines[0]}\n`, ["row-not-object", 1]],
     [`[1, 2\n${lines[0]}\n${lines[1]}\n`, ["row-not-json", 1, 2]],

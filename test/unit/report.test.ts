@@ -149,3 +149,21 @@ test("JSON that is printed holds nothing to obey and says the same", () => {
 test("of a long text the lines stay, and what has no end takes none of them away", () => {
   expect(printedText("a\tb\nc\r\n\u001b]8;;x\nd\u001b")).toBe("a\tb\nc\uFFFD\n8;;x\nd");
 });
+
+test("of very many groups the largest are listed, and how many are not", () => {
+  const groups = Array.from({ length: 150_000 }, (_, at) => ({
+    name: `g${at}`,
+    rows: at % 7 === 0 ? 3 : 1,
+    best: [row(at, null)],
+    middle: [],
+    worst: [],
+    histogram: [1, 0],
+  }));
+  const run = { rankedRows: 200_000, unscoredRows: 0, lowest: 0, highest: 1, notes: [], groups };
+  const lines = describeRun(run).split("\n");
+  expect(lines.length).toBeLessThan(300);
+  expect(lines).toContain("and 149,900 smaller groups");
+  expect(lines).toContain("and 149,980 smaller groups");
+  expect(lines.some((line) => line.startsWith("g7 "))).toBe(true);
+  expect(lines.some((line) => line.startsWith("g8 "))).toBe(false);
+});

@@ -392,7 +392,7 @@ test("what the user gets wrong is said, and nothing is left behind", async () =>
   const other = `${out}-other`;
   await writeFile(join(run, "scores", "part0-end.json"), "{}");
   expect(await codeOf(select({ run, count: 1, out: other }))).toMatch(/^run-incomplete: .*--partial/);
-  expect((await select({ run, count: 1, partial: true, out: other })).notes.join(" ")).toContain("incomplete run");
+  expect((await select({ run, count: 1, partial: true, out: other })).notes.join(" ")).toContain("not complete");
 
   const fresh = await makeRun(rows);
   await writeFile(fresh.data, "{}\n{}\n{}\n");

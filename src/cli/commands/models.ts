@@ -82,6 +82,7 @@ function factsOfSupport(supported: {
     ["rotary scalings", supported.ropeTypes.join(", ")],
     ["weights", `${supported.dtypes.join(", ")} in ${supported.files.join(" or ")}`],
     ["tokenizer", "tokenizer.json; not needed for rows with input_ids"],
+    ["embedded", "lac-tiny (4 million parameters, window of 8,192 tokens): --model lac-tiny"],
     ["without a model", `lexical: ${DESCRIBED_LEXICAL}`],
   ];
 }

@@ -18,6 +18,7 @@ import {
   parsePercent,
   parseRedundancy,
   parseTokens,
+  parseWeights,
   requiredTextFlag,
   switchFlag,
   textFlag,
@@ -34,6 +35,7 @@ interface SelectFlags extends CommonFlags {
   readonly format?: "jsonl" | "parquet" | "hf" | "arrow";
   readonly policy: "budget" | "published";
   readonly groupBy?: string;
+  readonly weights?: Readonly<Record<string, number>>;
   readonly data?: readonly string[];
   readonly includeShort?: boolean;
   readonly maxRedundancy?: number | "none";
@@ -117,6 +119,13 @@ EXIT CODE
           brief: "budget: each group gets its share of the tokens; published: as in the published code",
         },
         groupBy: textFlag("FIELD", "Field of the rows that makes the groups (meta.domain), or none"),
+        weights: {
+          kind: "parsed",
+          parse: parseWeights,
+          placeholder: "GROUP=N,…",
+          brief: "Groups that get N times their share by size, such as books=2,code=0.5; others get theirs once",
+          optional: true,
+        },
         data: filesFlag("The data that index counts in; by default what was scored"),
         includeShort: switchFlag("Rank also the documents shorter than the window"),
         maxRedundancy: {
@@ -179,6 +188,7 @@ EXIT CODE
         "out",
         "format",
         "groupBy",
+        "weights",
         "data",
         "includeShort",
         "maxRedundancy",
