@@ -56,6 +56,8 @@ export interface Sample extends RowPlace {
   readonly tokenIds: Int32Array;
   /** Tokens of the whole document, before the cut. */
   readonly documentTokenCount: number;
+  /** Of the whole document's text, or of its token ids: 16 hexadecimal digits. Equal documents have one. */
+  readonly contentHash: string;
 }
 
 /** Why a row has no score. */

@@ -1,6 +1,7 @@
 import type { Problem } from "../core/errors.js";
 import type { Document, Sample, UnscoredRow } from "../core/records.js";
 import { formatCount } from "../core/units.js";
+import { contentHash } from "./content-hash.js";
 import { encodeTexts } from "./encode.js";
 import { badRow } from "./rows.js";
 import { NO_TOKENIZER } from "./text-problems.js";
@@ -134,7 +135,7 @@ function toSample(
   }
   // A copy, so that the whole document is not held for the sake of its window.
   const tokenIds = ids.length > maxLength ? ids.slice(0, maxLength) : ids;
-  return { ...identity, tokenIds, documentTokenCount: ids.length };
+  return { ...identity, tokenIds, documentTokenCount: ids.length, contentHash: contentHash(content) };
 }
 
 /** One sample a window. */
@@ -143,13 +144,14 @@ function* samplesOf(
   { windows, wantedWindow = () => true }: SampleOptions,
 ): Generator<Sample> {
   if (windows === undefined) return;
-  const { content: _content, ...identity } = document;
+  const { content, ...identity } = document;
+  const known = { documentTokenCount: ids.length, contentHash: contentHash(content) };
   const count = countWindows(ids.length, windows);
   for (let number = 0; number < count; number++) {
     if (!wantedWindow(document.row, number)) continue;
     const start = windowStart(number, ids.length, windows);
     const tokenIds = ids.slice(start, start + windows.maxLength);
-    yield { ...identity, chunkedIndex: number, window: { start, count }, tokenIds, documentTokenCount: ids.length };
+    yield { ...identity, chunkedIndex: number, window: { start, count }, tokenIds, ...known };
   }
 }
 

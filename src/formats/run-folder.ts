@@ -52,6 +52,8 @@ export interface ScoreLine {
    * original's files.
    */
   readonly redundancy?: number | null;
+  /** Documents of equal content have one. Absent in older runs and the original's files. */
+  readonly contentHash?: string;
   /** Score of each layer of `run.json`'s `layers`, in that order; with `--keep layers` and more. */
   readonly layers?: readonly number[];
   /** Where this sample's record batch lies in the pairs file; with `--keep pairs` and `heads`. */

@@ -108,6 +108,7 @@ export class Shard {
       documentTokenCount: sample.documentTokenCount,
       ...windowFields(sample),
       redundancy: redundancy(sample.tokenIds),
+      contentHash: sample.contentHash,
       ...(keep === "none" ? {} : { layers }),
       ...(kept === undefined ? {} : { pairs: kept }),
     };

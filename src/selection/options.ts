@@ -24,6 +24,8 @@ const rankShape = {
   windows: z.enum(["mean", "max", "share"]).optional(),
   /** With windows `share`, and required there: the score from which on a window counts. */
   windowThreshold: z.number().optional(),
+  /** Policy `budget`: rank documents of equal content each, where else the first of them stands for all. */
+  keepDuplicates: z.boolean().default(false),
   /** Go on although rows are missing or repeated. */
   partial: z.boolean().default(false),
   /** Files that `index` points into; by default those that were scored. */

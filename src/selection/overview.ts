@@ -61,7 +61,7 @@ type Part = "best" | "middle" | "worst";
  */
 export async function overview({ each = 3, ...options }: OverviewOptions): Promise<RunOverview> {
   const unguarded = options.policy === "published" ? {} : { maxRedundancy: "none" };
-  const resolved = parseOptions(rankOptionsSchema, { ...unguarded, ...options, partial: true });
+  const resolved = parseOptions(rankOptionsSchema, { ...unguarded, keepDuplicates: true, ...options, partial: true });
   const work = await makeWorkFolder();
   try {
     const ranking = await openRanking({ ...resolved, work: work.path, needsTokens: false, needsData: false });

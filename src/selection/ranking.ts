@@ -42,6 +42,8 @@ export interface Ranking {
   readonly leftOutShort: number;
   /** As long as the window, but above the redundancy limit, so not ranked. */
   readonly leftOutRedundant: number;
+  /** Equal to another document that is ranked, so not ranked. */
+  readonly leftOutDuplicates: number;
   /** The redundancy limit; null for none. */
   readonly maxRedundancy: number | null;
   /** Null where each document has one score. */
@@ -128,12 +130,17 @@ async function rankTable(table: ScoreTable, options: RankingOptions): Promise<Ra
   const countsData = data !== null && !data.scored;
   if (countsData) await loadDataTokens(database, data.paths);
   const maxRedundancy = redundancyLimit(options);
+  const isDuplicate =
+    options.policy === "budget" && !options.keepDuplicates
+      ? await findDuplicates(table, windows === null ? once : "")
+      : "false";
   await database.run(`
     create view pool as
     select s.*, g.id as grp, ${place} as place,
       ${countsData ? "coalesce(d.tokens, s.document_tokens)" : "s.document_tokens"} as cost,
       ${window === null ? "true" : `coalesce(s.${windows === null ? "tokens" : "longest"} = ${window}, false)`} as whole,
-      whole and ${maxRedundancy === null ? "true" : `coalesce(s.redundancy <= ${maxRedundancy}, true)`} as ranked
+      whole and ${maxRedundancy === null ? "true" : `coalesce(s.redundancy <= ${maxRedundancy}, true)`} as varied,
+      varied and not ${isDuplicate} as ranked
     from ${byCds ? "(select * replace (cds as score) from scored)" : "scored"} s join groups g on ${column === null ? "true" : `s.${column} is not distinct from g.name`}
     ${countsData ? `left join data_tokens d on d.place = ${place}` : ""} ${windows === null ? once : ""}`);
 
@@ -141,13 +148,14 @@ async function rankTable(table: ScoreTable, options: RankingOptions): Promise<Ra
   if (options.needsTokens) await checkTokens(table);
   const sum = (key: "scoredRows" | "rankedRows") => groups.reduce((total, group) => total + group[key], 0);
   const [scoredRows, rankedRows] = [sum("scoredRows"), sum("rankedRows")];
-  const { whole, lacking } = await database.row(
-    "select count(*) filter (whole), count(*) filter (ranked and redundancy is null) from pool",
-    { whole: "number", lacking: "number" },
+  const { whole, varied, lacking } = await database.row(
+    "select count(*) filter (whole), count(*) filter (varied), count(*) filter (ranked and redundancy is null) from pool",
+    { whole: "number", varied: "number", lacking: "number" },
   );
   if (whole === 0 && window !== null) throw await allShort(table, window);
   if (rankedRows === 0 && maxRedundancy !== null) throw await allRedundant(table, maxRedundancy);
-  const counts = { scoredRows, rankedRows, leftOutShort: scoredRows - whole, leftOutRedundant: whole - rankedRows };
+  const leftOut = { leftOutRedundant: whole - varied, leftOutDuplicates: varied - rankedRows };
+  const counts = { scoredRows, rankedRows, leftOutShort: scoredRows - whole, ...leftOut };
 
   await database.run(`
     create table ranked as
@@ -169,6 +177,23 @@ async function rankTable(table: ScoreTable, options: RankingOptions): Promise<Ra
       ...(data?.notes ?? []),
     ],
   };
+}
+
+/**
+ * Makes table `duplicates` (`reading`) of the documents that are equal to one of a lower index, where there are any.
+ * @returns the condition that a row is one of them
+ */
+async function findDuplicates({ database }: ScoreTable, once: string): Promise<string> {
+  const repeated =
+    "select content_hash from scored where content_hash is not null group by content_hash having count(*) > 1";
+  const { count } = await database.row(`select count(*) from (${repeated})`, { count: "number" });
+  if (count === 0) return "false";
+  await database.run(`
+    create table duplicates as select reading from (
+      select reading, row_number() over (partition by content_hash order by idx, reading) as place
+      from scored s ${once === "" ? "where" : `${once} and`} content_hash in (${repeated}))
+    where place > 1`);
+  return "s.reading in (select reading from duplicates)";
 }
 
 /** Where lines are repeated (`partial`): the condition that leaves the first of each. */
@@ -289,10 +314,21 @@ function notesOf(of: {
   readonly leftOutShort: number;
   readonly maxRedundancy: number | null;
   readonly leftOutRedundant: number;
+  readonly leftOutDuplicates: number;
   /** Ranked, with a redundancy that is not known. */
   readonly lacking: number;
 }): readonly string[] {
-  const { report, grouping, windows, window, leftOutShort, maxRedundancy, leftOutRedundant, lacking } = of;
+  const {
+    report,
+    grouping,
+    windows,
+    window,
+    leftOutShort,
+    maxRedundancy,
+    leftOutRedundant,
+    leftOutDuplicates,
+    lacking,
+  } = of;
   const notes = [grouping.sentence, ...(windows?.notes ?? [])];
   if (report.limit !== null || report.kind === "bare") notes.push(report.verdict);
   if (!report.complete) {
@@ -306,6 +342,11 @@ function notesOf(of: {
   if (leftOutRedundant > 0) {
     notes.push(
       `${plural(leftOutRedundant, "row")} above the redundancy limit of ${maxRedundancy} left out, since text that is said again scores high whatever it says; --max-redundancy none ranks them too.`,
+    );
+  }
+  if (leftOutDuplicates > 0) {
+    notes.push(
+      `${plural(leftOutDuplicates, "row")} left out whose content another row has too; --keep-duplicates ranks them too.`,
     );
   }
   if (maxRedundancy !== null && lacking > 0) {

@@ -11,15 +11,15 @@ import { copyMended, longestLine } from "./mended-lines.js";
  * The score rows of a folder, in a database:
  *
  * - view `scored`: `reading` (order of reading, from 0), `path`, `idx`, `chunked`, `windows`, `row`, `tokens` (scored),
- *   `document_tokens`, `redundancy` (0 to 1), `score` and `cds` (finite), `g0` … (the text of each group field, null
+ *   `document_tokens`, `redundancy` (0 to 1), `content_hash`, `score` and `cds` (finite), `g0` … (the text of each group field, null
  *   where absent), `line` (as it stands in the file);
  * - table `score_lines`: the same for every line, `score` null where it is none, `idx` null where the line cannot be
  *   read;
  * - table `unscored_lines`: `path`, `idx`, `chunked`, `windows`, `row`, `document_tokens`, `bad`, `reason` (its code),
  *   `id`.
  *
- * In the original's files `row`, `tokens`, `document_tokens`, `redundancy` and `cds` are null; in older runs the last
- * two. `windows` is null but where a row may have several.
+ * In the original's files `row`, `tokens`, `document_tokens`, `redundancy`, `content_hash` and `cds` are null; in older
+ * runs the last three. `windows` is null but where a row may have several.
  */
 export interface ScoreTable {
   readonly folder: string;
@@ -152,6 +152,7 @@ const OUR_COLUMNS = {
   documentTokenCount: "BIGINT",
   windows: "BIGINT",
   redundancy: "DOUBLE",
+  contentHash: "VARCHAR",
   cds: "DOUBLE",
 };
 const UNSCORED_COLUMNS = {
@@ -219,7 +220,7 @@ async function createTables(
     (lines) => `
     create or replace table score_lines as
     select path, s."index" as idx, s.chunked_index as chunked, s.windows as windows, s."row" as "row", s.tokenCount as tokens,
-      s.documentTokenCount as document_tokens, s.redundancy as redundancy, case when isfinite(s.cds) then s.cds end as cds,
+      s.documentTokenCount as document_tokens, s.redundancy as redundancy, s.contentHash as content_hash, case when isfinite(s.cds) then s.cds end as cds,
       case when isfinite(s.score) then s.score end as score${groups}, line
     from (
       select path, line, ${structOf({ ...SCORE_COLUMNS, ...OUR_COLUMNS })} as s,

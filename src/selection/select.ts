@@ -50,6 +50,8 @@ export interface SelectionSummary {
   readonly maxRedundancy: number | null;
   /** As long as the window, but above that limit. */
   readonly leftOutRedundant: number;
+  /** Of content that another ranked row has too. */
+  readonly leftOutDuplicates: number;
   readonly selectedRows: number;
   readonly selectedTokens: number | null;
   readonly groups: readonly SelectedGroup[];
@@ -193,6 +195,7 @@ async function summarise(ranking: Ranking, plan: Plan, options: ResolvedSelectOp
     leftOutShort: ranking.leftOutShort,
     maxRedundancy: ranking.maxRedundancy,
     leftOutRedundant: ranking.leftOutRedundant,
+    leftOutDuplicates: ranking.leftOutDuplicates,
     selectedRows,
     selectedTokens,
     groups,

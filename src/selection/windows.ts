@@ -102,7 +102,7 @@ async function makeDocuments({ database, groupFields }: ScoreTable, options: Doc
     lines as (
       select idx, min("row") as first_row, sum(document_tokens)::BIGINT as all_tokens from document_lines group by idx),
     merged as (
-      select min(reading) as reading, first(path ${inOrder}) as path, idx, sum(tokens) filter (counts)::BIGINT as tokens,
+      select min(reading) as reading, first(path ${inOrder}) as path, first(content_hash ${inOrder}) as content_hash, idx, sum(tokens) filter (counts)::BIGINT as tokens,
         max(tokens) as longest, max(document_tokens) as longest_row, count(*) filter (counts) as windows,
         list(redundancy ${inOrder}) filter (counts and redundancy is not null) as redundancies,
         list(score ${inOrder}) filter (counts) as scores${firstGroups}, first(line ${inOrder}) as first_line
@@ -110,7 +110,8 @@ async function makeDocuments({ database, groupFields }: ScoreTable, options: Doc
     documents as (
       select reading, path, idx, null::BIGINT as chunked, first_row as "row", tokens,
         ${rowsAreWindows ? "all_tokens" : "longest_row"} as document_tokens,
-        list_sum(redundancies) / len(redundancies) as redundancy, null::DOUBLE as cds, ${scoreOf(options)} as score${groups
+        list_sum(redundancies) / len(redundancies) as redundancy,
+        ${rowsAreWindows ? "null::VARCHAR as content_hash" : "content_hash"}, null::DOUBLE as cds, ${scoreOf(options)} as score${groups
           .map((name) => `, ${name}`)
           .join("")}, windows, longest, first_line
       from merged join lines using (idx))

@@ -110,6 +110,7 @@ async function writeRun(lines: readonly string[]) {
       ...known,
       tokenIds: Int32Array.from({ length: WINDOW }, (_, at) => at),
       documentTokenCount: WINDOW,
+      contentHash: String(known.row),
     };
     await shard.writeScore({ sample, score: 1 / (1 + known.row), layers: [0], pairs: null });
     metas.push(written(known.meta));

@@ -18,6 +18,8 @@ export interface MadeRow {
   readonly tokenCount?: number;
   /** Absent by default, as in older runs. */
   readonly redundancy?: number | null | undefined;
+  /** Absent by default, as in older runs. */
+  readonly contentHash?: string;
   /** Absent by default, as in runs without a calibration. */
   readonly cds?: number | null;
 }
@@ -58,7 +60,7 @@ export async function makeRun(
     await writeFile(
       join(run, "scores", `part${shard}-score.json`),
       text(
-        scored.map(({ at, index, score, meta, tokens, tokenCount, redundancy, cds }) => ({
+        scored.map(({ at, index, score, meta, tokens, tokenCount, redundancy, contentHash, cds }) => ({
           index: index ?? at,
           chunked_index: null,
           score,
@@ -68,6 +70,7 @@ export async function makeRun(
           tokenCount: tokenCount ?? WINDOW,
           documentTokenCount: tokens ?? WINDOW,
           redundancy,
+          contentHash,
         })),
       ),
     );

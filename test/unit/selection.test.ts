@@ -281,6 +281,47 @@ test("rows above the redundancy limit are left out, and that is said", async () 
   expect((await overview({ run })).groups[0]?.best.map(({ redundancy }) => redundancy)).toEqual([0.9, 0.41, 0.4]);
 });
 
+test("of documents of equal content the first is ranked, and that is said", async () => {
+  const rows = ["a", "b", "a", "c", "b", "a", undefined, undefined].map((contentHash, at) => ({
+    score: 9 - at,
+    ...(contentHash === undefined ? {} : { contentHash }),
+  }));
+  const { run, out, lines } = await makeRun(rows, { numShards: 2 });
+  const taken = async (folder: string) => placesIn(lines, await read(folder, "selected.jsonl"));
+  const summary = await select({ run, count: 9, out });
+  expect(await taken(out)).toEqual([0, 1, 3, 6, 7]);
+  expect(summary).toMatchObject({ rankedRows: 5, leftOutDuplicates: 3, leftOutRedundant: 0 });
+  expect(summary.notes.join(" ")).toMatch(/3 rows left out whose content another row has too; --keep-duplicates/);
+  const all = await select({ run, count: 9, keepDuplicates: true, out: `${out}-all` });
+  expect(all).toMatchObject({ rankedRows: 8, leftOutDuplicates: 0 });
+  const published = await select({ run, policy: "published", top: 100, out: `${out}-published` });
+  expect(published).toMatchObject({ selectedRows: 8, leftOutDuplicates: 0 });
+  expect((await overview({ run })).rankedRows).toBe(8);
+});
+
+test("weights change the shares of groups, and must name groups", async () => {
+  const rows = Array.from({ length: 40 }, (_, at) => ({ score: 99 - at, meta: { domain: at % 2 === 0 ? "a" : "b" } }));
+  const { run, out } = await makeRun(rows);
+  const selected = async (weights: Readonly<Record<string, number>> | undefined, folder: string) => {
+    const { groups } = await select({ run, count: 12, weights, out: `${out}-${folder}` });
+    return groups.map((group) => [group.name, group.selectedRows, group.target, Number(group.share.toFixed(3))]);
+  };
+  expect(await selected(undefined, "even")).toEqual([
+    ["a", 6, 6, 0.5],
+    ["b", 6, 6, 0.5],
+  ]);
+  expect(await selected({ b: 2 }, "b")).toEqual([
+    ["a", 4, 4, 0.333],
+    ["b", 8, 8, 0.667],
+  ]);
+  expect(await selected({ a: 0.2 }, "a")).toEqual([
+    ["a", 2, 2, 0.167],
+    ["b", 10, 10, 0.833],
+  ]);
+  expect(await codeOf(select({ run, count: 1, weights: { c: 2 }, out }))).toMatch(/^weights: .*got c; allowed: a, b/);
+  expect(await codeOf(select({ run, minScore: 1, weights: { a: 2 }, out }))).toMatch(/^options: .*weights are for/);
+});
+
 test("a redundancy limit that nothing meets, or that the policy does not know, is the user's mistake", async () => {
   const { run, out } = await makeRun([0.7, 0.5].map((redundancy) => ({ score: 1, redundancy })));
   expect(await codeOf(select({ run, count: 1, out }))).toMatch(/^all-redundant: .*from 0\.50.*at most 0\.4/);

@@ -38,6 +38,7 @@ interface SelectFlags extends CommonFlags {
   readonly weights?: Readonly<Record<string, number>>;
   readonly data?: readonly string[];
   readonly includeShort?: boolean;
+  readonly keepDuplicates?: boolean;
   readonly maxRedundancy?: number | "none";
   readonly windows?: "mean" | "max" | "share";
   readonly windowThreshold?: number;
@@ -128,6 +129,7 @@ EXIT CODE
         },
         data: filesFlag("The data that index counts in; by default what was scored"),
         includeShort: switchFlag("Rank also the documents shorter than the window"),
+        keepDuplicates: switchFlag("Rank also the documents whose content another one has"),
         maxRedundancy: {
           kind: "parsed",
           parse: parseRedundancy,
@@ -191,6 +193,7 @@ EXIT CODE
         "weights",
         "data",
         "includeShort",
+        "keepDuplicates",
         "maxRedundancy",
         "refineWith",
         "quiet",
