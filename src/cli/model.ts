@@ -14,8 +14,8 @@ export function embeddedModel(): string | null {
   return existsSync(join(EMBEDDED_FOLDER, "config.json")) ? EMBEDDED_FOLDER : null;
 }
 
-export const EMBEDDED_LINE = `model: ${EMBEDDED}, the embedded model (to try things; a larger long-context checkpoint is better: --model DIR)`;
-const LEXICAL_LINE = `model: ${LEXICAL}, the text alone, which no small model beats yet (--model DIR: a long-context checkpoint; --model ${EMBEDDED}: the embedded one)`;
+export const EMBEDDED_LINE = `model: ${EMBEDDED}, the embedded model, for trying things; for real work give a long-context checkpoint (--model DIR)`;
+const LEXICAL_LINE = `model: ${LEXICAL}, the text alone (no small model beats it yet; --model DIR takes a checkpoint, --model ${EMBEDDED} the embedded one)`;
 
 /**
  * What scores documents: the model that is asked for, else the lexical scorer, which is then said on standard error.

@@ -144,12 +144,12 @@ function utf8Of(cell: string): string | null {
 }
 
 function lineOf(line: number, header: readonly string[], texts: readonly string[]): TextLine {
-  const cells = header.map((name, at) => `${JSON.stringify(name)}:${valueOf(name, texts[at] ?? "")}`);
+  const cells = header.map((name, at) => `${JSON.stringify(name)}:${jsonOf(name, texts[at] ?? "")}`);
   const text = `{${cells.join(",")}}`;
   return { kind: "line", line, text, sizeBytes: Buffer.byteLength(text) };
 }
 
-const valueOf = (name: string, text: string) =>
+const jsonOf = (name: string, text: string) =>
   NUMBERS.has(name) && /^(?:0|[1-9]\d{0,14})$/.test(text) ? text : JSON.stringify(text);
 
 const otherLength = (cells: number, columns: number): Problem => ({

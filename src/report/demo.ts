@@ -57,8 +57,10 @@ export function describeDemo(demo: ShownDemo): string {
 
 function describeTexts({ documents, maxLength }: ShownDemo): string {
   return [
-    `${plural(documents.length, "document")} of ${formatCount(maxLength)} tokens. whole: a stretch of one file; glued: pieces of different files, which hang together`,
-    "no further than a piece; shuffled: the pieces of a whole one in another order, still of one file, so that it may well be kept.",
+    `${plural(documents.length, "document")} of ${formatCount(maxLength)} tokens:`,
+    "  whole     one stretch of a single file",
+    "  glued     pieces of different files: nothing in it depends on anything further back than its piece",
+    "  shuffled  the pieces of a whole document in another order: still one file, so it may rightly be kept",
   ].join("\n");
 }
 
@@ -92,7 +94,7 @@ function describeKept(documents: readonly ShownDocument[]): string {
     const kept = all.filter((document) => document.kept);
     return all.length === 0 ? [] : [`${formatCount(kept.length)} of ${formatCount(all.length)} ${kind}`];
   });
-  return `Of each kind of text the better half: kept ${parts.join(", ")}.`;
+  return `The better half of each kind of text is kept: ${parts.join(", ")}.`;
 }
 
 /** From here on the order is more than luck and a weak sign, as far as so few documents can say. */
@@ -101,11 +103,11 @@ const HINTS = 0.65;
 
 function describeChance(documents: readonly ShownDocument[]): string {
   const chance = chanceAboveGlued(documents);
-  if (chance === null) return "No whole document can be held against a glued one of its kind of text.";
-  const fact = `A whole document scores above a glued one of its kind of text in ${Math.round(100 * chance)}% of the pairs (chance: 50%)`;
-  if (chance >= TELLS) return `${fact}: the score sees which texts hang together.`;
-  if (chance >= HINTS) return `${fact}: a sign that the score sees which texts hang together, and no more than a sign.`;
-  return `${fact}: here this score does not see which texts hang together. Another checkpoint may: --model DIR.`;
+  if (chance === null) return "No kind of text has both a whole and a glued document to compare.";
+  const fact = `Whole documents score above glued ones of the same kind in ${Math.round(100 * chance)}% of the pairs (chance: 50%)`;
+  if (chance >= TELLS) return `${fact}: the score can tell which texts hold together.`;
+  if (chance >= HINTS) return `${fact}: a sign, and no more, that the score can tell which texts hold together.`;
+  return `${fact}: this score cannot tell which texts hold together here. Another checkpoint may: --model DIR.`;
 }
 
 /** Over all pairs of one kind of text, ties counted half. Null without a pair. */

@@ -44,11 +44,11 @@ it("shows each document, best first of its kind of text", () => {
 });
 
 it.each([
-  { wholes: [0.9, 0.8, 0.7, 0.6], says: "100% of the pairs (chance: 50%): the score sees" },
+  { wholes: [0.9, 0.8, 0.7, 0.6], says: "100% of the pairs (chance: 50%): the score can tell" },
   { wholes: [0.9, 0.9, 0.9, 0.1], says: "75% of the pairs (chance: 50%): a sign" },
-  { wholes: [0.9, 0.1, 0.9, 0.1], says: "50% of the pairs (chance: 50%): here this score does not see" },
-  { wholes: [0.1, 0.1, 0.1, 0.1], says: "0% of the pairs (chance: 50%): here this score does not see" },
-  { wholes: [0.5, 0.5, 0.5, 0.5], says: "50% of the pairs (chance: 50%): here this score does not see" },
+  { wholes: [0.9, 0.1, 0.9, 0.1], says: "50% of the pairs (chance: 50%): this score cannot tell" },
+  { wholes: [0.1, 0.1, 0.1, 0.1], says: "0% of the pairs (chance: 50%): this score cannot tell" },
+  { wholes: [0.5, 0.5, 0.5, 0.5], says: "50% of the pairs (chance: 50%): this score cannot tell" },
 ])("whole $wholes against 0.5: $says", ({ wholes, says }) => {
   const rows = [
     ...wholes.map((score) => ["whole", score, true] as const),

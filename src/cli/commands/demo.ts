@@ -67,12 +67,12 @@ EXIT CODE
 
 function nextSteps(self: string, out: string, model: string | undefined): string {
   const flag = model === undefined ? "" : ` --model ${model}`;
-  return `The picture: ${out}/demo.svg. The documents: ${out}/documents.jsonl, their scores: ${out}/run, what was kept: ${out}/selected.
+  return `Written to ${out}: demo.svg (a picture), documents.jsonl, run (the scores) and selected (what is kept).
 
-The same with documents of your own (texts, CSV, JSON lines, Parquet or a saved dataset):
+The same for your own documents (texts, CSV, JSON lines, Parquet or a saved dataset):
   ${self} score${flag} --data YOUR-FOLDER --out run
   ${self} select run --tokens 1M --out selected
-How well does the score know your documents?
+How well does the score work on them?
   ${self} evaluate${flag} --data YOUR-FOLDER --out evaluation
 `;
 }
