@@ -2,8 +2,8 @@
 const LIST_FLAGS: ReadonlySet<string> = new Set(["--data", "--try"]);
 
 /**
- * The command line as the parser reads it: `--data a b` and `--data=a b` become `--data a --data b`, and flags are in camel case, in
- * which the parser looks for the nearest name of a mistyped one. What follows `--` is left as it is.
+ * The command line as the parser reads it: `--data a b` and `--data=a b` become `--data a --data b`, and flags are in
+ * camel case, in which the parser looks for the nearest name of a mistyped one. What follows `--` is left as it is.
  */
 export function expandArguments(given: readonly string[]): readonly string[] {
   const end = given.includes("--") ? given.indexOf("--") : given.length;

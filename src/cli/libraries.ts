@@ -3,7 +3,9 @@ import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { installCommand } from "../core/installation.js";
 import { VERSION } from "../core/version.js";
+import { SKIP_GPU_LIBRARIES } from "../engine/installed.js";
 
 /** A library with compiled code, which an installation can lack or hold for another system. */
 export interface NativeLibrary {
@@ -40,7 +42,14 @@ export async function inspectLibraries(): Promise<readonly NativeLibrary[]> {
       const version = installedVersion(name);
       const reason = version === null ? "not installed" : await whyNotLoaded(name);
       const loads = reason === null;
-      return { name, usedFor, version, loads, reason, install: loads ? null : installCommand(name) };
+      return {
+        name,
+        usedFor,
+        version,
+        loads,
+        reason,
+        install: loads ? null : installCommand(name, name === ENGINE ? SKIP_GPU_LIBRARIES : undefined),
+      };
     }),
   );
 }
@@ -60,13 +69,6 @@ function whyNotLoaded(name: string): Promise<string | null> {
 function installedVersion(name: string): string | null {
   const version = readPackage(findPackage(name))?.version;
   return typeof version === "string" ? version : null;
-}
-
-function installCommand(name: string): string {
-  const own = readPackage(fileURLToPath(new URL("../../package.json", import.meta.url)));
-  const wanted = [own?.dependencies, own?.optionalDependencies].map((list) => asRecord(list)?.[name]).find(Boolean);
-  const install = `npm install ${name}${typeof wanted === "string" ? `@${wanted}` : ""}`;
-  return name === ENGINE ? `ONNXRUNTIME_NODE_INSTALL=skip ${install}` : install;
 }
 
 /** Where Node would look; the packages' own `exports` hide their package.json. */

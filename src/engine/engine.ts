@@ -1,6 +1,7 @@
-import { EngineError, UserError } from "../core/errors.js";
+import { EngineError, type UserError } from "../core/errors.js";
 import { MortalProcess, ProcessDied, RequestFailed } from "../core/mortal-process.js";
 import type { NamedTensors } from "../core/tensor.js";
+import { engineMissing } from "./installed.js";
 import type { Reply, Request } from "./protocol.js";
 
 export interface EngineOptions {
@@ -129,13 +130,5 @@ function engineDied({ end, stderr }: ProcessDied): EngineError | UserError {
     what: "the engine's process died",
     got: tail === "" ? end : `${end}; its last words: ${tail}`,
     fix: "If memory ran out, give a smaller --max-length or more memory; `ladm doctor --model DIR` says what is needed.",
-  });
-}
-
-function engineMissing(): UserError {
-  return new UserError({
-    code: "engine-missing",
-    what: "onnxruntime-node is not installed",
-    fix: "Its installer downloads GPU libraries, which fails on a closed network; without them: ONNXRUNTIME_NODE_INSTALL=skip npm install onnxruntime-node.",
   });
 }

@@ -12,6 +12,7 @@ import { encodeTexts } from "../corpus/encode.js";
 import { openTokenizer, type Tokenizer } from "../corpus/tokenizer.js";
 import { buildDecoder, decoderInputs } from "../decoder/decoder.js";
 import { Engine } from "../engine/engine.js";
+import { requireEngine } from "../engine/installed.js";
 import { aggregate } from "../measure/aggregate.js";
 import type { Definition, SpanSettings } from "../measure/definition.js";
 import { DEFINITIONS } from "../measure/definitions/index.js";
@@ -52,6 +53,7 @@ export async function openScorer(options: ScorerOptions): Promise<Scorer> {
 export async function prepareScorer(options: ScorerOptions): Promise<Scorer> {
   const resolved = parseOptions(scorerSchema, options);
   if (resolved.model === LEXICAL) throw lexicalNeedsRun();
+  requireEngine();
   const { definition, attnChunkSize, dAfs, dCds } = resolved;
   const asked = askedCalibration({ ...resolved, definition: definition === "reference" ? undefined : definition });
   const checkpoint = await openCheckpoint(resolved.model);
