@@ -11,8 +11,8 @@ import { copyMended, longestLine } from "./mended-lines.js";
  * The score rows of a folder, in a database:
  *
  * - view `scored`: `reading` (order of reading, from 0), `path`, `idx`, `chunked`, `windows`, `row`, `tokens` (scored),
- *   `document_tokens`, `redundancy` (0 to 1), `content_hash`, `score` and `cds` (finite), `g0` … (the text of each group
- *   field, null where absent), `line` (as it stands in the file);
+ *   `document_tokens`, `redundancy` (0 to 1), `content_hash`, `score` and `cds` (finite), `g0` … (the text of each
+ *   group field, null where absent), `line` (as it stands in the file);
  * - table `score_lines`: the same for every line, `score` null where it is none, `idx` null where the line cannot be
  *   read;
  * - table `unscored_lines`: `path`, `idx`, `chunked`, `windows`, `row`, `document_tokens`, `bad`, `reason` (its code),

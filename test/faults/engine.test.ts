@@ -48,7 +48,7 @@ test("an engine that dies while it loads ends the run: no row is called bad for 
   await writeFile(join(folder, "dist", "engine", "child.js"), "process.on('message', () => process.exit(7));");
   const { code, stderr, run } = await scoreWith(main);
   expect(code).toBe(1);
-  expect(stderr).toMatch(/ladm: the engine's process died: got it ended with code 7\. .*ladm doctor/);
+  expect(stderr).toMatch(/ladm: the engine's process died: got it ended with code 7\. .*main.js doctor/);
   expect(stderr).not.toContain("This should not happen");
   expect([...rowsOf(run), ...rowsOf(run, "unscored")]).toEqual([]);
 });
