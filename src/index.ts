@@ -16,7 +16,7 @@ import type { PrepareHooks, PrepareSummary } from "./prepare/prepare.js";
 export { EngineError, type Problem, RowError, UserError } from "./core/errors.js";
 export type { GridQuery, PairScores, SpanGrid } from "./core/records.js";
 export { type CalibrateEvent, type CalibrateHooks, type CalibrateOptions, calibrate } from "./evaluation/calibrate.js";
-export { type EvaluateOptions, evaluate } from "./evaluation/evaluate.js";
+export { type EvaluateOptions, evaluate } from "./evaluation/judging/evaluate.js";
 export type { Calibration } from "./formats/calibration.js";
 export type { CalibrationReport, TriedRecipe } from "./formats/calibration-report.js";
 export type { Estimate, EvaluatedMeasure, Evaluation } from "./formats/evaluation.js";
@@ -29,7 +29,6 @@ export type { PrepareEvent, PrepareHooks, PrepareSummary } from "./prepare/prepa
 export type { RefineOptions } from "./refine/options.js";
 export { type RefineEvent, type RefineHooks, refineSelection } from "./refine/refine.js";
 export { type AggregateRunOptions, aggregateRun } from "./scoring/aggregate-run.js";
-export type { Outcome } from "./scoring/outcome.js";
 export {
   type RunEvent,
   type RunHooks,
@@ -37,8 +36,9 @@ export {
   type RunSummary,
   scoreRun,
 } from "./scoring/score-run.js";
-export { openScorer, type Scorer, type ScorerInput } from "./scoring/scorer.js";
-export type { ScorerOptions } from "./scoring/scorer-options.js";
+export type { ScorerOptions } from "./scoring/scorer/options.js";
+export type { Outcome } from "./scoring/scorer/outcome.js";
+export { openScorer, type Scorer, type ScorerInput } from "./scoring/scorer/scorer.js";
 export { type CheckReport, checkRun } from "./selection/check.js";
 export { type Agreement, type CompareOptions, type Comparison, compareRuns, type Move } from "./selection/compare.js";
 export type { RankOptions, SelectOptions } from "./selection/options.js";

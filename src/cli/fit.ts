@@ -1,7 +1,7 @@
 import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.js";
 import { formatBytes, formatCount } from "../core/units.js";
-import { estimateMemory, type MemoryEstimate } from "../scoring/memory.js";
-import { defaultWindow } from "../scoring/window.js";
+import { estimateMemory, type MemoryEstimate } from "../scoring/scorer/memory.js";
+import { defaultWindow } from "../scoring/scorer/window.js";
 import type { Fact } from "./facts.js";
 
 export interface Fit extends MemoryEstimate {

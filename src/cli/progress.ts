@@ -1,7 +1,7 @@
 import { formatBytes, formatCount, formatDuration, formatRanges, plural } from "../core/units.js";
 import { LEXICAL } from "../measure/lexical.js";
-import { scoreInWords } from "../scoring/choose-score.js";
 import type { RunEvent, RunPlan } from "../scoring/score-run.js";
+import { scoreInWords } from "../scoring/scorer/choose-score.js";
 import { describePace, ProgressLine, type ProgressOptions } from "./progress-line.js";
 
 /** Bad rows told one by one; the others are in the shard's file. */

@@ -10,7 +10,7 @@ import { runFolder } from "../formats/run-folder.js";
 import { LEXICAL } from "../measure/lexical.js";
 import { DEFAULT_MAX_REDUNDANCY } from "../measure/redundancy.js";
 import { type RunHooks, scoreRun } from "../scoring/score-run.js";
-import { tokenizerMissing } from "../scoring/scorer.js";
+import { tokenizerMissing } from "../scoring/scorer/scorer.js";
 import { select } from "../selection/select.js";
 import { type DemoKind, type DemoRow, makeDocuments } from "./documents.js";
 import { textFilesOf } from "./files.js";

@@ -1,7 +1,7 @@
 import { groupBy } from "../core/group.js";
 import { Random } from "../core/random.js";
 import { type Encoder, encodeTexts } from "../corpus/encode.js";
-import { makeTexts } from "../evaluation/texts.js";
+import { makeTexts } from "../evaluation/texts/texts.js";
 import type { TextFile } from "./files.js";
 import { countTokens, WordTokens } from "./words.js";
 

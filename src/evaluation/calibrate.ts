@@ -9,14 +9,14 @@ import { checkPlace, writeFileAtomic } from "../formats/append.js";
 import { type Calibration, calibrationSchema } from "../formats/calibration.js";
 import type { CalibrationReport, PlanSearch } from "../formats/calibration-report.js";
 import { LEXICAL } from "../measure/lexical.js";
-import { PUBLISHED, UNCALIBRATED } from "../scoring/choose-score.js";
-import { type Assessment, assess, readForFit } from "./assess.js";
-import { PREFERENCES } from "./choose-plan.js";
-import { judge, judgeDifference } from "./judge.js";
-import { makeCalibration } from "./make-calibration.js";
-import { type ModelMaterial, materialShape, openMaterial } from "./material.js";
-import { type PlanSearchEvent, plansFor, searchPlans } from "./plan-search.js";
-import { poolHooks } from "./read-all.js";
+import { PUBLISHED, UNCALIBRATED } from "../scoring/scorer/choose-score.js";
+import { type Assessment, assess, readForFit } from "./fitting/assess.js";
+import { makeCalibration } from "./fitting/make-calibration.js";
+import { judge, judgeDifference } from "./judging/judge.js";
+import { PREFERENCES } from "./plans/rule.js";
+import { type PlanSearchEvent, plansFor, searchPlans } from "./plans/search.js";
+import { type ModelMaterial, materialShape, openMaterial } from "./reading/material.js";
+import { poolHooks } from "./reading/read-all.js";
 
 const calibrateSchema = z.strictObject({
   ...materialShape,

@@ -4,10 +4,10 @@ import { firstDocument } from "../corpus/documents.js";
 import type { Run, RunConfiguration } from "../formats/run-folder.js";
 import { readRun } from "../formats/run-json.js";
 import { LEXICAL } from "../measure/lexical.js";
-import { readNamedCalibration } from "../scoring/calibrations.js";
 import { describeRun } from "../scoring/resolve-run.js";
-import { refuseAnotherRun } from "../scoring/run-folder.js";
-import type { ScoreRunOptions } from "../scoring/run-options.js";
+import { refuseAnotherRun } from "../scoring/run/folder.js";
+import type { ScoreRunOptions } from "../scoring/run/options.js";
+import { readNamedCalibration } from "../scoring/scorer/calibrations.js";
 import type { ResolvedRefineOptions } from "./options.js";
 
 const DEFAULT_ID_COLUMN = "id";

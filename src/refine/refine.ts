@@ -5,7 +5,7 @@ import { formatCount } from "../core/units.js";
 import { readJsonLines } from "../formats/append.js";
 import { runFolder } from "../formats/run-folder.js";
 import { readRun } from "../formats/run-json.js";
-import type { ScoreRunOptions } from "../scoring/run-options.js";
+import type { ScoreRunOptions } from "../scoring/run/options.js";
 import { type RunEvent, type RunHooks, scoreRun } from "../scoring/score-run.js";
 import { type ResolvedSelectOptions, selectOptionsSchema } from "../selection/options.js";
 import { rank } from "../selection/ranking.js";

@@ -28,7 +28,9 @@ import { type Run, type RunConfiguration, runFolder, type ShardEnd } from "../fo
 import { readRun } from "../formats/run-json.js";
 import { aggregate } from "../measure/aggregate.js";
 import { LEXICAL } from "../measure/lexical.js";
-import { CalibratedScorer } from "./calibrated-scorer.js";
+import { orNotWritable } from "./run/folder.js";
+import { readShardEnd } from "./run/shard.js";
+import { CalibratedScorer } from "./scorer/calibrated.js";
 import {
   askedCalibration,
   type Difference,
@@ -36,11 +38,9 @@ import {
   readNamedCalibration,
   refuseMismatch,
   settingsDifferences,
-} from "./calibrations.js";
-import { chooseScore, PUBLISHED } from "./choose-score.js";
-import { NO_DEVIATION, notFinite } from "./outcome.js";
-import { orNotWritable } from "./run-folder.js";
-import { readShardEnd } from "./shard.js";
+} from "./scorer/calibrations.js";
+import { chooseScore, PUBLISHED } from "./scorer/choose-score.js";
+import { NO_DEVIATION, notFinite } from "./scorer/outcome.js";
 
 const aggregateSchema = z.strictObject({
   /** A run that kept its pair scores. */

@@ -16,11 +16,11 @@ import type { DataVersions } from "../formats/data-versions.js";
 import type { Run, RunConfiguration } from "../formats/run-folder.js";
 import { readRun } from "../formats/run-json.js";
 import { absolutePath } from "../formats/text-names.js";
-import type { Calculator } from "./calculator.js";
-import { changedVersions, claimRunFolder, growRun, makeRunFolder, refuseAnotherRun } from "./run-folder.js";
-import { columnsOf, type ResolvedRunOptions } from "./run-options.js";
-import { tokenizerMissing } from "./scorer.js";
-import { chooseWindows } from "./window.js";
+import { changedVersions, claimRunFolder, growRun, makeRunFolder, refuseAnotherRun } from "./run/folder.js";
+import { columnsOf, type ResolvedRunOptions } from "./run/options.js";
+import type { RunScorer } from "./scorer/run-scorer.js";
+import { tokenizerMissing } from "./scorer/scorer.js";
+import { chooseWindows } from "./scorer/window.js";
 
 export interface OpenRunHooks {
   /** Called now and then while the data is counted. */
@@ -36,11 +36,11 @@ export interface OpenRunHooks {
  */
 export function openRun(
   options: ResolvedRunOptions,
-  calculator: Calculator,
+  scorer: RunScorer,
   tokenizer: Tokenizer | null,
   hooks: OpenRunHooks,
 ): Promise<OpenedRun | null> {
-  return unlessAborted(hooks.signal, openOrResume(options, calculator, tokenizer, hooks));
+  return unlessAborted(hooks.signal, openOrResume(options, scorer, tokenizer, hooks));
 }
 
 interface OpenedRun {
@@ -52,13 +52,13 @@ interface OpenedRun {
 
 async function openOrResume(
   options: ResolvedRunOptions,
-  calculator: Calculator,
+  scorer: RunScorer,
   tokenizer: Tokenizer | null,
   hooks: OpenRunHooks,
 ): Promise<OpenedRun> {
-  const engine = calculator.usesEngine ? { "onnxruntime-node": await engineVersion() } : {};
+  const engine = scorer.usesEngine ? { "onnxruntime-node": await engineVersion() } : {};
   const versions = { ladm: VERSION, node: process.versions.node, ...engine };
-  const opening = { options, calculator, tokenizer, versions, hooks };
+  const opening = { options, scorer, tokenizer, versions, hooks };
   for (;;) {
     const there = await readRun(options.out);
     const opened = there === null ? await begin(opening) : await resume(opening, there);
@@ -68,7 +68,7 @@ async function openOrResume(
 
 interface Opening {
   readonly options: ResolvedRunOptions;
-  readonly calculator: Calculator;
+  readonly scorer: RunScorer;
   readonly tokenizer: Tokenizer | null;
   /** Of `ladm`, Node and the engine. */
   readonly versions: Run["versions"];
@@ -76,22 +76,22 @@ interface Opening {
 }
 
 /** @returns null where another process began one meanwhile, and not the same */
-async function begin({ options, calculator, tokenizer, versions, hooks }: Opening): Promise<OpenedRun | null> {
+async function begin({ options, scorer, tokenizer, versions, hooks }: Opening): Promise<OpenedRun | null> {
   const { signal } = hooks;
   if (tokenizer === null) await refuseTextsWithoutTokenizer(options);
   if (options.window !== "truncate") await refuseWindowsOfWindows(options);
   // Before the data is counted, which may take long.
   await makeRunFolder(options.out, options);
   const rows = await countRows(options, options.data, hooks);
-  await calculator.learn(options.out, { ...options, rows, begunWith: null, signal });
-  const configuration = await configurationOf(options, calculator, tokenizer, "");
+  await scorer.learn(options.out, { ...options, rows, begunWith: null, signal });
+  const configuration = await configurationOf(options, scorer, tokenizer, "");
   // What was counted, learned from and fingerprinted is one and the same.
   await hooks.versions.checkAll();
-  const model = calculator.usesEngine ? resolve(options.model) : options.model;
+  const model = scorer.usesEngine ? resolve(options.model) : options.model;
   const paths = { model, data: options.data.map(absolutePath) };
   const run = await claimRunFolder(options.out, { format: 1, configuration, rows, paths, versions });
   if (run === null) return null;
-  await calculator.keep(options.out);
+  await scorer.keep(options.out);
   return { run, data: options.data, warnings: [] };
 }
 
@@ -108,17 +108,17 @@ async function countRows(
 
 /** Goes on with a run; files that are new are added to it. @returns null where another process added some meanwhile */
 async function resume(opening: Opening, there: Run): Promise<OpenedRun | null> {
-  const { options, calculator, tokenizer, versions, hooks } = opening;
+  const { options, scorer, tokenizer, versions, hooks } = opening;
   const { fingerprint } = there.configuration.model;
   const compare = async (): Promise<DataMatch> => {
     const { data } = there.configuration;
-    const configuration = await configurationOf(options, calculator, tokenizer, fingerprint, data);
+    const configuration = await configurationOf(options, scorer, tokenizer, fingerprint, data);
     return refuseAnotherRun(options.out, there, { configuration, paths: { data: options.data } });
   };
   // What is to be learned may take long: everything else first.
   const match = await compare();
   const known = (allKnown(match) ?? []).map(({ path }) => path);
-  await calculator.learn(options.out, {
+  await scorer.learn(options.out, {
     ...options,
     data: known,
     rows: there.rows,
@@ -129,12 +129,12 @@ async function resume(opening: Opening, there: Run): Promise<OpenedRun | null> {
   await hooks.versions.checkAll();
   const run = match.added.length === 0 ? there : await grow(opening, there, match);
   if (run === null) return null;
-  await calculator.keep(options.out);
+  await scorer.keep(options.out);
   const changed = changedVersions(there.versions, versions).map(
     (name) => `the run was begun with another version of ${name}: ${there.versions[name] ?? "unknown"}`,
   );
   const data = [...known, ...match.added.map(({ path }) => path)];
-  return { run, data, warnings: [...changed, ...describeGrowth(there, run, match, calculator)] };
+  return { run, data, warnings: [...changed, ...describeGrowth(there, run, match, scorer)] };
 }
 
 /**
@@ -156,14 +156,14 @@ async function grow({ options, hooks }: Opening, there: Run, match: DataMatch): 
   return (await growRun(options.out, there, grown, hooks.signal)) ? grown : null;
 }
 
-function describeGrowth(there: Run, run: Run, { added }: DataMatch, calculator: Calculator): string[] {
+function describeGrowth(there: Run, run: Run, { added }: DataMatch, scorer: RunScorer): string[] {
   if (added.length === 0) return [];
   const names = added.slice(0, TOLD_FILES).map(({ path }) => basename(path));
   const more = added.length > names.length ? ", …" : "";
   const rows = plural(run.rows - there.rows, "row");
   return [
     `${plural(added.length, "file")} new to this run (${names.join(", ")}${more}): ${rows} after the ${formatCount(there.rows)} of before`,
-    ...(calculator.usesEngine ? [] : ["tokens count as rare or common by the data that the run began with"]),
+    ...(scorer.usesEngine ? [] : ["tokens count as rare or common by the data that the run began with"]),
   ];
 }
 
@@ -172,21 +172,21 @@ const TOLD_FILES = 5;
 
 /**
  * What `run.json` says of a run.
- * @param notYetLearned fingerprint of a calculator that has yet to learn from the data
+ * @param notYetLearned fingerprint of a scorer that has yet to learn from the data
  * @param recorded of the data, by a run that is there
  */
 export async function configurationOf(
   options: ResolvedRunOptions,
-  calculator: Calculator,
+  scorer: RunScorer,
   tokenizer: Tokenizer | null,
   notYetLearned: string,
   recorded: readonly FileFingerprint[] = [],
 ): Promise<RunConfiguration> {
-  const { family, maxLength, layers, calibration, plan, basis } = calculator;
+  const { family, maxLength, layers, calibration, plan, basis } = scorer;
   const { definition, attnChunkSize, dAfs, dCds, ablation, keep, numShards } = options;
   const { textColumn, idColumn, metaColumns, window } = options;
   return {
-    model: { family, fingerprint: (await calculator.fingerprint()) ?? notYetLearned },
+    model: { family, fingerprint: (await scorer.fingerprint()) ?? notYetLearned },
     tokenizer: tokenizer?.fingerprint ?? null,
     data: await fingerprintAll(options.data, recorded),
     textColumn,

@@ -4,11 +4,11 @@ import { checkData, expandData } from "../formats/data.js";
 import type { RunConfiguration } from "../formats/run-folder.js";
 import { readRun } from "../formats/run-json.js";
 import { LEXICAL, LEXICAL_QUERY_STRIDE } from "../measure/lexical.js";
-import { askedCalibration } from "./calibrations.js";
-import { refuseLexicalOptions } from "./lexical-scorer.js";
+import { refuseLexicalOptions } from "./lexical/scorer.js";
 import { configurationOf } from "./open-run.js";
-import { prepareCalculator } from "./prepare-calculator.js";
-import { type ResolvedRunOptions, type ScoreRunOptions, scoreRunSchema } from "./run-options.js";
+import { prepareRunScorer } from "./prepare-run-scorer.js";
+import { type ResolvedRunOptions, type ScoreRunOptions, scoreRunSchema } from "./run/options.js";
+import { askedCalibration } from "./scorer/calibrations.js";
 
 /**
  * Options as they are used, and what is to be said of them.
@@ -37,7 +37,7 @@ export async function resolveRun(
  */
 export async function describeRun(options: ScoreRunOptions): Promise<RunConfiguration> {
   const { resolved } = await resolveRun(options);
-  const scorer = await prepareCalculator(resolved);
+  const scorer = await prepareRunScorer(resolved);
   try {
     return await configurationOf(resolved, scorer, await scorer.openTokenizer(), "");
   } finally {

@@ -14,18 +14,18 @@ import { countWindows, type Windows } from "../corpus/windows.js";
 import { type DataVersions, pinData } from "../formats/data-versions.js";
 import { type Run, runFolder } from "../formats/run-folder.js";
 import { weightedLayers } from "../measure/calibrated.js";
-import type { Calculator } from "./calculator.js";
-import { SHORTER_THAN_CALIBRATION } from "./calibrated-scorer.js";
-import type { PlainScore } from "./choose-score.js";
 import { openRun } from "./open-run.js";
-import { TOO_SHORT } from "./outcome.js";
-import { prepareCalculator } from "./prepare-calculator.js";
+import { prepareRunScorer } from "./prepare-run-scorer.js";
 import { resolveRun } from "./resolve-run.js";
-import { orNotWritable } from "./run-folder.js";
-import { columnsOf, type ResolvedRunOptions, type ScoreRunOptions } from "./run-options.js";
-import { readShardEnd, Shard, type ShardCounts } from "./shard.js";
-import { type WantedRows, wantedRows } from "./wanted-rows.js";
-import { chooseWindows } from "./window.js";
+import { orNotWritable } from "./run/folder.js";
+import { columnsOf, type ResolvedRunOptions, type ScoreRunOptions } from "./run/options.js";
+import { readShardEnd, Shard, type ShardCounts } from "./run/shard.js";
+import { type WantedRows, wantedRows } from "./run/wanted-rows.js";
+import { SHORTER_THAN_CALIBRATION } from "./scorer/calibrated.js";
+import type { PlainScore } from "./scorer/choose-score.js";
+import { TOO_SHORT } from "./scorer/outcome.js";
+import type { RunScorer } from "./scorer/run-scorer.js";
+import { chooseWindows } from "./scorer/window.js";
 
 /** What is known before the first sample is scored. */
 export interface RunPlan {
@@ -114,7 +114,7 @@ export async function scoreRun(options: ScoreRunOptions, hooks: RunHooks = {}): 
   const { out, shardIndex } = resolved;
   // Before any of it is counted or fingerprinted: what is scored is what that was made of.
   const versions = await pinData(resolved.data);
-  const scorer = await prepareCalculator(resolved);
+  const scorer = await prepareRunScorer(resolved);
   const { signal } = hooks;
   const stop = () => void scorer.close();
   signal?.addEventListener("abort", stop);
@@ -195,7 +195,7 @@ async function endShard({ lock, shard, wanted, options }: ShardJob, limit: numbe
 interface ShardJob {
   readonly options: ResolvedRunOptions;
   readonly versions: DataVersions;
-  readonly scorer: Calculator;
+  readonly scorer: RunScorer;
   readonly windows: Windows;
   readonly tokenizer: Tokenizer | null;
   readonly lock: Lock;
@@ -255,12 +255,12 @@ async function planShard(job: ShardJob, run: Run, warnings: readonly string[]): 
 }
 
 /** Said once: what such a pass gives is not the published score. */
-function planWarnings({ plan, calibration }: Calculator): string[] {
+function planWarnings({ plan, calibration }: RunScorer): string[] {
   if (isExact(plan) || calibration?.calibration != null) return [];
   return [`${describePlan(plan)}: these are not the published scores, so rows have no cds`];
 }
 
-function machineWarnings(options: ResolvedRunOptions, { threads, memoryBytes }: Calculator): string[] {
+function machineWarnings(options: ResolvedRunOptions, { threads, memoryBytes }: RunScorer): string[] {
   const available = process.availableMemory();
   return [
     ...(options.threads > threads
@@ -333,7 +333,7 @@ async function timed(work: () => Promise<RowOutcome>) {
   return { outcome: await work(), elapsedMs: performance.now() - startMs };
 }
 
-async function scoreItem(scorer: Calculator, sample: Sample | UnscoredRow): Promise<RowOutcome> {
+async function scoreItem(scorer: RunScorer, sample: Sample | UnscoredRow): Promise<RowOutcome> {
   if (!("tokenIds" in sample)) return sample;
   const outcome = await scorer.scoreTokens(sample, sample.tokenIds);
   return outcome.score === null ? unscoredRow(sample, outcome.problem) : outcome;

@@ -4,7 +4,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 import { Random } from "#ladm/core/random.js";
-import { ReadingCache } from "#ladm/evaluation/cache.js";
+import { ReadingCache } from "#ladm/evaluation/reading/cache.js";
 import { type Calibration, calibrationSchema } from "#ladm/formats/calibration.js";
 import type { CalibrationReport, PlanSearch, TriedPlan } from "#ladm/formats/calibration-report.js";
 import { temporaryFolder } from "../unit/selection-run.js";

@@ -1,7 +1,7 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { estimateMemory } from "#ladm/scoring/memory.js";
+import { estimateMemory } from "#ladm/scoring/scorer/memory.js";
 import { CHECKPOINT, ladm, makeInstallation, parsed } from "./command-line.js";
 
 test("models: what is supported", async () => {

@@ -2,7 +2,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Random } from "#ladm/core/random.js";
-import type { ScoreRunOptions } from "#ladm/scoring/run-options.js";
+import type { ScoreRunOptions } from "#ladm/scoring/run/options.js";
 import { scoreRun } from "#ladm/scoring/score-run.js";
 import { temporaryFolder } from "../unit/selection-run.js";
 import { MODEL } from "./score-data.js";

@@ -3,7 +3,7 @@ import { copyFileSync, cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSy
 import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 import { UserError } from "#ladm/core/errors.js";
-import type { ScoreRunOptions } from "#ladm/scoring/run-options.js";
+import type { ScoreRunOptions } from "#ladm/scoring/run/options.js";
 import { type RunEvent, scoreRun } from "#ladm/scoring/score-run.js";
 import { temporaryFolder } from "../unit/selection-run.js";
 import { ladm } from "./command-line.js";

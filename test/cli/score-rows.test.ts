@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import type { ScoreRunOptions } from "#ladm/scoring/run-options.js";
+import type { ScoreRunOptions } from "#ladm/scoring/run/options.js";
 import { scoreRun } from "#ladm/scoring/score-run.js";
 import { checkRun } from "#ladm/selection/check.js";
 import { overview } from "#ladm/selection/overview.js";

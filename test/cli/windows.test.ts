@@ -4,7 +4,7 @@ import { cp } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { readPairs } from "#ladm/formats/pairs.js";
-import type { ScoreRunOptions } from "#ladm/scoring/run-options.js";
+import type { ScoreRunOptions } from "#ladm/scoring/run/options.js";
 import { type RunEvent, scoreRun } from "#ladm/scoring/score-run.js";
 import { temporaryFolder } from "../unit/selection-run.js";
 import { ladm } from "./command-line.js";

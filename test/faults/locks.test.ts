@@ -4,7 +4,7 @@ import { copyFileSync, existsSync, readdirSync, readFileSync, utimesSync, writeF
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { aggregateRun, prepare, scoreRun, select } from "#ladm/index.js";
-import type { ScoreRunOptions } from "#ladm/scoring/run-options.js";
+import type { ScoreRunOptions } from "#ladm/scoring/run/options.js";
 import { type Ended, ladm, MAIN } from "../cli/command-line.js";
 import { FLAGS, MODEL, pause, rowsOf, SETTINGS, startScore, writePool } from "../cli/score-data.js";
 import { temporaryFolder } from "../unit/selection-run.js";

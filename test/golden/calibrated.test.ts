@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { type Calibration, encodeDocumentFrequencies } from "#ladm/formats/calibration.js";
-import { openScorer } from "#ladm/scoring/scorer.js";
+import { openScorer } from "#ladm/scoring/scorer/scorer.js";
 import { madeCalibration } from "../unit/made-calibration.js";
 import { temporaryFolder } from "../unit/selection-run.js";
 

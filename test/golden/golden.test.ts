@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { PairKind } from "#ladm/core/pair-kind.js";
 import type { PairScores } from "#ladm/core/records.js";
 import { type Ablation, aggregate } from "#ladm/measure/aggregate.js";
-import { openScorer, type Scorer } from "#ladm/scoring/scorer.js";
+import { openScorer, type Scorer } from "#ladm/scoring/scorer/scorer.js";
 
 const DATA = fileURLToPath(new URL("./data/", import.meta.url));
 /** Relative. */

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { openScorer, type Scorer } from "#ladm/scoring/scorer.js";
+import { openScorer, type Scorer } from "#ladm/scoring/scorer/scorer.js";
 
 const DATA = fileURLToPath(new URL("./data/", import.meta.url));
 /** Nats, absolute. */

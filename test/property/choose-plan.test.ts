@@ -1,7 +1,7 @@
 /** Which plan of a pass is taken. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { choosePlan, type JudgedPlan, PREFERENCES, SAME_COST, TOLERANCE } from "#ladm/evaluation/choose-plan.js";
+import { choosePlan, type JudgedPlan, PREFERENCES, SAME_COST, TOLERANCE } from "#ladm/evaluation/plans/rule.js";
 
 interface Made extends JudgedPlan {
   /** A loss up to it is noise. */

@@ -2,9 +2,9 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { Random } from "#ladm/core/random.js";
-import type { Pool } from "#ladm/evaluation/pool.js";
-import type { EvaluationText, TextOptions } from "#ladm/evaluation/texts.js";
-import { makeTexts } from "#ladm/evaluation/texts.js";
+import type { Pool } from "#ladm/evaluation/texts/pool.js";
+import type { EvaluationText, TextOptions } from "#ladm/evaluation/texts/texts.js";
+import { makeTexts } from "#ladm/evaluation/texts/texts.js";
 import { countDocumentFrequencies } from "#ladm/measure/lexical.js";
 
 const SEGMENT = 16;

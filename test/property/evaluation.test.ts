@@ -7,11 +7,11 @@ import {
   fitTexts,
   type LabelledText,
   learnWeights,
-} from "#ladm/evaluation/cross-validation.js";
-import { fitWeights } from "#ladm/evaluation/fit.js";
-import { GAIN_MINIMUM_LENGTH, gainPositions } from "#ladm/evaluation/gain.js";
-import { searchNested } from "#ladm/evaluation/nested.js";
-import { everyNthQuery } from "#ladm/evaluation/reader.js";
+} from "#ladm/evaluation/fitting/cross-validation.js";
+import { fitWeights } from "#ladm/evaluation/fitting/fit.js";
+import { searchNested } from "#ladm/evaluation/fitting/nested.js";
+import { GAIN_MINIMUM_LENGTH, gainPositions } from "#ladm/evaluation/reading/gain.js";
+import { everyNthQuery } from "#ladm/evaluation/reading/reader.js";
 import { reference } from "#ladm/measure/definitions/reference.js";
 
 const RIDGE = 0.01;

@@ -13,7 +13,7 @@ import { readDataRows } from "#ladm/formats/data-rows.js";
 import { runFolder } from "#ladm/formats/run-folder.js";
 import { readRun } from "#ladm/formats/run-json.js";
 import { readTableRows } from "#ladm/formats/table-rows.js";
-import { Shard } from "#ladm/scoring/shard.js";
+import { Shard } from "#ladm/scoring/run/shard.js";
 import { checkRun } from "#ladm/selection/check.js";
 import { compareRuns } from "#ladm/selection/compare.js";
 import { overview } from "#ladm/selection/overview.js";

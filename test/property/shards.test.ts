@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { chooseShard, type KnownNumbering, numberingOf } from "#ladm/cli/shard.js";
 import { UserError } from "#ladm/core/errors.js";
-import { rowsOfShard } from "#ladm/scoring/wanted-rows.js";
+import { rowsOfShard } from "#ladm/scoring/run/wanted-rows.js";
 
 test("a shard holds the rows r with r mod N = its index", () => {
   fc.assert(

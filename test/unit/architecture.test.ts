@@ -4,6 +4,7 @@ import { describe, expect, it } from "vitest";
 import {
   type ImportTable,
   importCycles,
+  importsOfLaterRooms,
   importsOfOwned,
   importsOutsideTable,
   isOwner,
@@ -51,6 +52,12 @@ const TABLE: ImportTable = {
     "prepare",
   ],
   "index.ts": ["core", "formats", "prepare", "measure", "scoring", "evaluation", "selection", "refine"],
+};
+
+/** In the order of the work: a room of a folder imports earlier ones only; files beside the rooms come after them. */
+const ROOMS: Readonly<Record<string, readonly string[]>> = {
+  scoring: ["scorer", "run", "lexical"],
+  evaluation: ["texts", "reading", "judging", "fitting", "plans"],
 };
 
 const NATIVE_PACKAGES = {
@@ -105,6 +112,13 @@ describe("the sources", () => {
     expect(importsOutsideTable(sources, TABLE)).toEqual([]);
   });
 
+  it.each(Object.entries(ROOMS))("of %s lie in rooms, none of which imports a later one", (folder, rooms) => {
+    const inside = sources.filter(({ path }) => path.startsWith(`${folder}/`));
+    const found = new Set(inside.flatMap(({ path }) => path.split("/").slice(1, -1)));
+    expect(found).toEqual(new Set(rooms));
+    expect(importsOfLaterRooms(inside, folder, rooms)).toEqual([]);
+  });
+
   it("form no cycle", () => {
     expect(importCycles(sources)).toEqual([]);
   });
@@ -152,6 +166,17 @@ describe("a rule fails on a source that breaks it", () => {
     expect(importsOutsideTable([{ path: "extra/a.ts", text: "" }], TABLE)).toEqual([
       "extra/a.ts: the table has no row for extra",
     ]);
+  });
+
+  it("rooms: a later one, and a file beside them; not an earlier one, nor another folder", () => {
+    const found = (path: string, text: string) =>
+      importsOfLaterRooms([{ path, text }], "evaluation", ["texts", "judging"]);
+    expect(found("evaluation/texts/a.ts", 'import "../judging/b.js";')).toEqual([
+      "evaluation/texts/a.ts imports evaluation/judging/b.ts",
+    ]);
+    expect(found("evaluation/judging/a.ts", 'import type { B } from "../b.js";')).toHaveLength(1);
+    expect(found("evaluation/judging/a.ts", 'import "../texts/b.js"; import "../../core/c.js";')).toEqual([]);
+    expect(found("evaluation/a.ts", 'import "./judging/b.js";')).toEqual([]);
   });
 
   it("cycle, over three files, once; types alone make none", () => {

@@ -13,7 +13,7 @@ import {
   readCalibration,
 } from "#ladm/formats/calibration.js";
 import { calibratedScore } from "#ladm/measure/calibrated.js";
-import { askedCalibration, findCalibration } from "#ladm/scoring/calibrations.js";
+import { askedCalibration, findCalibration } from "#ladm/scoring/scorer/calibrations.js";
 import { madeCalibration } from "./made-calibration.js";
 import { temporaryFolder } from "./selection-run.js";
 

@@ -2,7 +2,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { type PoolOptions, readPool } from "#ladm/evaluation/pool.js";
+import { type PoolOptions, readPool } from "#ladm/evaluation/texts/pool.js";
 import { temporaryFolder } from "./selection-run.js";
 
 type Changes = Partial<Omit<PoolOptions, "data">>;

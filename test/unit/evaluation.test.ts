@@ -12,7 +12,6 @@ import { EngineError, UserError } from "#ladm/core/errors.js";
 import { Random } from "#ladm/core/random.js";
 import type { PairScores } from "#ladm/core/records.js";
 import { chanceAbove, trialsAgainst } from "#ladm/core/trials.js";
-import { ReadingCache } from "#ladm/evaluation/cache.js";
 import {
   assignFolds,
   crossValidate,
@@ -21,15 +20,16 @@ import {
   type LabelledText,
   learnWeights,
   scoreOf,
-} from "#ladm/evaluation/cross-validation.js";
-import { fitWeights } from "#ladm/evaluation/fit.js";
-import { correlate, judge, judgeDifference } from "#ladm/evaluation/judge.js";
-import { type Material, modelName } from "#ladm/evaluation/material.js";
-import { searchNested } from "#ladm/evaluation/nested.js";
-import { type ReadEvent, readAll } from "#ladm/evaluation/read-all.js";
-import { everyNthQuery, type Reading } from "#ladm/evaluation/reader.js";
-import { type Recipe, scoredTexts, search, truncated } from "#ladm/evaluation/search.js";
-import type { EvaluationText } from "#ladm/evaluation/texts.js";
+} from "#ladm/evaluation/fitting/cross-validation.js";
+import { fitWeights } from "#ladm/evaluation/fitting/fit.js";
+import { searchNested } from "#ladm/evaluation/fitting/nested.js";
+import { type Recipe, scoredTexts, search, truncated } from "#ladm/evaluation/fitting/search.js";
+import { correlate, judge, judgeDifference } from "#ladm/evaluation/judging/judge.js";
+import { ReadingCache } from "#ladm/evaluation/reading/cache.js";
+import { type Material, modelName } from "#ladm/evaluation/reading/material.js";
+import { type ReadEvent, readAll } from "#ladm/evaluation/reading/read-all.js";
+import { everyNthQuery, type Reading } from "#ladm/evaluation/reading/reader.js";
+import type { EvaluationText } from "#ladm/evaluation/texts/texts.js";
 import { temporaryFolder } from "./selection-run.js";
 
 const comparison = (...difference: readonly number[]) => ({ difference: Float64Array.from(difference), weight: 1 });
@@ -480,7 +480,7 @@ describe("ReadingCache", () => {
     const cache = new ReadingCache(directory, model);
     const key = cache.pairsKey(tokens, grid);
     const script = `
-      import { ReadingCache } from ${JSON.stringify(import.meta.resolve("#ladm/evaluation/cache.js"))};
+      import { ReadingCache } from ${JSON.stringify(import.meta.resolve("#ladm/evaluation/reading/cache.js"))};
       const cache = new ReadingCache(${JSON.stringify(directory)}, "${model}");
       const values = Float32Array.from({ length: 50_000 }, (_, at) => at);
       for (let time = 0; time < 10; time++) await cache.put("${key}", values);`;

@@ -7,10 +7,10 @@ import { inOrder } from "#ladm/core/in-order.js";
 import { openSubwords, subwordIds } from "#ladm/corpus/subwords.js";
 import { decodeLexical, encodeLexical } from "#ladm/formats/lexical.js";
 import { countDocumentFrequencies } from "#ladm/measure/lexical.js";
-import { countFrequencies } from "#ladm/scoring/lexical-frequencies.js";
+import { countFrequencies } from "#ladm/scoring/lexical/frequencies.js";
+import { WorkerPool } from "#ladm/scoring/lexical/worker-pool.js";
 import { scoreRun } from "#ladm/scoring/score-run.js";
-import { openScorer } from "#ladm/scoring/scorer.js";
-import { WorkerPool } from "#ladm/scoring/worker-pool.js";
+import { openScorer } from "#ladm/scoring/scorer/scorer.js";
 import { rowsOf } from "../cli/score-data.js";
 import { temporaryFolder } from "./selection-run.js";
 

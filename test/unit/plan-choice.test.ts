@@ -1,7 +1,7 @@
 /** Which plan is chosen by made-up scores, of all texts and without each fold, and what is said of each. */
 import { describe, expect, it } from "vitest";
 import { EXACT, type PassPlan } from "#ladm/core/plan.js";
-import type { Assessment } from "#ladm/evaluation/assess.js";
+import type { Assessment } from "#ladm/evaluation/fitting/assess.js";
 import {
   chooseAmong,
   chooseWithoutFolds,
@@ -9,7 +9,7 @@ import {
   layersOf,
   placesOf,
   type ReadPlan,
-} from "#ladm/evaluation/plan-choice.js";
+} from "#ladm/evaluation/plans/choice.js";
 
 const FOLDS = 2;
 const ROWS = 20;

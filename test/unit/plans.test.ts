@@ -3,9 +3,9 @@ import { describe, expect, it, test } from "vitest";
 import { openCheckpoint } from "#ladm/checkpoint/checkpoint.js";
 import { EngineError, UserError } from "#ladm/core/errors.js";
 import { EXACT, type PassPlan, parsePlan, writePlan } from "#ladm/core/plan.js";
-import { measureCosts, type Timed } from "#ladm/evaluation/measure-cost.js";
-import { estimatePassSeconds } from "#ladm/evaluation/pass-cost.js";
-import { candidatePlans, distinct } from "#ladm/evaluation/plan-candidates.js";
+import { candidatePlans, distinct } from "#ladm/evaluation/plans/candidates.js";
+import { measureCosts, type Timed } from "#ladm/evaluation/plans/measure-cost.js";
+import { estimatePassSeconds } from "#ladm/evaluation/reading/pass-cost.js";
 import { MODEL } from "../cli/score-data.js";
 
 const TARGET = { layerCount: 4, maxLength: 8192 };

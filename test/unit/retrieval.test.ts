@@ -1,9 +1,9 @@
 /** Heads that look back at what is repeated: the texts that show it, and what is made of their pair scores. */
 import { describe, expect, it } from "vitest";
 import type { PairScores } from "#ladm/core/records.js";
-import { fitTexts, type LabelledText } from "#ladm/evaluation/cross-validation.js";
-import { makeRecurring, retrievalScores, weighByRetrieval } from "#ladm/evaluation/retrieval.js";
-import type { EvaluationText } from "#ladm/evaluation/texts.js";
+import { fitTexts, type LabelledText } from "#ladm/evaluation/fitting/cross-validation.js";
+import { makeRecurring, retrievalScores, weighByRetrieval } from "#ladm/evaluation/fitting/retrieval.js";
+import type { EvaluationText } from "#ladm/evaluation/texts/texts.js";
 import { reference } from "#ladm/measure/definitions/reference.js";
 
 const SPANS = { attnChunkSize: 8, dAfs: 2, dCds: 1 };

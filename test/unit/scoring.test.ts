@@ -6,8 +6,8 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { UserError } from "#ladm/core/errors.js";
 import { aggregate } from "#ladm/measure/aggregate.js";
 import { type RunEvent, scoreRun } from "#ladm/scoring/score-run.js";
-import { openScorer } from "#ladm/scoring/scorer.js";
-import type { ScorerOptions } from "#ladm/scoring/scorer-options.js";
+import type { ScorerOptions } from "#ladm/scoring/scorer/options.js";
+import { openScorer } from "#ladm/scoring/scorer/scorer.js";
 import { CHECKPOINT } from "../cli/command-line.js";
 import { DOCUMENTS, resultsOf, SETTINGS } from "../cli/score-data.js";
 

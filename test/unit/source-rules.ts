@@ -34,6 +34,23 @@ export function importsOutsideTable(sources: readonly Source[], table: ImportTab
   });
 }
 
+/** Imports from a room of a folder of a later room, or of a file beside the rooms. */
+export function importsOfLaterRooms(
+  sources: readonly Source[],
+  folder: string,
+  rooms: readonly string[],
+): readonly string[] {
+  const floorOf = (path: string) => {
+    const [top, room, ...rest] = path.split("/");
+    return top !== folder ? -1 : rest.length === 0 ? rooms.length : rooms.indexOf(room ?? "");
+  };
+  return sources.flatMap((source) =>
+    localImports(source)
+      .filter((target) => floorOf(target) > floorOf(source.path))
+      .map((target) => `${source.path} imports ${target}`),
+  );
+}
+
 /** Each cycle once, as the files on it; without `import type`, which is gone at run time. */
 export function importCycles(sources: readonly Source[]): readonly string[] {
   const targets = new Map(sources.map((source) => [source.path, localImports(source, { types: false })]));

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { chooseWindow } from "#ladm/scoring/window.js";
+import { chooseWindow } from "#ladm/scoring/scorer/window.js";
 
 const MINIMUM = 2305;
 

@@ -8,8 +8,8 @@ import { type SampleOptions, tokenizeSamples } from "#ladm/corpus/samples.js";
 import { surveyData } from "#ladm/corpus/survey.js";
 import { WindowSet } from "#ladm/corpus/window-set.js";
 import type { Windows } from "#ladm/corpus/windows.js";
-import { chooseWindows } from "#ladm/scoring/window.js";
-import { WrittenRows } from "#ladm/scoring/written-rows.js";
+import { WrittenRows } from "#ladm/scoring/run/written-rows.js";
+import { chooseWindows } from "#ladm/scoring/scorer/window.js";
 import { temporaryFolder } from "./selection-run.js";
 
 function document(row: number, tokenCount: number, chunkedIndex: number | null = null): Document {

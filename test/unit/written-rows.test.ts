@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { IndexSet } from "#ladm/corpus/index-set.js";
-import { WrittenRows } from "#ladm/scoring/written-rows.js";
+import { WrittenRows } from "#ladm/scoring/run/written-rows.js";
 
 test("a shard of more rows than a JavaScript set holds", () => {
   const count = 2 ** 24 + 1000;

@@ -3,7 +3,7 @@ import { CONTROLS, type Control } from "../../core/controls.js";
 import { EXIT } from "../../core/errors.js";
 import type { PairKind } from "../../core/pair-kind.js";
 import { jsonLine } from "../../core/printed.js";
-import type { EvaluateOptions } from "../../evaluation/evaluate.js";
+import type { EvaluateOptions } from "../../evaluation/judging/evaluate.js";
 import type { LadmContext } from "../context.js";
 import { chooseData } from "../data.js";
 import { commonFlags, everydayFirst, ownFlags, parsePairKind, requiredTextFlag, textFlag } from "../flags.js";
@@ -93,7 +93,7 @@ EXAMPLE
     const model = await chooseScorer(flags.model, quiet, this);
     const data = await chooseData(flags.data, { quiet, out: flags.out }, this);
     const threads = flags.threads ?? (await usableCores());
-    const { evaluate } = await import("../../evaluation/evaluate.js");
+    const { evaluate } = await import("../../evaluation/judging/evaluate.js");
     const options = { ...flags, model, data, threads } satisfies EvaluateOptions;
     const evaluation = await interruptible(this, quiet, (hooks) => evaluate(options, hooks));
     if (evaluation === null) {

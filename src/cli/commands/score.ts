@@ -5,7 +5,7 @@ import { EXIT, UserError } from "../../core/errors.js";
 import type { Formula, PairKind } from "../../core/pair-kind.js";
 import { jsonLine } from "../../core/printed.js";
 import { formatCount, plural } from "../../core/units.js";
-import type { ScoreRunOptions } from "../../scoring/run-options.js";
+import type { ScoreRunOptions } from "../../scoring/run/options.js";
 import type { RunEvent, RunPlan, RunSummary } from "../../scoring/score-run.js";
 import type { LadmContext } from "../context.js";
 import { chooseData } from "../data.js";

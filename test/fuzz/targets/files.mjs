@@ -1,13 +1,13 @@
 /** Files that ladm itself writes, as a disk, a kill or somebody else leaves them. */
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { ReadingCache } from "#ladm/evaluation/cache.js";
+import { ReadingCache } from "#ladm/evaluation/reading/cache.js";
 import { openAppend, readJsonLines } from "#ladm/formats/append.js";
 import { calibrationFingerprint, documentFrequenciesOf, readCalibration } from "#ladm/formats/calibration.js";
 import { decodeLexical, encodeLexical } from "#ladm/formats/lexical.js";
 import { openPairsFile, readPairs } from "#ladm/formats/pairs.js";
 import { readRun } from "#ladm/formats/run-json.js";
-import { readShardEnd, Shard } from "#ladm/scoring/shard.js";
+import { readShardEnd, Shard } from "#ladm/scoring/run/shard.js";
 import { attempt, demand } from "../invariants.mjs";
 import { dictionaryOf, mutateBytes } from "../mutate-bytes.mjs";
 import { mutateJson, mutateJsonBytes } from "../mutate-json.mjs";
