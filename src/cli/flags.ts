@@ -69,11 +69,11 @@ export function everydayFirst<const Flags extends object>(
   everyday: readonly (keyof Flags & string)[],
 ): Flags {
   const shown: ReadonlySet<string> = new Set(everyday);
-  const expert = Object.entries(flags).filter(([name]) => !shown.has(name));
-  return Object.fromEntries([
-    ...everyday.map((name) => [name, flags[name]]),
-    ...expert.map(([name, flag]) => [name, { ...flag, hidden: true }]),
-  ]) as Flags;
+  const first = everyday.map((name): readonly [string, unknown] => [name, flags[name]]);
+  const expert = Object.entries(flags)
+    .filter(([name]) => !shown.has(name))
+    .map(([name, flag]: readonly [string, object]): readonly [string, unknown] => [name, { ...flag, hidden: true }]);
+  return Object.fromEntries([...first, ...expert]) as Flags;
 }
 
 /** What `--data` takes. */
