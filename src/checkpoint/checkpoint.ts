@@ -30,11 +30,11 @@ export interface Checkpoint {
   readonly weightsDirectory: string;
   /** `tokenizer.json`; null when there is none. */
   readonly tokenizerFile: string | null;
-  /** Of the needed tensors: no LM head. */
+  /** Parameters of the needed tensors: no LM head. */
   readonly parameterCount: number;
-  /** Of the needed tensors. */
+  /** Bytes of the needed tensors. */
   readonly sizeBytes: number;
-  /** That of most parameters. */
+  /** The type that most parameters have. */
   readonly dtype: TensorDtype;
 }
 

@@ -25,7 +25,7 @@ const VALUES_PER_TENSOR = 8;
 /** Multiples of it, as fractions, lie apart from each other at any size and in no column or row. */
 const GOLDEN_RATIO = 0.618033988749895;
 
-/** Of the configuration's meaning, which every file of the same weights shares: SHA-256, hexadecimal. */
+/** SHA-256 of what the configuration means, hexadecimal: all files of the same weights share it. */
 function configurationFingerprint(config: DecoderConfig): string {
   return hashJson(config);
 }

@@ -18,7 +18,7 @@ const SHOWN = 3;
 export interface ReadTensors {
   /** Names as in the files, of all tensors that the weight files and their index hold. */
   readonly names: Iterable<string>;
-  /** Of the decoder's names in the files. */
+  /** The decoder's names in the files. */
   readonly prefix: string;
   /** What the graph takes, without the prefix. */
   readonly needed: ReadonlyMap<string, unknown>;

@@ -105,7 +105,7 @@ export async function readPlaced(names: readonly string[], placement: Placement)
   return { weightsDirectory: oneDirectory([...realFiles]), tensors };
 }
 
-/** Of all tensors in the files that were read, those that nobody asked for included. */
+/** All tensors in the files that were read, also those that nobody asked for. */
 export function namesRead({ opened }: Placement): readonly string[] {
   return [...opened.values()].flatMap(({ header }) => [...header.keys()]);
 }

@@ -36,11 +36,11 @@ const root = buildRouteMap({
     completion: completionCommand,
   },
   docs: {
-    brief: "Score long documents by how much they depend on what lies far back, and select the best.",
-    fullDescription: `Scores long documents by how much they depend on what lies far back (LADM), and selects the best.
+    brief: "Find the documents that teach a language model to use a long context.",
+    fullDescription: `Finds the documents that teach a language model to use a long context (LADM): scores them, and selects the best.
 
 EXAMPLE
-  ladm score --model ./checkpoint --data documents/*.jsonl --out run
+  ladm score --data documents/ --out run
   ladm select run --tokens 1G --out selected`,
   },
 });

@@ -34,14 +34,14 @@ export interface ColumnFlags {
 }
 
 export const columnFlags = {
-  textColumn: textFlag("NAME", "Column of the text; default: text, else one that looks like it"),
+  textColumn: textFlag("NAME", "Column with the text; default: text, or one that looks like it"),
   idColumn: textFlag("NAME", "Column of the document's id; default: id"),
   metaColumns: {
     kind: "parsed",
     parse: (text: string): readonly string[] => (text === "none" ? [] : text.split(",").map((name) => name.trim())),
     placeholder: "NAMES",
     brief:
-      "Columns kept beside the score where there is no column meta (source,metadata.lang), or none; default: those worth grouping by",
+      "Columns kept beside the score where there is no column meta (source,metadata.lang), or none; default: useful ones",
     optional: true,
   },
 } as const;
@@ -167,7 +167,7 @@ export const planFlags = {
   precision: {
     kind: "enum",
     values: ["float32", "int8"],
-    brief: "Of the linear layers; default: float32. int8 is quicker where layers are wide, and approximate",
+    brief: "Precision of the linear layers; default: float32. int8 is approximate, and faster where layers are wide",
     optional: true,
   },
 } as const;

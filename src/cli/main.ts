@@ -42,5 +42,5 @@ const exitCode = await runCommand().catch((error: unknown) => {
   outputOf(process.stderr).write(`${describeFault(error)}\n`);
   return exitCodeOf(error);
 });
-// Else the code that the command has set stands.
+// A code that the command has set stands.
 if (exitCode !== EXIT.done) process.exitCode = exitCode;

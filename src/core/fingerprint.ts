@@ -8,7 +8,7 @@ const BLOCK_COUNT = 32;
 /** What tells one file's content from another's without reading all of it. Holds no time and no path. */
 export interface FileFingerprint {
   readonly sizeBytes: number;
-  /** Of the size and up to 32 blocks of 64 KiB spread evenly over the file, first and last included; hexadecimal. */
+  /** Hash of the size and of up to 32 blocks of 64 KiB spread evenly over the file, with its ends; hexadecimal. */
   readonly sampledSha256: string;
 }
 

@@ -56,7 +56,7 @@ export interface Sample extends RowPlace {
   readonly tokenIds: Int32Array;
   /** Tokens of the whole document, before the cut. */
   readonly documentTokenCount: number;
-  /** Of the whole document's text, or of its token ids: 16 hexadecimal digits. Equal documents have one. */
+  /** Hash of the whole document's text or token ids, 16 hexadecimal digits: equal documents share it. */
   readonly contentHash: string;
 }
 

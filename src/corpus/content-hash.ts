@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import type { Document } from "../core/records.js";
 
-/** Of a billion documents two that differ have the same one with a chance of some 3%. */
+/** Among a billion documents, two that differ share a hash with a chance of about 3%. */
 const HEX_DIGITS = 16;
 
 /** The beginning of SHA-256 of a text in UTF-8, or of token ids in 32 bits. */

@@ -31,10 +31,10 @@ export interface DocumentOptions {
 
 /** Pieces of a glued or shuffled document: of 1,024 tokens in a window of 8,192. */
 const PIECES = 8;
-/** So that no package outweighs the others. */
+/** Limits how much one package can outweigh the others. */
 const FILES_PER_PACKAGE = 12;
 const CHARACTERS_PER_TOKEN = 3;
-/** So many windows of a very long file are enough. */
+/** Windows taken of a very long file: more are not needed. */
 const WINDOWS_KEPT = 4;
 const SHUFFLED_SHARE = 0.6;
 /** Tokenizers that join a line end to what stands before it make fewer tokens of a text than of its words. */

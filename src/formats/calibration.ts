@@ -43,7 +43,7 @@ export const calibrationSchema = z
     name,
     model: z.strictObject({
       family: z.string(),
-      /** That of the checkpoint it was made with. */
+      /** Fingerprint of the checkpoint that it was made with. */
       fingerprint: sha256,
       /** Stands for the meaning of the configuration, which every file of the same weights shares. */
       configuration: sha256,

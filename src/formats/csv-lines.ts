@@ -43,7 +43,7 @@ function delimiterOf(beginning: Uint8Array): string {
 }
 
 class CsvReader {
-  /** Of the record that is read next. */
+  /** Line where the next record begins. */
   line = 1;
   private items: (TextLine | DamagedLine)[] = [];
   private header: readonly string[] | null = null;

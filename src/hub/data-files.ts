@@ -46,7 +46,7 @@ const configsSchema = z.array(
 );
 type Config = z.infer<typeof configsSchema>[number];
 
-/** Of the kinds that most files are of, the first is taken. */
+/** The kind with the most files is taken; the first of these where several have as many. */
 const KINDS = [
   { kind: "parquet", words: "Parquet" },
   { kind: "arrow", words: "Arrow" },
@@ -55,7 +55,7 @@ const KINDS = [
   { kind: "text", words: "text" },
 ] as const;
 
-/** Of texts only `.txt`: a repository of data holds a card and scripts. */
+/** Only `.txt` counts as text: a repository of data also holds a card and scripts. */
 function dataAmong(names: readonly string[]): readonly string[] {
   const readable = names.filter((path) => leftOutBecause(path) === null && !isCardOrScript(path));
   const lesser = new Set(outranked(readable).map(({ path }) => path));
@@ -188,7 +188,7 @@ interface Repository {
   readonly data: readonly string[];
 }
 
-/** Of the names of a configuration's files. */
+/** What the names of a configuration's files begin with. */
 function prefixOf({ data_dir }: Config): string {
   return data_dir == null || /^(?:\.?\/?)$/.test(data_dir) ? "" : `${trimmed(data_dir)}/`;
 }

@@ -23,7 +23,7 @@ export interface Access {
 
 export interface Answer {
   readonly status: number;
-  /** Of the hub's own answer, not of the server that it sent us to. */
+  /** Headers of the hub's own answer, not of the server that it sent us to. */
   readonly hubHeaders: Headers;
   readonly headers: Headers;
   /** Ends with an error where the connection breaks or falls silent. */

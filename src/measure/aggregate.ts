@@ -9,7 +9,7 @@ import { layerPairs } from "./pairs.js";
 /** What the paper leaves out to show that it matters. */
 export type Ablation = "no_std" | "no_len_weight";
 
-/** Of a formula that is not the published one. */
+/** Options of a formula that is not the published one. */
 export function plainAggregation(over: Aggregation["over"]): Aggregation {
   return { over, std: false, distance: false, withoutSink: false };
 }

@@ -188,7 +188,7 @@ export class SpanContributions {
   }
 }
 
-/** Of length 1 along the last axis, or 0 where there is nothing. */
+/** Scaled to length 1 along the last axis; 0 stays 0. */
 function normalised(emit: Emitter, rows: Value): Value {
   const attributes = { axis: int(-1), p: int(2) };
   return emit.float("direction/unit", "LpNormalization", [rows], rows.shape, { attributes });

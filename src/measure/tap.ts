@@ -78,7 +78,7 @@ export class PairScoreTap {
   private readonly membershipStarts: Value;
   private readonly anchors: Value;
   private readonly membership: Value;
-  /** By how many key heads it is repeated for. */
+  /** How many key heads it is repeated for. */
   private readonly repeated = new Map<number, Value>();
 
   constructor(

@@ -84,18 +84,18 @@ export function learnErrors(pool: PreparedPool, { scores, unscored }: Known, ban
     if (scores.has(rank)) stratum.pairs += 1;
   }
   const weights = Float64Array.from(ranks, (rank) => stratumOf(rank).documents / stratumOf(rank).pairs);
-  const dear = logitsOf(
+  const second = logitsOf(
     Float64Array.from(ranks, (rank) => scores.get(rank) ?? 0),
     weights,
   );
-  const { slope, residuals } = fitWithinGroups(pool, { ranks, weights, dear });
+  const { slope, residuals } = fitWithinGroups(pool, { ranks, weights, second });
   return { slope, above: smoothedTail(residuals, Math.min(effectiveCount(weights), residuals.length)) };
 }
 
 interface Pairs {
   readonly ranks: readonly number[];
   readonly weights: Float64Array;
-  readonly dear: Float64Array;
+  readonly second: Float64Array;
 }
 
 interface Residual {
@@ -108,18 +108,18 @@ interface Residual {
  * learn from, else their levels are a part of the error. Residuals are those of a pair that had no say (over √(1 -
  * leverage)).
  */
-function fitWithinGroups({ groups, logits, levels }: PreparedPool, { ranks, weights, dear }: Pairs) {
-  const sums = new Map<number, { weight: number; cheap: number; dear: number }>();
-  const all = { weight: 0, cheap: 0, dear: 0 };
+function fitWithinGroups({ groups, logits, levels }: PreparedPool, { ranks, weights, second }: Pairs) {
+  const sums = new Map<number, { weight: number; cheap: number; second: number }>();
+  const all = { weight: 0, cheap: 0, second: 0 };
   for (const [at, rank] of ranks.entries()) {
     const group = groups[rank] ?? 0;
-    const own = sums.get(group) ?? { weight: 0, cheap: 0, dear: 0 };
+    const own = sums.get(group) ?? { weight: 0, cheap: 0, second: 0 };
     sums.set(group, own);
     const weight = weights[at] ?? 0;
     for (const sum of [own, all]) {
       sum.weight += weight;
       sum.cheap += weight * (logits[rank] ?? 0);
-      sum.dear += weight * (dear[at] ?? 0);
+      sum.second += weight * (second[at] ?? 0);
     }
   }
   const hasLevels = sums.size <= ranks.length / 2;
@@ -128,14 +128,14 @@ function fitWithinGroups({ groups, logits, levels }: PreparedPool, { ranks, weig
     const level = (hasLevels ? sums.get(group) : undefined) ?? all;
     const cheap = (logits[rank] ?? 0) - (hasLevels ? level.cheap / level.weight : (levels[group] ?? 0));
     const weight = weights[at] ?? 0;
-    return { weight, cheap, dear: (dear[at] ?? 0) - level.dear / level.weight, part: weight / level.weight };
+    return { weight, cheap, second: (second[at] ?? 0) - level.second / level.weight, part: weight / level.weight };
   });
   const squares = sumOf(centred, ({ weight, cheap }) => weight * cheap * cheap);
-  const products = sumOf(centred, ({ weight, cheap, dear }) => weight * cheap * dear);
+  const products = sumOf(centred, ({ weight, cheap, second }) => weight * cheap * second);
   const slope = squares > 0 ? products / squares : 0;
-  const residuals = centred.flatMap(({ weight, cheap, dear, part }): readonly Residual[] => {
+  const residuals = centred.flatMap(({ weight, cheap, second, part }): readonly Residual[] => {
     const free = 1 - part - (squares > 0 ? (weight * cheap * cheap) / squares : 0);
-    return free < 1e-9 ? [] : [{ value: (dear - slope * cheap) / Math.sqrt(free), weight }];
+    return free < 1e-9 ? [] : [{ value: (second - slope * cheap) / Math.sqrt(free), weight }];
   });
   // Nothing is known of the error: then nothing follows from the cheap score.
   return residuals.length === 0 ? { slope: 0, residuals: [{ value: 0, weight: 1 }] } : { slope, residuals };

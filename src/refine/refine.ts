@@ -11,10 +11,10 @@ import { type ResolvedSelectOptions, selectOptionsSchema } from "../selection/op
 import { rank } from "../selection/ranking.js";
 import { type CheapSelection, type Refinement, selectCheaply } from "../selection/refined.js";
 import { checkOut, type SelectionSummary, selectBy } from "../selection/select.js";
-import { prepareDearRun } from "./dear-run.js";
 import { type Known, type PreparedPool, preparePool } from "./errors.js";
 import { type RefineOptions, type ResolvedRefineOptions, refineOptionsSchema } from "./options.js";
 import { auditSize, drawAudit, refinedPlaces } from "./order.js";
+import { prepareSecondRun } from "./second-run.js";
 import { type Found, runStages, type Stage } from "./stages.js";
 
 /** Unscored documents that are named. */
@@ -32,7 +32,7 @@ export type RefineEvent =
       /** Expected agreement before this stage; null before the audit. */
       readonly agreement: number | null;
     }
-  /** Of `scoreRun`, stage after stage. */
+  /** Events of `scoreRun`, stage after stage. */
   | { readonly kind: "run"; readonly event: RunEvent };
 
 export interface RefineHooks {
@@ -63,11 +63,11 @@ export async function refineSelection(
   if (cheap.run === null || cheap.data === null) throw bareFolder(select.run);
   if (cheap.windows?.rowsAreWindows === true) throw rowsAreWindows(select.run);
   const refineRun = asked.refineRun ?? `${select.out.replace(/[\\/]+$/, "")}-refine`;
-  const dear = await prepareDearRun(cheap.run, { ...asked, refineRun, data: cheap.data, threads: select.threads });
+  const second = await prepareSecondRun(cheap.run, { ...asked, refineRun, data: cheap.data, threads: select.threads });
   const pool = preparePool(cheap);
   const drawn = drawAudit(pool, auditSize(cheap.rows.length, asked.audit), asked.seed);
-  const job = { cheap, pool, audit: drawn, dear, select, asked, hooks };
-  const scoring = new DearScoring(job);
+  const job = { cheap, pool, audit: drawn, second, select, asked, hooks };
+  const scoring = new SecondScoring(job);
   const found = await runStages(pool, { audit: drawn, agreement: asked.agreement }, async (stage, ranks, expected) => {
     const known = await scoring.score(stage, ranks, expected);
     // What follows would depend on a few.
@@ -86,7 +86,7 @@ interface Job {
   readonly pool: PreparedPool;
   /** Ranks drawn at random. */
   readonly audit: readonly number[];
-  readonly dear: ScoreRunOptions;
+  readonly second: ScoreRunOptions;
   readonly select: ResolvedSelectOptions;
   readonly asked: ResolvedRefineOptions;
   readonly hooks: RefineHooks;
@@ -96,7 +96,7 @@ interface Job {
  * The more expensive run as it grows. Only what this call asks for is known, whatever else lies there, so that one that
  * goes on chooses as before.
  */
-class DearScoring {
+class SecondScoring {
   readonly #job: Job;
   #asked: readonly number[] = [];
   #elapsedMs = 0;
@@ -108,7 +108,7 @@ class DearScoring {
 
   /** @returns all that is known after it, of all stages; null when it was interrupted */
   async score(stage: Stage, ranks: readonly number[], agreement: number | null): Promise<Known | null> {
-    const { cheap, dear, hooks } = this.#job;
+    const { cheap, second, hooks } = this.#job;
     const emit = hooks.onEvent ?? (() => undefined);
     const elapsedMs = this.#timed === 0 ? null : (ranks.length * this.#elapsedMs) / this.#timed;
     const counts = { documents: ranks.length, rankedDocuments: cheap.rows.length };
@@ -118,7 +118,7 @@ class DearScoring {
       emit({ kind: "run", event });
     };
     const rows = ranks.map((rank) => cheap.rows[rank] ?? 0);
-    const { finished } = await scoreRun({ ...dear, rows }, { ...signalOf(hooks), onEvent });
+    const { finished } = await scoreRun({ ...second, rows }, { ...signalOf(hooks), onEvent });
     if (!finished) return null;
     this.#asked = [...this.#asked, ...ranks];
     return await readKnown(this.#job, this.#asked);
@@ -136,13 +136,13 @@ const signalOf = ({ signal }: RefineHooks): RunHooks => (signal === undefined ? 
  * The more expensive scores of documents, made of their windows as the cheap ones are; a document shorter than the more
  * expensive window has none that compares.
  */
-async function readKnown({ cheap, dear, select }: Job, asked: readonly number[]): Promise<Known> {
+async function readKnown({ cheap, second, select }: Job, asked: readonly number[]): Promise<Known> {
   const rankOf = new Map(asked.map((rank) => [cheap.rows[rank] ?? 0, rank]));
   const scores = new Map<number, number>();
   const { includeShort, windows, memoryLimit, threads } = select;
   const options = { includeShort, windows, memoryLimit, threads, groupBy: "none", maxRedundancy: "none" } as const;
   try {
-    for await (const { row, score } of rank({ ...options, run: dear.out, partial: true })) {
+    for await (const { row, score } of rank({ ...options, run: second.out, partial: true })) {
       const place = rankOf.get(row ?? -1);
       if (place !== undefined) scores.set(place, score);
     }
@@ -152,20 +152,20 @@ async function readKnown({ cheap, dear, select }: Job, asked: readonly number[])
   return { scores, unscored: new Set(asked.filter((one) => !scores.has(one))) };
 }
 
-/** Of a run without a score that can be ranked. */
+/** Refuses a run without a score that can be ranked. */
 const NOTHING_RANKED: ReadonlySet<string> = new Set(["nothing-scored", "all-short"]);
 
 async function describeRefinement(job: Job, found: Found): Promise<Refinement> {
-  const { cheap, pool, audit, dear, asked } = job;
+  const { cheap, pool, audit, second, asked } = job;
   const { known, bands, widened, outside, agreement } = found;
   const pairs = audit.filter((rank) => known.scores.has(rank));
   return {
     places: refinedPlaces(pool, known.scores),
-    options: { ...asked, refineRun: dear.out, audit: audit.length },
+    options: { ...asked, refineRun: second.out, audit: audit.length },
     summary: {
       with: asked.refineWith,
-      model: dear.model,
-      run: dear.out,
+      model: second.model,
+      run: second.out,
       audit: {
         documents: audit.length,
         rankCorrelation: rankCorrelation(
@@ -190,9 +190,12 @@ async function describeRefinement(job: Job, found: Found): Promise<Refinement> {
   };
 }
 
-async function describeUnscored({ cheap, dear }: Job, { unscored }: Known): Promise<Refinement["summary"]["unscored"]> {
+async function describeUnscored(
+  { cheap, second }: Job,
+  { unscored }: Known,
+): Promise<Refinement["summary"]["unscored"]> {
   const told = new Map<number, { readonly reason: string; readonly bad: boolean }>();
-  for await (const { value } of readJsonLines(runFolder.unscored(dear.out, 0))) {
+  for await (const { value } of readJsonLines(runFolder.unscored(second.out, 0))) {
     const { row, reason, bad } = value;
     const word = typeof reason === "object" && reason !== null && "code" in reason ? reason.code : null;
     if (typeof row !== "number") continue;
@@ -258,7 +261,7 @@ async function tooFewScored(job: Job, known: Known): Promise<UserError> {
   return new UserError({
     code: "refine-unscored",
     what: "The more expensive scorer cannot score most of the documents that were drawn for the audit",
-    where: job.dear.out,
+    where: job.second.out,
     got: `${formatCount(known.scores.size)} of ${formatCount(job.audit.length)} with a score; the first without: ${first
       .slice(0, 3)
       .map(({ index, reason }) => `index ${index} (${reason})`)

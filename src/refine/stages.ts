@@ -39,7 +39,7 @@ export interface Found {
   readonly known: Known;
   readonly bands: readonly Band[];
   readonly widened: number;
-  /** Of the audit; none where nothing is unknown. */
+  /** Documents of the audit; none where nothing is unknown. */
   readonly outside: OutsideSample;
   readonly agreement: Agreement;
 }

@@ -238,7 +238,7 @@ export function gainScatter(evaluation: Evaluation): string | null {
 
 /** How much of the published score each layer holds, mean over whole documents. Null without several layers. */
 export function layerShare({ layerShares }: Evaluation): string | null {
-  // Of one layer, or of the text alone, there is nothing to see.
+  // A single layer, or the text alone, leaves nothing to see.
   if (layerShares.length < 2) return null;
   const last = layerShares.length - 1;
   const axis = svg.niceAxis([0, ...layerShares], 6);

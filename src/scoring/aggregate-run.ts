@@ -58,7 +58,7 @@ export type AggregateRunOptions = Readonly<z.input<typeof aggregateSchema>>;
 export interface AggregateRunSummary {
   readonly scored: number;
   readonly unscored: number;
-  /** Of the unscored, faults of the data. */
+  /** Unscored rows that are faults of the data. */
   readonly bad: number;
 }
 

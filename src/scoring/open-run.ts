@@ -70,7 +70,7 @@ interface Opening {
   readonly options: ResolvedRunOptions;
   readonly scorer: RunScorer;
   readonly tokenizer: Tokenizer | null;
-  /** Of `ladm`, Node and the engine. */
+  /** Versions of `ladm`, Node and the engine. */
   readonly versions: Run["versions"];
   readonly hooks: OpenRunHooks;
 }

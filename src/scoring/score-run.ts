@@ -33,7 +33,7 @@ export interface RunPlan {
   /** Rows of all data, and of this shard (up to the limit). */
   readonly rows: number;
   readonly shardRows: number;
-  /** Of this shard, those that an earlier process wrote. */
+  /** Rows of this shard that an earlier process wrote. */
   readonly doneRows: number;
   readonly maxLength: number;
   /** Tokens of the shortest document that has a score, and of a span. */

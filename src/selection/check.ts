@@ -22,7 +22,7 @@ export interface CheckReport {
   readonly rowsExpected: number | null;
   readonly scored: number;
   readonly unscored: number;
-  /** Of the unscored, faults of the data; null for a bare folder. */
+  /** Unscored rows that are faults of the data; null for a bare folder. */
   readonly bad: number | null;
   readonly numShards: number | null;
   /** Without any file. */

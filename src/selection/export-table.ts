@@ -33,7 +33,7 @@ export interface ExportTableOptions {
 }
 
 export interface Written {
-  /** Of the file or folder. */
+  /** Name of the file or folder. */
   readonly name: string;
   /** Columns of JSON lines whose values are of several kinds: written as text. */
   readonly asText: readonly string[];

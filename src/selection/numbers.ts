@@ -1,7 +1,7 @@
 import { formatCount } from "../core/units.js";
 import type { Database } from "./duckdb.js";
 
-/** So many numbers of a list are named. */
+/** How many numbers of a list are named. */
 export const NAMED = 10;
 
 /** Numbers, of which the first ten are named. */

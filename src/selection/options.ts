@@ -46,7 +46,7 @@ export function redundancyLimit({
   return policy === "published" || maxRedundancy === "none" ? null : maxRedundancy;
 }
 
-/** Options that hang together. */
+/** Options that depend on each other. */
 interface Interdependent {
   readonly policy: "budget" | "published";
   readonly maxRedundancy?: number | "none" | undefined;
@@ -83,7 +83,7 @@ export const selectOptionsSchema = z
     minScore: z.number().optional(),
     /** Group → how many times its share by size it gets, in proportion to the others; 1 where it is not named. */
     weights: z.record(z.string(), z.number().positive().max(MAX_WEIGHT)).optional(),
-    /** Of what is selected; by default that of the data. */
+    /** Format of what is selected; by default that of the data. */
     format: z.enum(EXPORT_FORMATS).optional(),
     /** Absent or empty. */
     out: z.string().min(1),

@@ -47,7 +47,7 @@ export interface RunOverview {
 }
 
 export interface OverviewOptions extends RankOptions {
-  /** Of each of best, middle and worst; 3 by default. */
+  /** Rows shown of each of best, middle and worst; 3 by default. */
   readonly each?: number;
 }
 

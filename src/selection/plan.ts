@@ -19,7 +19,7 @@ export interface Plan {
   readonly unit: Unit;
   /** The percentage that was asked for, or that the published policy takes of every group. */
   readonly percent: number | null;
-  /** Of each group, in `unit`; null where the policy has none. */
+  /** Target of each group, in `unit`; null where the policy has none. */
   readonly targets: readonly number[] | null;
   /** Rows go out in the order of the data; else by `ordinal`. */
   readonly inputOrder: boolean;

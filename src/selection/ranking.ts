@@ -16,7 +16,7 @@ export interface GroupCounts {
   /** Null: the rows that lack the field, or all rows. */
   readonly name: string | null;
   readonly scoredRows: number;
-  /** Of whole documents; null where no count is known. */
+  /** Tokens of whole documents; null where no count is known. */
   readonly scoredTokens: number | null;
   readonly rankedRows: number;
   /** Tokens of the shortest whole document that is ranked. */

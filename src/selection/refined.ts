@@ -15,7 +15,7 @@ export interface CheapSelection {
   readonly data: readonly string[] | null;
   readonly windows: MergedWindows | null;
   readonly groupNames: readonly string[];
-  /** Of each group: how many documents are taken. */
+  /** How many documents of each group are taken. */
   readonly cuts: readonly number[];
   /** `[N]`: place in `groupNames`. */
   readonly groups: Int32Array;
@@ -31,7 +31,7 @@ export interface CheapSelection {
 export interface RefinedPlace {
   readonly cheapRank: number;
   readonly rank: number;
-  /** Of the second scorer. */
+  /** Options of the second scorer. */
   readonly score: number;
 }
 
@@ -55,14 +55,14 @@ export interface RefinementSummary {
     readonly documents: number;
     /** Spearman of the two scores over them; null for fewer than 3, and where one side is constant. */
     readonly rankCorrelation: number | null;
-    /** Of those that have both scores and lie outside the bands, in groups that are cut. */
+    /** Documents with both scores outside the bands, in groups that are cut. */
     readonly outsideBands: number;
-    /** Of these, on the other side of their group's cut by the second score. */
+    /** Those of them that the second score puts on the other side of their group's cut. */
     readonly wrongSide: number;
   };
   /** Documents with both scores. */
   readonly rescored: number;
-  /** Of all ranked documents. */
+  /** Share of all ranked documents. */
   readonly rescoredShare: number;
   /** Documents that the second scorer could not score, and at most ten of them. */
   readonly unscored: {

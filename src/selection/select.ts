@@ -19,7 +19,7 @@ import { chooseWindowsOfDocuments, type WindowRule } from "./windows.js";
 export interface SelectedGroup {
   readonly name: string;
   readonly scoredRows: number;
-  /** Of whole documents; null where a count is not known. */
+  /** Tokens of whole documents; null where a count is not known. */
   readonly scoredTokens: number | null;
   readonly rankedRows: number;
   readonly selectedRows: number;
@@ -50,7 +50,7 @@ export interface SelectionSummary {
   readonly maxRedundancy: number | null;
   /** As long as the window, but above that limit. */
   readonly leftOutRedundant: number;
-  /** Of content that another ranked row has too. */
+  /** Rows whose content another ranked row has too. */
   readonly leftOutDuplicates: number;
   readonly selectedRows: number;
   readonly selectedTokens: number | null;
@@ -64,7 +64,7 @@ export interface SelectionSummary {
 }
 
 export interface SelectedWindows extends WindowRule {
-  /** That the scores of all documents are made of, and of the selected ones. */
+  /** Windows that make the scores of all documents, and of the selected ones. */
   readonly scored: number;
   readonly selected: number;
   /** Rows of `selected.jsonl`: documents, or all windows of the selected ones where each is a row of the data. */

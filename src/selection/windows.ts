@@ -16,7 +16,7 @@ export interface WindowRule {
 export interface MergedWindows extends WindowRule {
   /** Each row of the data that was scored is one window; else a row is a whole document. */
   readonly rowsAreWindows: boolean;
-  /** That the documents' scores are made of. */
+  /** Windows that the documents' scores are made of. */
   readonly windowCount: number;
   /** Documents, and rows of which nothing is known, without any score. */
   readonly unscoredRows: number;

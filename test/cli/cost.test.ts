@@ -191,7 +191,7 @@ test("by itself: windows by depth, int8 with the best, heads by retrieval, and t
   const again = await calibrate("made", MODEL, data, ...searched);
   expect(again.stderr).toContain("under 4 plans: no pass to make, 64 known from before");
   expect(again.stderr).not.toContain("to read");
-  // The choice between plans hangs on the seconds of the moment; what they tell does not.
+  // The choice between plans depends on the seconds of the moment; what they tell does not.
   expect(again.stdout).toMatch(/0-3=window:512\+sink:128$/m);
   expect(again.stdout).toMatch(/gain +in group +plan$/m);
 });

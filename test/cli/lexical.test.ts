@@ -29,7 +29,7 @@ test("score, check, show and select, with neither engine nor tokenizers installe
   const scored = await ladm(["score", ...FLAGS, "--data", DOCUMENTS, "--out", run], { main });
   expect(scored).toMatchObject({ code: 0 });
   expect(scored.stdout).toContain("12 rows scored");
-  expect(scored.stderr).toContain("window 512 tokens, text alone (no model)");
+  expect(scored.stderr).toContain("window 512 tokens (a document needs 289), text alone (no model)");
   expect(scored.stderr).not.toMatch(/memory|layers/);
   const described = JSON.parse(readFileSync(join(run, "run.json"), "utf8")) as { versions: object };
   expect(described).toMatchObject({ configuration: { model: { family: "lexical" } }, paths: { model: "lexical" } });

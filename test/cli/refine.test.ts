@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { readRun } from "#ladm/formats/run-json.js";
-import { type DearRunOptions, prepareDearRun } from "#ladm/refine/dear-run.js";
+import { prepareSecondRun, type SecondRunOptions } from "#ladm/refine/second-run.js";
 import { scoreRun } from "#ladm/scoring/score-run.js";
 import { readNamedCalibration } from "#ladm/scoring/scorer/calibrations.js";
 import { checkRun } from "#ladm/selection/check.js";
@@ -19,12 +19,12 @@ import { DOCUMENTS, MODEL, resultsOf, rowsOf } from "./score-data.js";
 const COUNT = 90;
 let pool: Awaited<ReturnType<typeof makePoolIn>>;
 /** The more expensive score of each row. */
-let dear: ReadonlyMap<number, number>;
+let second: ReadonlyMap<number, number>;
 
 beforeAll(async () => {
   pool = await makePoolIn(await mkdtemp(join(tmpdir(), "ladm-refine-")), documentLines(COUNT));
-  await scoreRun({ ...DEAR, data: [pool.data], out: pool.at("dear") });
-  dear = new Map(rowsOf(pool.at("dear")).map(({ row, score }) => [row, score ?? Number.NaN]));
+  await scoreRun({ ...DEAR, data: [pool.data], out: pool.at("second") });
+  second = new Map(rowsOf(pool.at("second")).map(({ row, score }) => [row, score ?? Number.NaN]));
 }, 120_000);
 afterAll(() => rm(pool.folder, { recursive: true, force: true }));
 
@@ -70,10 +70,10 @@ describe("a refined selection", () => {
     const rescored = rowsOf(`${out}-refine`);
     expect(new Set(rescored.map(({ row }) => row)).size).toBe(rescored.length);
     expect(rescored.length).toBe(refined.rescored);
-    for (const { row, score } of rescored) expect(score).toBe(dear.get(row));
+    for (const { row, score } of rescored) expect(score).toBe(second.get(row));
     const lines = sortedLines(out);
     expect(lines.filter(({ refined: score }) => score !== null).length).toBe(refined.rescored);
-    for (const { row, refined: score } of lines) if (score !== null) expect(score).toBe(dear.get(row));
+    for (const { row, refined: score } of lines) if (score !== null) expect(score).toBe(second.get(row));
 
     // The order, said plainly.
     const ranked = lines.toSorted((a, b) => a.cheapRank - b.cheapRank);
@@ -118,7 +118,7 @@ describe("a refined selection", () => {
       /^band: the more expensive scorer scores \d+ documents near the cuts \(\d+%\), about \d+ s; without them \d+\.\d% agreement is expected$/m,
     );
     // What the scorer is, is told once.
-    expect(stderr.match(/^window 256 tokens, 4 layers/gm)).toHaveLength(1);
+    expect(stderr.match(/^window 256 tokens \(a document needs \d+\), 4 layers/gm)).toHaveLength(1);
     expect(stdout).toMatch(
       /^Refined with exact of .*tiny-llama: \d+ documents scored again, \d+\.\d% of all, kept in .*told-refine$/m,
     );
@@ -160,8 +160,8 @@ describe("a refined selection", () => {
       (plain as unknown as SelectionSummary).groups.map(({ target }) => target),
     );
     // All are known: it is the selection by the more expensive run.
-    await ladm(["select", pool.at("dear"), "--tokens", "6000", "--out", pool.at("tokens-dear")]);
-    expect(selectedRows(pool.at("tokens"))).toEqual(selectedRows(pool.at("tokens-dear")));
+    await ladm(["select", pool.at("second"), "--tokens", "6000", "--out", pool.at("tokens-second")]);
+    expect(selectedRows(pool.at("tokens"))).toEqual(selectedRows(pool.at("tokens-second")));
     expect(summary.refined).toMatchObject({
       rescored: COUNT,
       agreement: { expected: 1, low: 1, high: 1 },
@@ -216,7 +216,7 @@ function isCheaplySelected(
 /** The best rows of each group by the more expensive score. */
 function selectedExactly(cuts: readonly number[]): readonly number[] {
   return cuts.flatMap((cut, group) => {
-    const own = [...dear].filter(([row]) => row % 3 === group);
+    const own = [...second].filter(([row]) => row % 3 === group);
     return own
       .sort(([, a], [, b]) => b - a)
       .slice(0, cut)
@@ -225,7 +225,7 @@ function selectedExactly(cuts: readonly number[]): readonly number[] {
 }
 
 describe("the more expensive run", () => {
-  const prepare = async (strides: object, more: Partial<DearRunOptions> = {}) => {
+  const prepare = async (strides: object, more: Partial<SecondRunOptions> = {}) => {
     const run = await readRun(pool.cheap);
     if (run === null) throw new Error("there is a run");
     const cheap = { ...run, configuration: { ...run.configuration, ...strides } };
@@ -237,7 +237,7 @@ describe("the more expensive run", () => {
       agreement: 0.9,
       seed: 0,
     };
-    return await prepareDearRun(cheap, { ...options, ...more });
+    return await prepareSecondRun(cheap, { ...options, ...more });
   };
 
   test("has the spans of the cheap one, with strides no coarser than the published", async () => {
@@ -407,7 +407,7 @@ describe("mistakes are told before anything is scored", () => {
     ["a model alone", () => ["--model", MODEL, "--max-length", "300"], /got --model and --max-length/],
     [
       "the same scorer",
-      () => ["--refine-with", "exact", "--run", pool.at("dear")],
+      () => ["--refine-with", "exact", "--run", pool.at("second")],
       /scored by this very scorer.*published score of all layers/,
     ],
     [
@@ -458,7 +458,7 @@ describe("mistakes are told before anything is scored", () => {
     ],
     [
       "another run in its place",
-      () => ["--refine-with", "exact", "--refine-run", pool.at("dear")],
+      () => ["--refine-with", "exact", "--refine-run", pool.at("second")],
       /holds another run: subset differs.*Give another --refine-run/,
     ],
     [
@@ -483,10 +483,10 @@ describe("mistakes are told before anything is scored", () => {
   });
 
   test("an OUT in use", async () => {
-    const { code, stderr } = await refine("dear");
+    const { code, stderr } = await refine("second");
     expect(code).toBe(2);
     expect(stderr).toContain("output folder is in use");
-    expect(existsSync(pool.at("dear-refine"))).toBe(false);
+    expect(existsSync(pool.at("second-refine"))).toBe(false);
   });
 
   test("texts are read with the more expensive checkpoint's own tokenizer", async () => {

@@ -97,13 +97,13 @@ describe("choosePlan", () => {
   });
 
   it("asks about noise where cost is preferred only", () => {
-    const dear = { cost: 2, quality: 0.8, noise: 0 };
+    const second = { cost: 2, quality: 0.8, noise: 0 };
     const cheap = { cost: 1, quality: 0.8 - 2 * TOLERANCE, noise: 1 };
     const unasked = () => {
       throw new Error("asked");
     };
-    expect(choosePlan([dear, cheap], "balanced", unasked)?.chosen).toBe(dear);
-    expect(choosePlan([dear, cheap], "cost", isNoise)?.chosen).toBe(cheap);
-    expect(choosePlan([dear, { ...cheap, noise: 0 }], "cost", isNoise)?.chosen).toBe(dear);
+    expect(choosePlan([second, cheap], "balanced", unasked)?.chosen).toBe(second);
+    expect(choosePlan([second, cheap], "cost", isNoise)?.chosen).toBe(cheap);
+    expect(choosePlan([second, { ...cheap, noise: 0 }], "cost", isNoise)?.chosen).toBe(second);
   });
 });

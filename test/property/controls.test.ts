@@ -215,7 +215,7 @@ describe("the texts of an evaluation", () => {
 
 describe("random numbers", () => {
   it("are those of the published generator", () => {
-    // The same from run to run and from machine to machine: texts and their cached scores hang on it.
+    // The same from run to run and from machine to machine: texts and their cached scores depend on it.
     const random = new Random("seed", 7);
     const first = Array.from({ length: 3 }, () => random.next());
     expect(first).toEqual(

@@ -82,7 +82,7 @@ test("rows of any JSON come back from Arrow as they were, or as JSON text where 
   );
 });
 
-test("kinds do not hang on where rows are cut into parts", () => {
+test("kinds do not depend on where rows are cut into parts", () => {
   fc.assert(
     fc.property(
       fc.array(row, { maxLength: 4 }),

@@ -9,7 +9,7 @@ import { runStages } from "#ladm/refine/stages.js";
 interface Scored {
   readonly group: number;
   readonly cheap: number;
-  readonly dear: number;
+  readonly second: number;
 }
 
 /** Documents ranked by their cheap scores, `share` of each group selected; the more expensive scores by rank. */
@@ -22,7 +22,7 @@ function rankScored(documents: readonly Scored[], share: number) {
     scores: Float64Array.from(ranked, ({ cheap }) => cheap),
     cuts: sizes.map((size) => Math.round(share * size)),
   });
-  return { pool, dear: ranked.map(({ dear }) => dear) };
+  return { pool, second: ranked.map(({ second }) => second) };
 }
 
 /** Documents that are selected, in an order of which some more expensive scores are known: said plainly. */
@@ -42,7 +42,7 @@ const poolArbitrary = fc
     fc.record({
       group: fc.integer({ min: 0, max: 3 }),
       cheap: fc.oneof(fc.integer({ min: 0, max: 5 }), fc.double({ min: -2, max: 8, noNaN: true })),
-      dear: fc.oneof(fc.integer({ min: 0, max: 5 }), fc.double({ min: -2, max: 8, noNaN: true })),
+      second: fc.oneof(fc.integer({ min: 0, max: 5 }), fc.double({ min: -2, max: 8, noNaN: true })),
       isKnown: fc.boolean(),
     }),
     { minLength: 12, maxLength: 80 },
@@ -55,8 +55,8 @@ describe("properties", () => {
   test("chances lie between 0 and 1, and fall with the distance from the cut where the slope is not negative", () => {
     fc.assert(
       fc.property(poolArbitrary, share, (documents, part) => {
-        const { pool, dear } = rankScored(documents, part);
-        const pairs = new Map(dear.flatMap((score, rank) => (rank % 2 === 0 ? [[rank, score] as const] : [])));
+        const { pool, second } = rankScored(documents, part);
+        const pairs = new Map(second.flatMap((score, rank) => (rank % 2 === 0 ? [[rank, score] as const] : [])));
         const model = learnErrors(pool, known(pairs), emptyBands(pool));
         const chances = wrongSideChances(pool, model);
         for (const [group, ranks] of pool.members.entries()) {
@@ -82,16 +82,20 @@ describe("properties", () => {
     fc.assert(
       fc.property(poolArbitrary, share, (documents, part) => {
         const chancesOf = (own: readonly Scored[]) => {
-          const { pool, dear } = rankScored(own, part);
-          const scores = new Map(dear.map((score, rank) => [rank, score]));
+          const { pool, second } = rankScored(own, part);
+          const scores = new Map(second.map((score, rank) => [rank, score]));
           return [...wrongSideChances(pool, learnErrors(pool, known(scores), emptyBands(pool)))];
         };
-        const rounded = documents.map(({ group, cheap, dear }) => ({
+        const rounded = documents.map(({ group, cheap, second }) => ({
           group,
           cheap: Math.round(cheap),
-          dear: Math.round(dear),
+          second: Math.round(second),
         }));
-        const bent = rounded.map(({ group, cheap, dear }) => ({ group, cheap: cheap ** 3, dear: Math.exp(dear) }));
+        const bent = rounded.map(({ group, cheap, second }) => ({
+          group,
+          cheap: cheap ** 3,
+          second: Math.exp(second),
+        }));
         expect(chancesOf(bent)).toEqual(chancesOf(rounded));
       }),
       { numRuns: 30 },
@@ -101,9 +105,9 @@ describe("properties", () => {
   test("bands only widen, and what is left outside costs no more than the budget", () => {
     fc.assert(
       fc.property(poolArbitrary, share, fc.double({ min: 0, max: 3, noNaN: true }), (documents, part, budget) => {
-        const { pool, dear } = rankScored(documents, part);
+        const { pool, second } = rankScored(documents, part);
         const audit = drawAudit(pool, 10, 1);
-        const pairs = known(new Map(audit.map((rank) => [rank, dear[rank] ?? 0])));
+        const pairs = known(new Map(audit.map((rank) => [rank, second[rank] ?? 0])));
         const model = learnErrors(pool, pairs, emptyBands(pool));
         const chances = wrongSideChances(pool, model);
         const bands = widenBands(pool, chances, pairs, emptyBands(pool), budget);
@@ -117,7 +121,7 @@ describe("properties", () => {
         const loss = new ExpectedLoss(pool, chances, pairs);
         for (const rank of inside) loss.settle(rank);
         expect(loss.documents).toBeLessThanOrEqual(budget + 1e-6);
-        const wider = widenBands(pool, chances, known(new Map(dear.entries())), bands, 0);
+        const wider = widenBands(pool, chances, known(new Map(second.entries())), bands, 0);
         expect(wider).toEqual(bands);
         const all = widenBands(pool, chances, pairs, bands, 0);
         for (const [group, { start, end }] of all.entries()) {
@@ -135,17 +139,17 @@ describe("properties", () => {
   test("the refined order permutes known documents of a group; with all known it is that of the more expensive score", () => {
     fc.assert(
       fc.property(poolArbitrary, share, (documents, part) => {
-        const { pool, dear } = rankScored(documents, part);
-        const some = new Map(dear.flatMap((score, rank) => (rank % 3 === 0 ? [[rank, score] as const] : [])));
+        const { pool, second } = rankScored(documents, part);
+        const some = new Map(second.flatMap((score, rank) => (rank % 3 === 0 ? [[rank, score] as const] : [])));
         const places = refinedPlaces(pool, some);
         const sorted = (ranks: readonly number[]) => ranks.toSorted((a, b) => a - b);
         expect(sorted(places.map(({ rank }) => rank))).toEqual([...some.keys()]);
         expect(sorted(places.map(({ cheapRank }) => cheapRank))).toEqual([...some.keys()]);
         for (const { cheapRank, rank } of places) expect(pool.groups[rank]).toBe(pool.groups[cheapRank]);
         const exact = pool.members.flatMap((ranks, group) =>
-          [...ranks].sort((a, b) => (dear[b] ?? 0) - (dear[a] ?? 0) || a - b).slice(0, pool.cuts[group]),
+          [...ranks].sort((a, b) => (second[b] ?? 0) - (second[a] ?? 0) || a - b).slice(0, pool.cuts[group]),
         );
-        expect(selectedBy(pool, new Map(dear.entries()))).toEqual(new Set(exact));
+        expect(selectedBy(pool, new Map(second.entries()))).toEqual(new Set(exact));
       }),
       { numRuns: 60 },
     );
@@ -153,7 +157,7 @@ describe("properties", () => {
 
   test("the audit is a sample without repeats, of each group in proportion, and of each document as often", () => {
     const { pool } = rankScored(
-      Array.from({ length: 90 }, (_, at) => ({ group: at < 50 ? 0 : at < 80 ? 1 : 2, cheap: at % 7, dear: 0 })),
+      Array.from({ length: 90 }, (_, at) => ({ group: at < 50 ? 0 : at < 80 ? 1 : 2, cheap: at % 7, second: 0 })),
       0.3,
     );
     const drawn = new Float64Array(90);
@@ -213,11 +217,11 @@ async function simulate({ documents, groups, correlation, noise, share, agreemen
     const group = random.integer(groups);
     const cheap = normal(random);
     const error = NOISES[noise]?.(random, cheap) ?? 0;
-    const [cheapLevel = 0, dearLevel = 0] = levels[group] ?? [];
-    const dear = correlation * cheap + Math.sqrt(1 - correlation ** 2) * error;
-    return { group, cheap: cheap + cheapLevel / 2, dear: dear + dearLevel / 2 };
+    const [cheapLevel = 0, secondLevel = 0] = levels[group] ?? [];
+    const second = correlation * cheap + Math.sqrt(1 - correlation ** 2) * error;
+    return { group, cheap: cheap + cheapLevel / 2, second: second + secondLevel / 2 };
   });
-  const { pool, dear } = rankScored(made, share);
+  const { pool, second } = rankScored(made, share);
   const audit = drawAudit(pool, auditSize(documents, undefined), seed);
   const asked = new Map<number, number>();
   const stages: string[] = [];
@@ -225,12 +229,12 @@ async function simulate({ documents, groups, correlation, noise, share, agreemen
     stages.push(stage);
     for (const rank of ranks) {
       if (asked.has(rank)) throw new Error(`${rank} is scored twice`);
-      asked.set(rank, dear[rank] ?? 0);
+      asked.set(rank, second[rank] ?? 0);
     }
     return Promise.resolve(known(new Map(asked)));
   });
   if (found === null) throw new Error("it was not interrupted");
-  const exact = selectedBy(pool, new Map(dear.entries()));
+  const exact = selectedBy(pool, new Map(second.entries()));
   const agreeing = (selected: ReadonlySet<number>) =>
     [...selected].filter((rank) => exact.has(rank)).length / exact.size;
   return {
@@ -312,7 +316,7 @@ describe("on made-up scores the agreement that is claimed holds", () => {
     expect(stages.slice(0, 2)).toEqual(["audit", "band"]);
     expect(stages.slice(2).every((stage) => stage === "wider")).toBe(true);
     expect(stages.length).toBeLessThanOrEqual(4);
-    const { pool } = rankScored([{ group: 0, cheap: 1, dear: 1 }], 1);
+    const { pool } = rankScored([{ group: 0, cheap: 1, second: 1 }], 1);
     expect(await runStages(pool, { audit: [0], agreement: 0.9 }, () => Promise.resolve(null))).toBeNull();
   });
 });

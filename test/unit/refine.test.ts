@@ -74,12 +74,13 @@ describe("learnErrors", () => {
     const small = preparePool({ groups, scores, cuts: Array.from({ length: 8 }, () => 1) });
     // Twelve pairs of all eight groups, whose more expensive scores are no function of the rank.
     const ranks = Array.from({ length: 12 }, (_, at) => at + (at % 3));
-    const dear = ranks.map((rank) => (rank * 5) % 13);
-    const few = { scores: new Map(ranks.map((rank, at) => [rank, dear[at] ?? 0])), unscored: new Set<number>() };
+    const second = ranks.map((rank) => (rank * 5) % 13);
+    const few = { scores: new Map(ranks.map((rank, at) => [rank, second[at] ?? 0])), unscored: new Set<number>() };
     expect(new Set([...few.scores.keys()].map((rank) => groups[rank])).size).toBeGreaterThan(few.scores.size / 2);
-    const logits = dear.map((score) => {
-      const below = dear.filter((other) => other < score).length + dear.filter((other) => other === score).length / 2;
-      return Math.log(below / (dear.length - below));
+    const logits = second.map((score) => {
+      const below =
+        second.filter((other) => other < score).length + second.filter((other) => other === score).length / 2;
+      return Math.log(below / (second.length - below));
     });
     const mean = logits.reduce((sum, logit) => sum + logit, 0) / logits.length;
     const cheap = ranks.map((rank) => (small.logits[rank] ?? 0) - (small.levels[groups[rank] ?? 0] ?? 0));

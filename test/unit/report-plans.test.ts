@@ -113,9 +113,9 @@ describe("costFigure", () => {
     const [, d = ""] = /<path d="([^"]+)" class="c5" fill="none"/.exec(figure) ?? [];
     const points = [...d.matchAll(/[ML]([\d.]+) ([\d.]+)/g)].map(([, x, y]) => ({ x: Number(x), y: Number(y) }));
     expect(points).toHaveLength(2);
-    const [cheap, dear] = points;
-    expect(dear?.x).toBeGreaterThan(cheap?.x ?? Infinity);
-    expect(dear?.y).toBeLessThan(cheap?.y ?? 0);
+    const [cheap, second] = points;
+    expect(second?.x).toBeGreaterThan(cheap?.x ?? Infinity);
+    expect(second?.y).toBeLessThan(cheap?.y ?? 0);
   });
 
   it("is none without a plan that was timed", () => {

@@ -78,11 +78,11 @@ test("the table tells both selections apart", async () => {
   );
   database.close();
   expect(
-    told.map(({ index, rank, chosen, refined: dear, cheapRank, cheapChosen, reason }) => [
+    told.map(({ index, rank, chosen, refined: second, cheapRank, cheapChosen, reason }) => [
       index,
       rank,
       chosen,
-      dear,
+      second,
       cheapRank,
       cheapChosen,
       reason,

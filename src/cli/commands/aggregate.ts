@@ -18,8 +18,8 @@ export const aggregateCommand = buildCommand<AggregateFlags, [run: string], Ladm
   docs: {
     customUsage: ["RUN --out RUN2 [FLAG...]"],
     brief: "Make other scores of kept pair scores, without the model",
-    fullDescription: `Makes other scores of the pair scores that a run kept (score --keep pairs or heads), without the model, into a run folder of its own:
-with a calibration, an ablation, another formula, or none of them for the score that such pair scores give by default.
+    fullDescription: `Makes new scores from the pair scores that a run kept (score --keep pairs or heads), without the model, in a run folder
+of its own: with a calibration, an ablation, another formula, or the default score.
 
 EXAMPLE
   ladm aggregate run --calibration calibration.json --out calibrated-run`,

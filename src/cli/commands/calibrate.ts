@@ -36,18 +36,18 @@ interface Flags extends MaterialFlags {
 export const calibrateCommand = buildCommand<Flags, [], LadmContext>({
   docs: {
     customUsage: ["--model DIR --data FILE... --out FILE [FLAG...]"],
-    brief: "Learn from your own documents which layers of a checkpoint to listen to",
-    fullDescription: `Cuts near and glued texts out of your own documents, reads them all, and fits weights of layers (or heads) and a way to add their pair
-scores up that put whole documents on top; needs no labels. Takes the earliest last layer that is as good, so that scoring costs less. What it
-claims to gain is measured on texts that had no say in the choice: all is chosen anew without each fold. Writes nothing when it sees no gain
-over the published score.
+    brief: "Find out from your documents which layers of a checkpoint to use",
+    fullDescription: `Finds which layers or heads tell real documents from false ones, and how to weigh them. It makes near and glued texts
+from your documents, reads them all, and fits the weights; it needs no labels. It prefers an early last layer, which
+makes scoring cheaper. The gain it reports is measured on texts that had no part in the choice. It writes nothing when
+it sees no gain over the published score.
 
-By retrieval nothing is fitted: spans of your documents are written again further on, and heads weigh as much as they look back at them.
-The choice for a small model, or for few documents.
+With --by retrieval nothing is fitted: heads weigh as much as they look back at spans that are repeated further on. Use
+it for a small model, or for few documents.
 
-With --cost it searches for a cheaper pass too: reads all texts with full attention and then under other plans (attention in windows, linear
-layers in 8 bits), finds layers and weights anew under each, times what scoring would take on this machine, and takes the cheapest plan that
-loses at most 0.01. Shows all of them in a table, and in cost.svg beside the calibration. About ten times the passes; Ctrl-C loses none.
+With --cost it also searches for a cheaper pass: attention in windows, linear layers in 8 bits. It fits weights for
+each plan, times them on this machine, and takes the cheapest that loses at most 0.01. That takes about ten times the
+passes. Ctrl-C loses none of them.
 
 EXAMPLE
   ladm calibrate --model ./checkpoint --data pool.jsonl --max-length 8192 --out ./checkpoint/calibration.json

@@ -13,8 +13,8 @@ interface CheckFlags {
 export const checkCommand = buildCommand<CheckFlags, [run: string], LadmContext>({
   docs: {
     customUsage: ["RUN [--json]"],
-    brief: "Prove a run complete: every row once, every shard whole",
-    fullDescription: `Proves a run complete: every row of the data once, every shard ended with the rows it recorded.
+    brief: "Check that a run is complete",
+    fullDescription: `Checks that a run is complete: every row of the data once, every shard ended with the rows it recorded.
 Exit code 0: complete; 3: rows are missing, repeated or bad.
 
 EXAMPLE

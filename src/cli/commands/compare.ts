@@ -22,10 +22,10 @@ interface CompareFlags {
 export const compareCommand = buildCommand<CompareFlags, [first: string, second: string], LadmContext>({
   docs: {
     customUsage: ["RUN1 RUN2 --tokens N|--top P|--count N [FLAG...]"],
-    brief: "Compare two runs over the same data: scores, selections, who moved most",
-    fullDescription: `Compares two runs over the same data: Spearman of their scores, how much of what one selects the other selects too, and which
-rows moved most; of each group as well. At most one of --top, --count and --tokens says how much is selected; by default the
-best 10%. An incomplete run is compared as it is.
+    brief: "Compare two runs over the same data",
+    fullDescription: `Compares two runs over the same data: the rank correlation of their scores, how much of what one selects the other
+selects too, and which rows moved most, also group by group. Give at most one of --top, --count and --tokens; the
+default is the best 10%. An incomplete run is compared as it is.
 
 EXAMPLE
   ladm compare run-published run-calibrated --top 10%`,
@@ -55,13 +55,13 @@ EXAMPLE
         optional: true,
       },
       groupBy: textFlag("FIELD", "Field of the rows that makes the groups (meta.domain), or none"),
-      data: filesFlag("The data that index counts in; by default what was scored"),
+      data: filesFlag("The data to select from; default: what was scored"),
       includeShort: switchFlag("Rank also the documents shorter than the window"),
       maxRedundancy: {
         kind: "parsed",
         parse: parseRedundancy,
         placeholder: "X|none",
-        brief: "Leave out rows of which a larger part is said again; by default 0.4",
+        brief: "Leave out rows that repeat more of themselves than this; default: 0.4",
         optional: true,
       },
       memoryLimit: textFlag("SIZE", "Memory for ranking, such as 2GB; more lies on disk"),

@@ -8,7 +8,7 @@ type Shell = (typeof SHELLS)[number];
 export const completionCommand = buildCommand<Readonly<Record<never, never>>, [shell: Shell], LadmContext>({
   docs: {
     customUsage: ["bash|zsh"],
-    brief: "Print what makes the shell complete commands and flags",
+    brief: "Print a script that completes commands and flags in the shell",
     fullDescription: `Prints a script that makes bash or zsh complete commands, flags and their values, and files.
 
 EXAMPLE

@@ -20,10 +20,10 @@ const DEFAULT_OUT = "ladm-demo";
 export const demoCommand = buildCommand<Flags, [], LadmContext>({
   docs: {
     customUsage: ["[--out DIR] [--model DIR] [FLAG...]"],
-    brief: "Show on texts of this installation what it is all about",
-    fullDescription: `Takes real long texts that lie in this installation (documentation, type declarations and source of the packages it needs), glues texts of
-pieces of others, scores them all, keeps the better half, and says how many whole and how many glued ones that are. Needs no
-network and no data of yours. Started again, it goes on after the last whole row.
+    brief: "Show what the score does, on texts of this installation",
+    fullDescription: `Takes long texts from the packages of this installation, glues others together from pieces of them, scores all of them,
+keeps the better half, and says how many real and how many glued ones that are. It needs no network and no data. Run it
+again, and it goes on after the last whole row.
 
 EXAMPLE
   ladm demo

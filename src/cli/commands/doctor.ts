@@ -25,8 +25,8 @@ const DEVICES = [
 export const doctorCommand = buildCommand<DoctorFlags, [], LadmContext>({
   docs: {
     customUsage: ["[--model DIR] [--max-length N]"],
-    brief: "Say what this machine offers, and whether a checkpoint would fit",
-    fullDescription: `Says what this machine offers: cores, memory, devices, libraries; and whether scoring with a checkpoint would fit.
+    brief: "Show what this machine offers, and whether a checkpoint fits",
+    fullDescription: `Shows what this machine offers (cores, memory, devices, libraries) and whether scoring with a checkpoint would fit.
 Exit code 0: all is well; 2: a library does not load, or the checkpoint would not fit or cannot be used.
 
 EXAMPLE

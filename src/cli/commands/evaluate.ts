@@ -24,10 +24,10 @@ interface Flags extends Omit<MaterialFlags, "model"> {
 export const evaluateCommand = buildCommand<Flags, [], LadmContext>({
   docs: {
     customUsage: ["--data FILE... --out DIR [--model DIR] [FLAG...]"],
-    brief: "Measure whether a score tells whole documents from texts made of their like",
-    fullDescription: `Cuts texts out of your own documents that look like documents and are none (pieces of others glued together, the same piece over and over,
-and so on), scores all of them in several ways and says how often a whole document comes out on top: 1.00 always, 0.50 a coin toss.
-Writes evaluation.json and figures (SVG).
+    brief: "Measure how well a score works on your documents",
+    fullDescription: `Asks how well a score works on your documents. It makes false documents from them (pieces of others glued together, one
+piece repeated, and so on), scores all of them in several ways, and says how often a real document scores higher: 1.00
+is always, 0.50 a coin toss. Writes evaluation.json and figures (SVG).
 
 EXAMPLE
   ladm evaluate --model lexical --data pool.jsonl --out evaluation
@@ -39,7 +39,7 @@ EXAMPLE
         ...materialFlags,
         model: textFlag(
           "DIR",
-          "Folder or hub name (org/name) of a checkpoint, lac-tiny (embedded) or lexical; default: lexical",
+          "Checkpoint: a folder, a hub name (org/name), lac-tiny (embedded), or lexical (the text alone, default)",
         ),
         out: requiredTextFlag("DIR", "Folder to write"),
         calibration: textFlag("FILE|auto|none", "Calibration to evaluate beside the published score; default: auto"),
@@ -54,20 +54,20 @@ EXAMPLE
           kind: "parsed",
           parse: parseControls,
           placeholder: "LIST",
-          brief: "Of near, glued, shuffled, repeated, foreign; default: all",
+          brief: "Kinds of false documents: near, glued, shuffled, repeated, foreign; default: all",
           optional: true,
         },
         yardstick: {
           kind: "enum",
           values: ["gain"],
-          brief: "Compare with the fall of the model's loss when it sees the whole window",
+          brief: "Also compare with how much the model's loss falls when it sees the whole window",
           optional: true,
         },
         maxRedundancy: {
           kind: "parsed",
           parse: parseShare,
           placeholder: "X",
-          brief: "Where the guard is on, texts of which a larger part is said again rank last; default as select",
+          brief: "With the guard, texts that repeat more of themselves than this rank last; default as select",
           optional: true,
         },
         ...commonFlags,

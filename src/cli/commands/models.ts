@@ -19,8 +19,8 @@ const DESCRIBED_LEXICAL =
 export const modelsCommand = buildCommand<ModelsFlags, [directory: string | undefined], LadmContext>({
   docs: {
     customUsage: ["[DIR|NAME]"],
-    brief: "Say which checkpoints are supported, and the verdict on one",
-    fullDescription: `Says which checkpoints are supported; of a given one, whether it is, and what it is. No weight is read.
+    brief: "List which checkpoints are supported, or check one",
+    fullDescription: `Lists which checkpoints are supported. Given one, says whether it is, and describes it. No weight is read.
 Exit code 0: supported; 2: not supported, damaged or not there.
 
 EXAMPLE

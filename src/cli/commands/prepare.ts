@@ -40,11 +40,11 @@ interface Flags extends ColumnFlags, CommonFlags {
 export const prepareCommand = buildCommand<Flags, [], LadmContext>({
   docs: {
     customUsage: ["--data FILE... --out DIR [--tokenizer DIR] [FLAG...]"],
-    brief: "Tokenise a corpus into the datasets that score and select read",
-    fullDescription: `Tokenises documents with all cores and writes two datasets: OUT/long, the whole documents of --min-tokens or more, and
-OUT/truncated, the same documents cut to --max-length. Score the second, then select from the first:
+    brief: "Tokenise a corpus (for the published flow; score reads texts as they are)",
+    fullDescription: `Tokenises documents on all cores and writes two datasets: OUT/long, the whole documents of --min-tokens or more, and
+OUT/truncated, the same documents cut to --max-length. Score the second, and select from the first:
 ladm score --data OUT/truncated --out RUN, ladm select RUN --policy published --data OUT/long.
-Started again with the same options, it goes on after the last whole part.
+Run the same command again, and it goes on after the last whole part.
 
 EXAMPLE
   ladm prepare --data corpus/*.parquet --tokenizer ./checkpoint --out prepared

@@ -64,10 +64,10 @@ interface Flags extends ColumnFlags, CommonFlags {
 export const scoreCommand = buildCommand<Flags, [], LadmContext>({
   docs: {
     customUsage: ["--data FILE... --out RUN [--model DIR] [FLAG...]"],
-    brief: "Score documents with a checkpoint, into a run folder",
-    fullDescription: `Scores each document by how much its spans attend to spans far before them, and writes one row per document into a run
-folder. Started again with the same options, it goes on after the last whole row. A document longer than the window is cut to it, unless
---window all scores every window of it, one row each; the last one then ends with the document and overlaps the one before.
+    brief: "Score documents, into a run folder",
+    fullDescription: `Scores each document by how much it depends on text far back, and writes one row per document into a run folder.
+Run the same command again, and it goes on after the last whole row. A document longer than the window is cut to it.
+With --window all every window of it is scored, one row each; the last window ends with the document.
 
 EXAMPLE
   ladm score --model ./checkpoint --data pool/*.jsonl.zst --max-length 8192 --out run
@@ -82,19 +82,17 @@ EXIT CODE
         dryRun: switchFlag("Say what would be done, and stop before anything is scored or written"),
         model: textFlag(
           "DIR",
-          "Folder or hub name (org/name) of a checkpoint, lac-tiny (embedded), or lexical: the text alone; default: lexical",
+          "Checkpoint: a folder, a hub name (org/name), lac-tiny (embedded), or lexical (the text alone, default)",
         ),
         data: dataFlag(),
         out: requiredTextFlag("RUN", "Run folder, new or to be continued"),
-        maxLength: countFlag(
-          "Window in tokens; default: 32768 or the model's own, whichever is less; lexical: 8192 words",
-        ),
+        maxLength: countFlag("Window in tokens; default: the model's own, at most 32768; lexical: 8192"),
         allowLonger: switchFlag("Accept a window longer than the model is made to read"),
         window: {
           kind: "enum",
           values: ["truncate", "all", "head-tail"],
           brief:
-            "Windows of a longer document: truncate: the first (default); all: every one; head-tail: first and last",
+            "Which windows of a longer document to score: the first (truncate, default), all, or the first and last (head-tail)",
           optional: true,
         },
         stride: countFlag("With --window all: tokens from one window's start to the next one's; default: the window"),
@@ -104,7 +102,7 @@ EXIT CODE
         layers: {
           kind: "parsed",
           parse: parseLayers,
-          brief: "Layers to listen to, such as 0-21 or 3,7,9; the pass ends at the last one. Default: all",
+          brief: "Layers to use, such as 0-21 or 3,7,9; the pass ends at the last one. Default: all",
           placeholder: "LIST",
           optional: true,
         },
@@ -131,14 +129,14 @@ EXIT CODE
           kind: "enum",
           values: ["none", "layers", "pairs", "heads"],
           brief:
-            "What to keep beside the score; default: layers. none: a calibration of heads then listens to those alone",
+            "What to keep beside the score; default: layers. With none, a calibration of heads reads those heads alone",
           optional: true,
         },
         ...columnFlags,
         threads: countFlag("Cores; default: all"),
         limit: countFlag("Score the first N rows of the data only"),
-        numShards: countFlag("Split the rows over N processes: row r belongs to shard r mod N"),
-        shardIndex: countFlag("Which of them this is, from 0; default: what a Slurm array or an indexed job says", {
+        numShards: countFlag("Split the rows over N processes (row r belongs to shard r mod N)"),
+        shardIndex: countFlag("Number of this process, from 0; default: from the Slurm array or the indexed job", {
           minimum: 0,
         }),
         strict: switchFlag("Stop at the first bad row"),

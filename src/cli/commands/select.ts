@@ -59,15 +59,15 @@ interface SelectFlags extends CommonFlags {
 export const selectCommand = buildCommand<SelectFlags, [run: string], LadmContext>({
   docs: {
     customUsage: ["RUN --out DIR --tokens N|--top P|--count N|--min-score X [FLAG...]"],
-    brief: "Select the best-scored documents of a run up to a budget",
-    fullDescription: `Selects the best-scored documents of a run and writes them to a new folder: selected.jsonl (the rows as they stand in the
-data), sorted_by_score.jsonl (every ranked row with its rank) and selection.json (what was asked and what came out).
-Exactly one of --tokens, --top, --count and --min-score says how much. A row of which more than --max-redundancy is said again is left out,
-since text that repeats itself scores high whatever it says. A document of several scored windows is one row: --windows says how they make
-its score. Where the rows of the scored data are the windows, all windows of a selected document are written.
-With --refine-with a second, more expensive scorer then scores the documents near each group's cut, and those alone: a calibration FILE, auto (as score
-does), or exact (an exact pass over all layers, without a calibration). A random audit says how far the run's scores can be trusted there, how many documents that
-takes, and how far the selection is expected to agree with scoring all of them. Stopped, the same command goes on.
+    brief: "Select the best documents of a run, up to a budget",
+    fullDescription: `Selects the best documents of a run and writes them to a new folder: selected (the rows of the data, whole),
+sorted_by_score.jsonl (every ranked row with its rank) and selection.json (what was asked and what came out).
+Give exactly one of --tokens, --top, --count and --min-score. Rows that mostly repeat themselves (--max-redundancy) and
+documents of equal content are left out. A document with several scored windows counts once (--windows).
+
+With --refine-with a second, more expensive scorer scores the documents near each group's cut again: a calibration FILE,
+auto (as score does), or exact (all layers, no calibration). A random audit tells how far the first scores can be
+trusted, how many documents must be scored again, and how far the selection should agree with scoring all of them.
 
 EXAMPLE
   ladm select run --tokens 1G --group-by meta.domain --out selected
@@ -110,7 +110,7 @@ EXIT CODE
         format: {
           kind: "enum",
           values: ["jsonl", "parquet", "hf", "arrow"],
-          brief: "Of what is selected; default: that of the data",
+          brief: "Format of what is selected; default: that of the data",
           optional: true,
         },
         policy: {
@@ -124,17 +124,17 @@ EXIT CODE
           kind: "parsed",
           parse: parseWeights,
           placeholder: "GROUP=N,…",
-          brief: "Groups that get N times their share by size, such as books=2,code=0.5; others get theirs once",
+          brief: "Groups that get N times their share, such as books=2,code=0.5",
           optional: true,
         },
-        data: filesFlag("The data that index counts in; by default what was scored"),
+        data: filesFlag("The data to select from; default: what was scored"),
         includeShort: switchFlag("Rank also the documents shorter than the window"),
         keepDuplicates: switchFlag("Rank also the documents whose content another one has"),
         maxRedundancy: {
           kind: "parsed",
           parse: parseRedundancy,
           placeholder: "X|none",
-          brief: "Leave out rows of which a larger part is said again; by default 0.4 (policy budget)",
+          brief: "Leave out rows that repeat more of themselves than this; default: 0.4 (policy budget)",
           optional: true,
         },
         windows: {
@@ -151,9 +151,9 @@ EXIT CODE
           brief: "With --windows share: a window counts from this score on",
           optional: true,
         },
-        partial: switchFlag("Go on although rows are missing or repeated"),
+        partial: switchFlag("Accept a run with missing or repeated rows"),
         memoryLimit: textFlag("SIZE", "Memory for ranking, such as 2GB; more lies on disk"),
-        threads: countFlag("Cores for ranking, and for the second scorer; default: all"),
+        threads: countFlag("Cores; default: all"),
         refineWith: textFlag(
           "FILE|auto|exact",
           "Score again what lies near the cuts: with a calibration, one that fits, or a pass over all layers without one",
@@ -168,7 +168,8 @@ EXIT CODE
           kind: "parsed",
           parse: parseAgreement,
           placeholder: "X",
-          brief: "With --refine-with: share of the selection that scoring all again would select too; default: 0.99",
+          brief:
+            "With --refine-with: the share of the selection that scoring everything again would select too; default: 0.99",
           optional: true,
         },
         audit: countFlag(

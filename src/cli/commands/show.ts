@@ -17,8 +17,8 @@ const COLUMNS = 100;
 export const showCommand = buildCommand<ShowFlags, [run: string], LadmContext>({
   docs: {
     customUsage: ["RUN [FLAG...]"],
-    brief: "Show the best, middle and worst documents of a run, and how the scores lie",
-    fullDescription: `Shows a run at a glance: how the scores of each group lie, and its best, middle and worst documents with their first lines.
+    brief: "Show the scores of a run, and its best, middle and worst documents",
+    fullDescription: `Shows a run at a glance: the scores of each group, and its best, middle and worst documents with their first lines.
 An incomplete run is shown as it is.
 
 EXAMPLE
@@ -32,7 +32,7 @@ EXAMPLE
     flags: {
       each: countFlag("Documents shown of each of best, middle and worst; by default 3"),
       groupBy: textFlag("FIELD", "Field of the rows that makes the groups (meta.domain), or none"),
-      data: filesFlag("The data that index counts in; by default what was scored"),
+      data: filesFlag("The data to select from; default: what was scored"),
       includeShort: switchFlag("Rank also the documents shorter than the window"),
     },
   },

@@ -72,7 +72,7 @@ export interface Assessment
    * By fold: the texts outside, scored by what they chose themselves, in folds of their own; and how well that tells.
    */
   readonly outside: ReadonlyMap<number, { readonly scored: readonly ScoredText[]; readonly quality: number }>;
-  /** Of the same texts in the same order: the published score of these passes, and the lexical one. */
+  /** The published and the lexical score of the same texts, in the same order. */
   readonly published: readonly number[];
   readonly lexical: readonly number[];
   /** Whole texts in their order, with the score that what all texts chose gives them. */

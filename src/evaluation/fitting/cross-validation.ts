@@ -31,7 +31,7 @@ export function meanSizes(texts: readonly LabelledText[]): Float64Array {
   });
 }
 
-/** Of the weights' squares, against the mean loss of a comparison. */
+/** Weight of the squared weights against the mean loss of a comparison. */
 const RIDGE = 0.01;
 
 /** Fits whole texts against near and glued ones of their groups; both kinds count the same. */

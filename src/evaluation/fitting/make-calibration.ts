@@ -51,7 +51,7 @@ export interface Finding {
     readonly name?: string | undefined;
   };
   readonly material: ModelMaterial;
-  /** Of the passes that the weights are for. */
+  /** The plan of the passes that the weights are for. */
   readonly plan: PassPlan;
   readonly assessment: Assessment;
   readonly measured: Calibration["measured"];

@@ -143,7 +143,7 @@ function sharesDocuments(
 interface Row {
   readonly text: EvaluationText;
   readonly reading: Reading;
-  /** Of the calibration's own passes. */
+  /** Readings of the calibration's own passes. */
   readonly planned: PairReadings;
   readonly redundancy: number | null;
   readonly values: readonly (number | null)[];

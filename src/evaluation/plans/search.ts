@@ -53,12 +53,12 @@ const INT8_TRIED = 2;
 
 export interface FoundPlan {
   readonly search: PlanSearch;
-  /** Of the chosen plan; of the exact one where none can be chosen. */
+  /** The weights of the chosen plan, or of the exact one where none can be chosen. */
   readonly plan: PassPlan;
   readonly assessment: Assessment;
   /** Every text, scored by a plan, a recipe, a last layer and weights in which its fold had no say. */
   readonly heldOut: Assessment["heldOut"];
-  /** Of the exact plan's passes: the score to beat. */
+  /** Scores of the exact plan's passes: what a cheaper one must match. */
   readonly published: readonly number[];
 }
 

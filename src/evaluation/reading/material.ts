@@ -90,7 +90,7 @@ export interface Material {
   readonly cacheDirectory: string | null;
 }
 
-/** Of a checkpoint. */
+/** The material that a checkpoint reads. */
 export interface ModelMaterial extends Material {
   readonly scorer: Scorer;
 }
@@ -218,7 +218,7 @@ async function closing<T>(tokenizer: Pick<Tokenizer, "close">, work: () => Promi
   }
 }
 
-/** Of a checkpoint without one: refuses the first text. */
+/** Stands in for the tokenizer of a checkpoint that has none: refuses the first text. */
 async function tokenizerOf(
   { tokenizerFile, directory }: Checkpoint,
   signal: AbortSignal | undefined,

@@ -55,7 +55,7 @@ export interface ReadHooks {
 
 export interface ReadResult {
   readonly readings: readonly { readonly text: EvaluationText; readonly reading: Reading }[];
-  /** Of the passes made now; null when none was. */
+  /** Mean over the passes made now; null when none was made. */
   readonly secondsPerPass: number | null;
 }
 

@@ -46,7 +46,7 @@ export interface PoolProgress {
 
 export interface PoolOptions {
   readonly data: readonly string[];
-  /** Of the files, so that a share can be told. */
+  /** Bytes of the files, so that a share can be told. */
   readonly sizes?: DataSizes;
   readonly signal?: AbortSignal | undefined;
   readonly textColumn: string;
@@ -72,7 +72,7 @@ const PEEKED_ROWS = 200;
 const SHOWN_KEYS = 20;
 /** More would change no figure that a few dozen texts can show. */
 const DOCUMENTS_PER_GROUP = 96;
-/** Of a very long document, so many windows are enough; a token is some 4 characters, a window may want 6. */
+/** So many windows of a very long document are enough; a token has about 4 characters, a window may want 6. */
 const WINDOWS_KEPT = 8;
 const CHARACTERS_PER_TOKEN = 6;
 const LONG_CHARACTERS_PER_TOKEN = 3;

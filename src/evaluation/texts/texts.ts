@@ -17,7 +17,7 @@ import type { Pool, PoolDocument, PoolGroup } from "./pool.js";
 export interface EvaluationText {
   readonly kind: "whole" | Control;
   readonly group: string;
-  /** Of the whole document. */
+  /** The whole document's value. */
   readonly source: string;
   /** Row of the whole document that it is, or is made beside. */
   readonly row: number;

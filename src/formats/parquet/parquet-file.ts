@@ -23,7 +23,7 @@ const TAIL_BYTES = 8;
 /** The columns asked for of one row group lie in memory, compressed. */
 const LARGE_ROW_GROUP_BYTES = 256 * 2 ** 20;
 
-/** So many rows more than it has bytes are believed of a file. */
+/** A file is believed to have up to so many rows more than bytes. */
 const FREE_ROWS = 65_536;
 
 /** A Parquet file; its row groups are what can be read or damaged on its own. */

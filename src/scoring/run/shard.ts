@@ -73,7 +73,7 @@ export class Shard {
     }
   }
 
-  /** Of all rows that are written. */
+  /** Counts of all rows that are written. */
   get counts(): ShardCounts {
     return { ...this.tally };
   }

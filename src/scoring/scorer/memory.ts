@@ -15,11 +15,11 @@ export interface MemoryEstimate {
   readonly weightsBytes: number;
   /** Grows with the length. */
   readonly activationsBytes: number;
-  /** Of the weights, the activations and the two processes themselves. */
+  /** Weights, activations and the two processes themselves. */
   readonly totalBytes: number;
 }
 
-/** Of the parent and the engine's process together, before any weight is read. */
+/** The parent and the engine's process together, before any weight is read. */
 const PROCESSES_BYTES = 150_000_000;
 const FLOAT32_BYTES = 4;
 

@@ -45,7 +45,7 @@ const scorerShape = {
    * published score.
    */
   attention: z.string().min(1).optional(),
-  /** Of the linear layers; `int8` gives no published score. */
+  /** Precision of the linear layers; `int8` gives no published score. */
   precision: z.enum(PRECISIONS).optional(),
   /**
    * With a calibration of heads: listen to those only. There are then neither pair scores nor scores of layers beside

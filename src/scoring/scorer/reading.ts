@@ -2,7 +2,7 @@ import type { PairKind } from "../../core/pair-kind.js";
 import type { PairScores, SpanGrid } from "../../core/records.js";
 import { int64Tensor, type NamedTensors } from "../../core/tensor.js";
 
-/** By kind, all over the same grid. */
+/** Pair scores by kind, all over the same grid. */
 export type PairReadings = ReadonlyMap<PairKind, PairScores>;
 
 /** @throws Error where that kind was not read */
@@ -21,7 +21,7 @@ export interface ReadOptions {
 
 export interface Reading {
   readonly pairs: PairScores;
-  /** Of every kind that the scorer was asked for. */
+  /** Pair scores of every kind that the scorer was asked for. */
   readonly pairsByKind: PairReadings;
   /** Nats, in the order of `lossPositions`. */
   readonly losses: Float32Array;

@@ -43,7 +43,7 @@ export interface RunScorer {
   readonly samplesAtOnce: number;
   /** Bytes that scoring one whole window takes; null where the window hardly matters. */
   readonly memoryBytes: number | null;
-  /** Of all that scores come from, SHA-256; null until `learn` where the data has a part in it. */
+  /** SHA-256 of all that scores come from; null until `learn` where the data has a part in it. */
   fingerprint(): Promise<string | null>;
   /** Null where there is none: rows then bring their ids. */
   openTokenizer(): Promise<Tokenizer | null>;

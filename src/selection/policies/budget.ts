@@ -8,7 +8,7 @@ export interface GroupPool {
   readonly weight: number;
   /** Cost of its cheapest ranked row; null where no row is ranked. */
   readonly smallest: number | null;
-  /** Of its best ranked row; null likewise. */
+  /** Rank of its best row; null likewise. */
   readonly bestRank: number | null;
 }
 

@@ -14,7 +14,7 @@ const DEFAULT_ID_COLUMN = "id";
 /** Strides of the published code. */
 const PUBLISHED_STRIDE = 4;
 
-export interface DearRunOptions extends ResolvedRefineOptions {
+export interface SecondRunOptions extends ResolvedRefineOptions {
   readonly refineRun: string;
   /** The files that the cheap run scored. */
   readonly data: readonly string[];
@@ -27,23 +27,23 @@ export interface DearRunOptions extends ResolvedRefineOptions {
  * @throws UserError where the scorer is none, cannot be used, or is the same; where the token ids of the data are
  * not its own; where `refineRun` holds another run
  */
-export async function prepareDearRun(cheap: Run, options: DearRunOptions): Promise<ScoreRunOptions> {
+export async function prepareSecondRun(cheap: Run, options: SecondRunOptions): Promise<ScoreRunOptions> {
   const { refineRun } = options;
-  const { dear, here } = await inOwnFlags(async () => {
+  const { second, here } = await inOwnFlags(async () => {
     const asked = await scoringOptions(cheap, options);
-    return { dear: asked, here: { ...(await describeRun(asked)), subset: true } };
+    return { second: asked, here: { ...(await describeRun(asked)), subset: true } };
   });
-  refuseSame(cheap, here, dear.model);
-  await refuseForeignIds(cheap, here, dear);
+  refuseSame(cheap, here, second.model);
+  await refuseForeignIds(cheap, here, second);
   const there = await readRun(refineRun);
   if (there !== null) {
     const fix = "Give another --refine-run, or the options that it was made with.";
-    refuseAnotherRun(refineRun, there, { configuration: here, paths: { data: dear.data } }, fix);
+    refuseAnotherRun(refineRun, there, { configuration: here, paths: { data: second.data } }, fix);
   }
-  return dear;
+  return second;
 }
 
-async function scoringOptions({ configuration, paths }: Run, options: DearRunOptions): Promise<ScoreRunOptions> {
+async function scoringOptions({ configuration, paths }: Run, options: SecondRunOptions): Promise<ScoreRunOptions> {
   const { refineWith, threads } = options;
   const model = options.model ?? paths.model;
   if (model === LEXICAL) throw needsModel(options.model);
@@ -103,7 +103,7 @@ async function spansOfCalibration(path: string) {
   return { attnChunkSize, dAfs, dCds };
 }
 
-/** All of a configuration that a score hangs on; what is new in it counts too. */
+/** Everything in a configuration that a score depends on; what is new in it counts too. */
 function scoreOf(configuration: RunConfiguration): object {
   const { data, tokenizer, textColumn, idColumn, metaColumns, window, stride, keep, numShards, subset, ...score } =
     configuration;
