@@ -320,7 +320,7 @@ const files: readonly Case[] = [
   [
     "no such data",
     () => score({ data: place("nowhere.jsonl") }),
-    ["does not exist", "nowhere.jsonl", null, "JSON lines (plain, .gz, .zst), Parquet", "Check the path"],
+    ["does not exist", "nowhere.jsonl", null, "JSON array (plain, .gz, .zst), Parquet", "Check the path"],
   ],
   [
     "a directory for data",
@@ -379,7 +379,7 @@ const selections: readonly Case[] = [
   [
     "select on an empty folder",
     () => ["select", emptyFolder(), "--out", place("x"), "--count", "1"],
-    ["holds no scores", "empty-folder", null, "part*-score.json", "Give the folder that `ladm score --out` wrote"],
+    ["holds no scores", "empty-folder", null, "part*-score.json", "score --out` wrote"],
   ],
   [
     "select without a folder",

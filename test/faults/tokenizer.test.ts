@@ -179,7 +179,8 @@ describe("a text that ends the process", () => {
 
 describe("a process that cannot be had", () => {
   test("tokenizers is not installed: exit 1, in words", async () => {
-    const { main } = await makeInstallation(["@stricli/core", "zod", "fzstd", "onnx-buf", "@bufbuild/protobuf"]);
+    const packages = ["@stricli/core", "zod", "fzstd", "onnx-buf", "@bufbuild/protobuf", "onnxruntime-node"];
+    const { main } = await makeInstallation(packages);
     const flags = ["--model", MODEL, "--attn-chunk-size", "16", "--data", DOCUMENTS];
     const { code, stderr } = await ladm(["score", ...flags, "--out", join(dirname(main), "run")], { main });
     expect(code).toBe(1);
