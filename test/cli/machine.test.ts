@@ -88,6 +88,23 @@ test("doctor: libraries that are missing or broken, and what installs them", asy
   ]);
 });
 
+test("memory: layers that are not run take nothing, 8-bit layers a fraction", () => {
+  const config = { hiddenSize: 576, intermediateSize: 1536, headCount: 9, headDim: 64 };
+  const tensors = new Map([
+    ["model.embed_tokens.weight", { dtype: "F32", sizeBytes: 1000 }],
+    ...[0, 1, 2].flatMap((layer): [string, { dtype: string; sizeBytes: number }][] => [
+      [`model.layers.${layer}.self_attn.q_proj.weight`, { dtype: layer === 0 ? "F32" : "BF16", sizeBytes: 4000 }],
+      [`model.layers.${layer}.input_layernorm.weight`, { dtype: "F32", sizeBytes: 10 }],
+    ]),
+  ]);
+  const bytes = (layerCount: number, precision: "float32" | "int8") =>
+    estimateMemory({ config, tensors }, 0, { layerCount, precision }).weightsBytes;
+  expect(estimateMemory({ config, tensors }, 0).weightsBytes).toBe(1000 + 4000 + 2 * 12_000 + 30);
+  expect(bytes(3, "float32")).toBe(1000 + 4000 + 2 * 12_000 + 30);
+  expect(bytes(1, "float32")).toBe(1000 + 4000 + 10);
+  expect(bytes(2, "int8")).toBe(1000 + 1.125 * 1000 + 1.125 * 2000 + 20);
+});
+
 test("memory: float32 weights are mapped, others are cast beside their file", () => {
   const config = { hiddenSize: 576, intermediateSize: 1536, headCount: 9, headDim: 64 };
   const of = (dtype: string, sizeBytes: number, length: number) =>

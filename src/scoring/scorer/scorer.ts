@@ -164,7 +164,8 @@ export class Scorer {
 
   /** Weights included. */
   get memoryBytes(): number {
-    return estimateMemory(this.checkpoint, this.maxLength).totalBytes;
+    const pass = { layerCount: (this.layers.at(-1) ?? 0) + 1, precision: this.plan.precision };
+    return estimateMemory(this.checkpoint, this.maxLength, pass).totalBytes;
   }
 
   /** A checkpoint learns nothing from the data. */
