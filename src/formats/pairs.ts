@@ -178,40 +178,44 @@ function loadCodec(): Promise<Codec> {
   return loading;
 }
 
-function makeCodec(arrow: typeof Arrow): Codec {
+/** The columns of a batch, and what makes one value of each. */
+function makeColumns(arrow: typeof Arrow) {
   const int32 = new arrow.Int32();
   const int64 = new arrow.Int64();
   const float32 = new arrow.Float32();
   const ints = new arrow.List(new arrow.Field("item", int32, false));
   const floats = new arrow.List(new arrow.Field("item", float32, false));
+  const listOf = <Item extends Arrow.Int32 | Arrow.Float32>(type: Arrow.List<Item>, child: Arrow.Data<Item>) =>
+    arrow.makeData({ type, length: 1, nullCount: 0, valueOffsets: Int32Array.of(0, child.length), child });
+  return {
+    types: {
+      row: int64,
+      index: int64,
+      length: int32,
+      span_length: int32,
+      layers: ints,
+      heads: int32,
+      query_starts: ints,
+      key_counts: ints,
+      key_starts: ints,
+      pfs: floats,
+    },
+    long: (value: number) =>
+      arrow.makeData({ type: int64, length: 1, nullCount: 0, data: BigInt64Array.of(BigInt(value)) }),
+    int: (value: number) => arrow.makeData({ type: int32, length: 1, nullCount: 0, data: Int32Array.of(value) }),
+    intList: (values: readonly number[]) => {
+      const data = Int32Array.from(values);
+      return listOf(ints, arrow.makeData({ type: int32, length: values.length, nullCount: 0, data }));
+    },
+    floatList: (values: Float32Array) =>
+      listOf(floats, arrow.makeData({ type: float32, length: values.length, nullCount: 0, data: values })),
+  };
+}
 
-  const long = (value: number) =>
-    arrow.makeData({ type: int64, length: 1, nullCount: 0, data: BigInt64Array.of(BigInt(value)) });
-  const int = (value: number) => arrow.makeData({ type: int32, length: 1, nullCount: 0, data: Int32Array.of(value) });
-  const intList = (values: readonly number[]) => {
-    const child = arrow.makeData({ type: int32, length: values.length, nullCount: 0, data: Int32Array.from(values) });
-    const valueOffsets = Int32Array.of(0, values.length);
-    return arrow.makeData({ type: ints, length: 1, nullCount: 0, valueOffsets, child });
-  };
-  const floatList = (values: Float32Array) => {
-    const child = arrow.makeData({ type: float32, length: values.length, nullCount: 0, data: values });
-    const valueOffsets = Int32Array.of(0, values.length);
-    return arrow.makeData({ type: floats, length: 1, nullCount: 0, valueOffsets, child });
-  };
+type Columns = ReturnType<typeof makeColumns>["types"];
 
-  const types = {
-    row: int64,
-    index: int64,
-    length: int32,
-    span_length: int32,
-    layers: ints,
-    heads: int32,
-    query_starts: ints,
-    key_counts: ints,
-    key_starts: ints,
-    pfs: floats,
-  };
-  type Columns = typeof types;
+function makeCodec(arrow: typeof Arrow): Codec {
+  const { types, long, int, intList, floatList } = makeColumns(arrow);
   const fields = Object.entries(types).map(([name, type]) => new arrow.Field(name, type, false));
   const schema = new arrow.Schema<Columns>(fields);
   const struct = new arrow.Struct<Columns>(fields);
@@ -244,44 +248,42 @@ function makeCodec(arrow: typeof Arrow): Codec {
     const data = arrow.makeData({ type: struct, length: 1, nullCount: 0, children });
     return streamOf([new arrow.RecordBatch<Columns>(schema, data)]).subarray(schemaMessage.length);
   };
+  return { schemaMessage, schema, encode, decode: (batch) => decodePairs(batch as Arrow.RecordBatch<Columns>) };
+}
 
-  const decode: Codec["decode"] = (batch) => {
-    const pairs = batch as Arrow.RecordBatch<Columns>;
-    const column = <Name extends keyof Columns>(name: Name) => {
-      const value = pairs.getChild(name)?.get(0);
-      if (value === null || value === undefined) throw new Error(`no column ${String(name)}`);
-      return value;
-    };
-    const numbers = (name: "layers" | "query_starts" | "key_counts" | "key_starts") => column(name).toArray();
-    const keyStarts = Array.from(numbers("key_starts"));
-    const keyCounts = numbers("key_counts");
-    const queryStarts = Array.from(numbers("query_starts"));
-    const heads = column("heads");
-    const layers = Array.from(numbers("layers"));
-    const values = column("pfs").toArray();
-    const [row, index] = [Number(column("row")), Number(column("index"))];
-    const isWhole =
-      Number.isSafeInteger(row) &&
-      Number.isSafeInteger(index) &&
-      queryStarts.length === keyCounts.length &&
-      keyCounts.every((count) => count >= 0) &&
-      keyCounts.reduce((sum, count) => sum + count, 0) === keyStarts.length &&
-      heads >= 0 &&
-      values.length === layers.length * Math.max(1, heads) * keyStarts.length;
-    if (!isWhole) throw new Error("columns that contradict each other");
-    let first = 0;
-    const queries = queryStarts.map((start, at) => {
-      const end = first + (keyCounts[at] ?? 0);
-      const keys = keyStarts.slice(first, end);
-      first = end;
-      return { start, keys };
-    });
-    const grid: SpanGrid = { length: column("length"), spanLength: column("span_length"), queries };
-    const scores = { grid, layers, headCount: heads === 0 ? null : heads, values };
-    return { row, index, scores };
+/** @throws Error where columns are missing or contradict each other */
+function decodePairs(pairs: Arrow.RecordBatch<Columns>): ReturnType<Codec["decode"]> {
+  const column = <Name extends keyof Columns>(name: Name) => {
+    const value = pairs.getChild(name)?.get(0);
+    if (value === null || value === undefined) throw new Error(`no column ${String(name)}`);
+    return value;
   };
-
-  return { schemaMessage, schema, encode, decode };
+  const numbers = (name: "layers" | "query_starts" | "key_counts" | "key_starts") => column(name).toArray();
+  const keyStarts = Array.from(numbers("key_starts"));
+  const keyCounts = numbers("key_counts");
+  const queryStarts = Array.from(numbers("query_starts"));
+  const heads = column("heads");
+  const layers = Array.from(numbers("layers"));
+  const values = column("pfs").toArray();
+  const [row, index] = [Number(column("row")), Number(column("index"))];
+  const isWhole =
+    Number.isSafeInteger(row) &&
+    Number.isSafeInteger(index) &&
+    queryStarts.length === keyCounts.length &&
+    keyCounts.every((count) => count >= 0) &&
+    keyCounts.reduce((sum, count) => sum + count, 0) === keyStarts.length &&
+    heads >= 0 &&
+    values.length === layers.length * Math.max(1, heads) * keyStarts.length;
+  if (!isWhole) throw new Error("columns that contradict each other");
+  let first = 0;
+  const queries = queryStarts.map((start, at) => {
+    const end = first + (keyCounts[at] ?? 0);
+    const keys = keyStarts.slice(first, end);
+    first = end;
+    return { start, keys };
+  });
+  const grid: SpanGrid = { length: column("length"), spanLength: column("span_length"), queries };
+  return { row, index, scores: { grid, layers, headCount: heads === 0 ? null : heads, values } };
 }
 
 function brokenPairs(path: string, got: string, allowed: string): UserError {

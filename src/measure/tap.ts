@@ -42,6 +42,18 @@ export interface PairScoreTapOptions {
   readonly heads?: ReadonlyMap<number, readonly number[]>;
 }
 
+/** What the attention of one query span is computed from, within the loop over query spans. */
+interface MassInputs {
+  readonly scope: string;
+  readonly start: Value;
+  /** Keys before it are attended to. */
+  readonly keyEnd: Value;
+  /** First row of the membership that belongs to the span. */
+  readonly first: Value;
+  readonly queryRows: Value;
+  readonly membership: Value;
+}
+
 interface Chosen {
   readonly query: Value;
   readonly key: Value;
@@ -103,7 +115,7 @@ export class PairScoreTap {
     const { layer } = point;
     const scope = `/measure/layers.${layer}`;
     const chosen = this.chooseHeads(point, scope);
-    const { headCount, kvHeads, groups } = chosen.sizes;
+    const { headCount, kvHeads } = chosen.sizes;
     const membership = this.membershipOf(kvHeads);
     const body = builder.body(`${scope}/body`);
     const iteration = body.input(`${scope}/iteration`, "int64", []);
@@ -118,28 +130,8 @@ export class PairScoreTap {
     const spanShape = [spanLength, headCount, headDim];
     const span = emit.float("query/span", "Slice", [chosen.query, start, end, emit.one(0)], spanShape);
     const queryRows = headRows(emit, "query", span, chosen.sizes);
-    const keys = emit.float(
-      "key/span",
-      "Slice",
-      [chosen.key, emit.one(0), keyEnd, emit.one(0)],
-      ["e", kvHeads, headDim],
-    );
-    const keyRows = emit.reshape("key", keys, [1, -1, kvHeads * headDim], [1, "e", kvHeads * headDim]);
-
     const first = emit.index("membership/start", "Gather", [this.membershipStarts, step]);
-    const last = emit.index("membership/end", "Add", [first, keyEnd]);
-    const member = emit.float("membership", "Slice", [membership, first, last, emit.one(1)], [1, "e", "KV*K"]);
-
-    const rows = groups * spanLength;
-    const mask = definition.ownSpan ? this.emitCausalMask(body, scope, rows, start, keyEnd) : undefined;
-    const mass = emit.float(
-      "attention",
-      "MultiHeadAttention",
-      [queryRows, keyRows, member, undefined, undefined, mask],
-      [1, rows, "KV*K"],
-      { domain: MICROSOFT, attributes: { num_heads: int(kvHeads) } },
-    );
-    const perRow = emit.reshape("mass", mass, [groups, spanLength, kvHeads, -1], [groups, spanLength, kvHeads, "K"]);
+    const perRow = this.emitMass(body, emit, chosen, { scope, start, keyEnd, first, queryRows, membership });
     const spans = { start, end, first, anchors: this.anchors, queryRows };
     const { contribution } = chosen;
     const contributions =
@@ -157,6 +149,33 @@ export class PairScoreTap {
     }
     this.emitLoop(builder, scope, layer, headCount, body);
   };
+
+  /** How much attention of each row of the query span falls on each key span, `[G, C, KV, K]`. */
+  private emitMass(
+    body: GraphBuilder,
+    emit: Emitter,
+    { key, sizes }: Pick<Chosen, "key" | "sizes">,
+    { scope, start, keyEnd, first, queryRows, membership }: MassInputs,
+  ): Value {
+    const { settings, definition, headDim } = this.options;
+    const { kvHeads, groups } = sizes;
+    const spanLength = settings.attnChunkSize;
+    const range = [key, emit.one(0), keyEnd, emit.one(0)];
+    const keys = emit.float("key/span", "Slice", range, ["e", kvHeads, headDim]);
+    const keyRows = emit.reshape("key", keys, [1, -1, kvHeads * headDim], [1, "e", kvHeads * headDim]);
+    const last = emit.index("membership/end", "Add", [first, keyEnd]);
+    const member = emit.float("membership", "Slice", [membership, first, last, emit.one(1)], [1, "e", "KV*K"]);
+    const rows = groups * spanLength;
+    const mask = definition.ownSpan ? this.emitCausalMask(body, scope, rows, start, keyEnd) : undefined;
+    const mass = emit.float(
+      "attention",
+      "MultiHeadAttention",
+      [queryRows, keyRows, member, undefined, undefined, mask],
+      [1, rows, "KV*K"],
+      { domain: MICROSOFT, attributes: { num_heads: int(kvHeads) } },
+    );
+    return emit.reshape("mass", mass, [groups, spanLength, kvHeads, -1], [groups, spanLength, kvHeads, "K"]);
+  }
 
   /** `[G, C, KV, K]` -> sum over the span's rows, `[K]` or `[H, K]`. */
   private overRows(emit: Emitter, perRow: Value, { headCount, kvHeads, groups }: TappedSizes): Value {

@@ -117,106 +117,145 @@ interface ShardLines {
 }
 
 async function checkShards(table: ScoreTable, run: Run): Promise<CheckReport> {
-  const { database } = table;
   const { numShards } = run.configuration;
   await nameShards(table);
-  const lines = await database.rows(
+  const shards = await readShards(table, run);
+  const { limit, problems: limitProblems } = commonLimit(shards.ends, run.rows);
+  const rows = await checkRows(table, run, limit ?? run.rows);
+  const problems = [...shards.problems, ...limitProblems, ...rows.problems];
+  const { scored, unscored, bad } = shards.counts;
+  const windows = run.configuration.window === "truncate" ? null : scored + unscored;
+  return {
+    folder: table.folder,
+    kind: "run",
+    complete: problems.length === 0,
+    verdict: problems.length === 0 ? wholeVerdict(run, limit, windows) : brokenVerdict(problems),
+    limit,
+    rowsExpected: limit ?? run.rows,
+    scored,
+    unscored,
+    bad,
+    numShards,
+    shardsMissing: shards.missing,
+    shardsUnfinished: shards.unfinished,
+    rowsMissing: rows.missing,
+    rowsRepeated: rows.repeated,
+    rowsTorn: rows.torn,
+    windows,
+    problems,
+  };
+}
+
+function wholeVerdict({ rows }: Run, limit: number | null, windows: number | null): string {
+  const span = limit === null ? plural(rows, "row") : `the first ${plural(limit, "row")} (--limit ${limit})`;
+  const each = windows === null ? "each is there once" : `each of their ${plural(windows, "window")} is there once`;
+  return `Complete for ${span}: ${each}.`;
+}
+
+const brokenVerdict = (problems: readonly Problem[]) => `Not complete: ${plural(problems.length, "problem")}.`;
+
+interface ShardsRead {
+  readonly ends: readonly ShardEnd[];
+  readonly missing: readonly number[];
+  readonly unfinished: readonly number[];
+  readonly counts: Readonly<Record<"scored" | "unscored" | "bad", number>>;
+  readonly problems: readonly Problem[];
+}
+
+/** The end record of each shard, against the lines that it has. */
+async function readShards(table: ScoreTable, run: Run): Promise<ShardsRead> {
+  const { numShards } = run.configuration;
+  const lines = await table.database.rows(
     `select shard, count(*) filter (scored), count(*) filter (not scored), count(*) filter (bad),
        count(*) filter (n % ${numShards} <> shard or n >= ${run.rows})
      from present group by shard order by shard`,
     { shard: "number", scored: "number", unscored: "number", bad: "number", strays: "number" },
   );
-  const problems: Problem[] = [];
-  const ends = new Map<number, ShardEnd>();
-  const shardsMissing: number[] = [];
-  const shardsUnfinished: number[] = [];
+  const linesOf = new Map(lines.map((line) => [line.shard, line]));
   const started = new Set(table.files.map(({ shardIndex }) => shardIndex));
+  const problems: Problem[] = [];
+  const ends: ShardEnd[] = [];
+  const missing: number[] = [];
+  const unfinished: number[] = [];
   for (let shard = 0; shard < numShards; shard++) {
     const end = await readEnd(table.folder, { shard, numShards }, problems);
-    if (end === null) (started.has(shard) ? shardsUnfinished : shardsMissing).push(shard);
+    if (end === null) (started.has(shard) ? unfinished : missing).push(shard);
     else {
-      ends.set(shard, end);
-      problems.push(
-        ...endProblems(
-          end,
-          lines.find((line) => line.shard === shard),
-        ),
-      );
+      ends.push(end);
+      problems.push(...endProblems(end, linesOf.get(shard)));
     }
   }
-  problems.push(...shardProblems(shardsMissing, shardsUnfinished, lines, numShards));
+  problems.push(...shardProblems(missing, unfinished, lines, numShards));
+  const total = (key: "scored" | "unscored" | "bad") => lines.reduce((sum, line) => sum + line[key], 0);
+  const counts = { scored: total("scored"), unscored: total("unscored"), bad: total("bad") };
+  return { ends, missing, unfinished, counts, problems };
+}
 
-  const limits = new Set([...ends.values()].map(({ limit }) => (limit === null || limit >= run.rows ? null : limit)));
-  if (limits.size > 1) {
-    problems.push({
-      code: "shard-limits",
-      what: "Shards ended at different limits",
-      got: [...limits].map((limit) => (limit === null ? "no limit" : `--limit ${limit}`)).join(", "),
-      fix: "Run the shards again with one limit.",
-    });
-  }
-  const limit = limits.size === 1 ? ([...limits][0] ?? null) : null;
-  const rowsExpected = limit ?? run.rows;
+/** The limit at which all shards ended; null for none. */
+function commonLimit(
+  ends: readonly ShardEnd[],
+  rows: number,
+): { readonly limit: number | null; readonly problems: readonly Problem[] } {
+  const limits = [...new Set(ends.map(({ limit }) => (limit === null || limit >= rows ? null : limit)))];
+  if (limits.length <= 1) return { limit: limits[0] ?? null, problems: [] };
+  const problem: Problem = {
+    code: "shard-limits",
+    what: "Shards ended at different limits",
+    got: limits.map((limit) => (limit === null ? "no limit" : `--limit ${limit}`)).join(", "),
+    fix: "Run the shards again with one limit.",
+  };
+  return { limit: null, problems: [problem] };
+}
 
+interface RowsChecked {
+  readonly missing: NumberList;
+  readonly repeated: NumberList;
+  readonly torn: NumberList;
+  readonly problems: readonly Problem[];
+}
+
+/** Is each row there, once and with all its windows? */
+async function checkRows(table: ScoreTable, run: Run, expected: number): Promise<RowsChecked> {
+  const { database } = table;
   const hasWindows = run.configuration.window !== "truncate";
-  const rowsRepeated = await repeatedNumbers(database, "select n, part from present", hasWindows ? "n, part" : "n");
-  const rowsTorn = hasWindows ? await tornRows(table) : NO_NUMBERS;
-  const { distinct } = await database.row(`select count(distinct n) from present where n < ${rowsExpected}`, {
+  const repeated = await repeatedNumbers(database, "select n, part from present", hasWindows ? "n, part" : "n");
+  const torn = hasWindows ? await tornRows(table) : NO_NUMBERS;
+  const { distinct } = await database.row(`select count(distinct n) from present where n < ${expected}`, {
     distinct: "number",
   });
-  const missing = rowsExpected - distinct;
-  const rowsMissing = await missingNumbers(database, "select n from present", rowsExpected, missing);
-  problems.push(...repeatedProblem("row", rowsRepeated), ...(await unreadableLines(table)));
-  if (rowsTorn.count > 0) {
-    problems.push({
-      code: "windows-missing",
-      what: "Windows of some rows are missing",
-      got: `row ${nameNumbers(rowsTorn)}`,
-      allowed: "each window of a row once, from 0 to one less than its windows",
-      fix: "Start the same `ladm score` command again: it goes on where it stopped.",
-    });
-  }
-  if (run.configuration.subset) {
-    problems.push({
-      code: "rows-chosen",
-      what: "The run holds rows that were chosen, not all of the data",
-      got: `${formatCount(distinct)} of ${plural(run.rows, "row")}`,
-      allowed: "each row once",
-      fix: "It is a part of `ladm select --refine-with`: score the data into a run of its own.",
-    });
-  } else if (missing > 0) {
-    problems.push({
-      code: "rows-missing",
-      what: "Rows are missing",
-      got: nameNumbers(rowsMissing),
-      allowed: `each of ${plural(rowsExpected, "row")} once`,
-    });
-  }
-  const total = (key: "scored" | "unscored" | "bad") => lines.reduce((sum, line) => sum + line[key], 0);
-  const span = limit === null ? plural(rowsExpected, "row") : `the first ${plural(limit, "row")} (--limit ${limit})`;
-  const complete = problems.length === 0;
-  const windows = hasWindows ? total("scored") + total("unscored") : null;
-  const each = windows === null ? "each is there once" : `each of their ${plural(windows, "window")} is there once`;
-  return {
-    folder: table.folder,
-    kind: "run",
-    complete,
-    verdict: complete ? `Complete for ${span}: ${each}.` : `Not complete: ${plural(problems.length, "problem")}.`,
-    limit,
-    rowsExpected,
-    scored: total("scored"),
-    unscored: total("unscored"),
-    bad: total("bad"),
-    numShards,
-    shardsMissing,
-    shardsUnfinished,
-    rowsMissing,
-    rowsRepeated,
-    rowsTorn,
-    windows,
-    problems,
-  };
+  const missing = await missingNumbers(database, "select n from present", expected, expected - distinct);
+  const problems = [
+    ...repeatedProblem("row", repeated),
+    ...(await unreadableLines(table)),
+    ...(torn.count > 0 ? [tornProblem(torn)] : []),
+    ...(run.configuration.subset ? [chosenProblem(distinct, run.rows)] : []),
+    ...(!run.configuration.subset && distinct < expected ? [missingProblem(missing, expected)] : []),
+  ];
+  return { missing, repeated, torn, problems };
 }
+
+const tornProblem = (rows: NumberList): Problem => ({
+  code: "windows-missing",
+  what: "Windows of some rows are missing",
+  got: `row ${nameNumbers(rows)}`,
+  allowed: "each window of a row once, from 0 to one less than its windows",
+  fix: "Start the same `ladm score` command again: it goes on where it stopped.",
+});
+
+const chosenProblem = (there: number, rows: number): Problem => ({
+  code: "rows-chosen",
+  what: "The run holds rows that were chosen, not all of the data",
+  got: `${formatCount(there)} of ${plural(rows, "row")}`,
+  allowed: "each row once",
+  fix: "It is a part of `ladm select --refine-with`: score the data into a run of its own.",
+});
+
+const missingProblem = (rows: NumberList, expected: number): Problem => ({
+  code: "rows-missing",
+  what: "Rows are missing",
+  got: nameNumbers(rows),
+  allowed: `each of ${plural(expected, "row")} once`,
+});
 
 /** Rows without each of their windows once; a line for a whole row that has no score makes it whole. */
 async function tornRows({ database }: ScoreTable): Promise<NumberList> {

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import type { DuckDBValue } from "@duckdb/node-api";
+import type { DuckDBConnection, DuckDBInstance, DuckDBValue } from "@duckdb/node-api";
 import { messageOf, UserError } from "../core/errors.js";
 import { makeFolders } from "../core/files.js";
 
@@ -40,8 +40,8 @@ export interface DatabaseOptions {
  */
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
   await makeFolders(options.folder);
-  const { DuckDBInstance } = await import("@duckdb/node-api");
-  const instance = await DuckDBInstance.create(join(options.folder, "scores.duckdb"), {
+  const duckdb = await import("@duckdb/node-api");
+  const instance = await duckdb.DuckDBInstance.create(join(options.folder, "scores.duckdb"), {
     temp_directory: join(options.folder, "spill"),
     memory_limit: options.memoryLimit ?? "2GB",
     preserve_insertion_order: "true",
@@ -49,15 +49,24 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   }).catch((thrown: unknown) => {
     throw explain(thrown);
   });
-  const connection = await instance.connect();
-  // A process that is to end would wait for the statement.
-  const interrupt = () => connection.interrupt();
-  process.once("exit", interrupt);
+  return new DuckDatabase(instance, await instance.connect());
+}
 
-  async function* pages<S extends Shape>(sql: string, shape: S): AsyncGenerator<readonly RowOf<S>[]> {
+class DuckDatabase implements Database {
+  constructor(
+    private readonly instance: DuckDBInstance,
+    private readonly connection: DuckDBConnection,
+  ) {
+    process.once("exit", this.interrupt);
+  }
+
+  /** A process that is to end would wait for the statement. */
+  private readonly interrupt = () => this.connection.interrupt();
+
+  async *pages<S extends Shape>(sql: string, shape: S): AsyncGenerator<readonly RowOf<S>[]> {
     const columns = Object.entries(shape);
     try {
-      const result = await connection.stream(sql);
+      const result = await this.connection.stream(sql);
       for (;;) {
         const chunk = await result.fetchChunk();
         if (chunk === null || chunk.rowCount === 0) return;
@@ -73,57 +82,56 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     }
   }
 
-  async function rows<S extends Shape>(sql: string, shape: S): Promise<readonly RowOf<S>[]> {
+  async rows<S extends Shape>(sql: string, shape: S): Promise<readonly RowOf<S>[]> {
     const all: RowOf<S>[] = [];
-    for await (const page of pages(sql, shape)) all.push(...page);
+    for await (const page of this.pages(sql, shape)) all.push(...page);
     return all;
   }
 
-  return {
-    pages,
-    rows,
-    async run(sql) {
-      try {
-        await connection.run(sql);
-      } catch (thrown) {
-        throw explain(thrown);
-      }
-    },
-    async row(sql, shape) {
-      const [first] = await rows(sql, shape);
-      if (first === undefined) throw new Error(`a query of one row gave none: ${sql}`);
-      return first;
-    },
-    async append(table, source) {
-      // A connection of its own: the source may be reading pages on the other.
-      const writing = await instance.connect();
-      const appender = await writing.createAppender(table);
-      const isDouble = Array.from(
-        { length: appender.columnCount },
-        (_, at) => String(appender.columnType(at)) === "DOUBLE",
-      );
-      try {
-        for await (const row of source) {
-          for (const [at, value] of row.entries()) {
-            if (isDouble[at] === true) appender.appendDouble(value);
-            else appender.appendBigInt(BigInt(value));
-          }
-          appender.endRow();
+  async run(sql: string): Promise<void> {
+    try {
+      await this.connection.run(sql);
+    } catch (thrown) {
+      throw explain(thrown);
+    }
+  }
+
+  async row<S extends Shape>(sql: string, shape: S): Promise<RowOf<S>> {
+    const [first] = await this.rows(sql, shape);
+    if (first === undefined) throw new Error(`a query of one row gave none: ${sql}`);
+    return first;
+  }
+
+  async append(table: string, source: Parameters<Database["append"]>[1]): Promise<void> {
+    // A connection of its own: the source may be reading pages on the other.
+    const writing = await this.instance.connect();
+    const appender = await writing.createAppender(table);
+    const isDouble = Array.from(
+      { length: appender.columnCount },
+      (_, at) => String(appender.columnType(at)) === "DOUBLE",
+    );
+    try {
+      for await (const row of source) {
+        for (const [at, value] of row.entries()) {
+          if (isDouble[at] === true) appender.appendDouble(value);
+          else appender.appendBigInt(BigInt(value));
         }
-        appender.flushSync();
-      } catch (thrown) {
-        throw explain(thrown);
-      } finally {
-        appender.closeSync();
-        writing.closeSync();
+        appender.endRow();
       }
-    },
-    close() {
-      process.off("exit", interrupt);
-      connection.closeSync();
-      instance.closeSync();
-    },
-  };
+      appender.flushSync();
+    } catch (thrown) {
+      throw explain(thrown);
+    } finally {
+      appender.closeSync();
+      writing.closeSync();
+    }
+  }
+
+  close(): void {
+    process.off("exit", this.interrupt);
+    this.connection.closeSync();
+    this.instance.closeSync();
+  }
 }
 
 /** Text as a literal of SQL. */

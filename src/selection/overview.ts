@@ -76,14 +76,61 @@ export async function overview({ each = 3, ...options }: OverviewOptions): Promi
 }
 
 async function describe(ranking: Ranking, each: number, given: readonly string[] | undefined): Promise<RunOverview> {
-  const { database, run } = ranking.table;
-  const { lowest, highest } = await database.row("select min(score), max(score) from ranked", {
+  const { lowest, highest } = await ranking.table.database.row("select min(score), max(score) from ranked", {
     lowest: "number",
     highest: "number",
   });
-  const histograms = ranking.groups.map(() => Array.from({ length: BINS }, () => 0));
-  const seen = ranking.groups.map(() => 0);
-  const shown: (Omit<OverviewRow, "text"> & { group: number; part: Part; place: number })[] = [];
+  const { histograms, shown } = await readRanked(ranking, each, { lowest, highest });
+  const { texts, notes } = await textsOf(ranking, shown, given);
+  const byGroup = groupBy(shown, ({ group }) => group);
+  const rowsOf = (group: number, part: Part): readonly OverviewRow[] =>
+    (byGroup.get(group) ?? [])
+      .filter((row) => row.part === part)
+      .map(({ group: _group, part: _part, place, ...row }) => ({ ...row, text: texts.get(place) ?? null }));
+  return {
+    rankedRows: ranking.rankedRows,
+    unscoredRows: ranking.unscoredRows,
+    lowest,
+    highest,
+    notes: [...ranking.notes, ...unrankedGroups(ranking), ...notes],
+    groups: ranking.groups.flatMap(({ name, rankedRows }, group) =>
+      rankedRows === 0
+        ? []
+        : {
+            name: groupLabel(ranking.grouping, name),
+            rows: rankedRows,
+            best: rowsOf(group, "best"),
+            middle: rowsOf(group, "middle"),
+            worst: rowsOf(group, "worst"),
+            histogram: histograms[group] ?? [],
+          },
+    ),
+  };
+}
+
+/** A row that is shown, before its text is known. */
+interface ShownRow extends Omit<OverviewRow, "text"> {
+  readonly group: number;
+  readonly part: Part;
+  readonly place: number;
+}
+
+interface Ranked {
+  /** `[group, bin]` */
+  readonly histograms: readonly number[][];
+  /** In order of rank. */
+  readonly shown: readonly ShownRow[];
+}
+
+/** One pass over all ranked rows. */
+async function readRanked(
+  { table: { database }, groups }: Ranking,
+  each: number,
+  { lowest, highest }: Pick<RunOverview, "lowest" | "highest">,
+): Promise<Ranked> {
+  const histograms = groups.map(() => Array.from({ length: BINS }, () => 0));
+  const seen = groups.map(() => 0);
+  const shown: ShownRow[] = [];
   const rows = database.pages("select rowid, idx, score, grp, scored_tokens, redundancy, windows, place from ranked", {
     rank: "number",
     index: "number",
@@ -101,55 +148,28 @@ async function describe(ranking: Ranking, each: number, given: readonly string[]
       histogram[Math.min(bin, BINS - 1)] = (histogram[Math.min(bin, BINS - 1)] ?? 0) + 1;
       const at = seen[row.group] ?? 0;
       seen[row.group] = at + 1;
-      const part = partOf(at, ranking.groups[row.group]?.rankedRows ?? 0, each);
+      const part = partOf(at, groups[row.group]?.rankedRows ?? 0, each);
       if (part !== null) shown.push({ ...row, part });
     }
   }
-  const notes = [...ranking.notes, ...unrankedGroups(ranking)];
-  let texts: ReadonlyMap<number, string> = new Map();
+  return { histograms, shown };
+}
+
+/** The beginnings of the shown rows' texts by place; none where the data is gone, which is said. */
+async function textsOf(
+  ranking: Ranking,
+  shown: readonly ShownRow[],
+  given: readonly string[] | undefined,
+): Promise<{ readonly texts: ReadonlyMap<number, string>; readonly notes: readonly string[] }> {
   try {
     const data = ranking.data ?? (await resolveData(ranking.table, given));
-    texts = await beginnings(
-      data.paths,
-      new Set(shown.map(({ place }) => place)),
-      run?.configuration.textColumn ?? "text",
-    );
+    const places = new Set(shown.map(({ place }) => place));
+    const texts = await beginnings(data.paths, places, ranking.table.run?.configuration.textColumn ?? "text");
+    return { texts, notes: [] };
   } catch (thrown) {
     if (!(thrown instanceof UserError)) throw thrown;
-    notes.push(`Shown without text: ${messageOf(thrown)}`);
+    return { texts: new Map(), notes: [`Shown without text: ${messageOf(thrown)}`] };
   }
-  const byGroup = groupBy(shown, ({ group }) => group);
-  const rowsOf = (group: number, part: Part): readonly OverviewRow[] =>
-    (byGroup.get(group) ?? [])
-      .filter((row) => row.part === part)
-      .map(({ rank, index, score, tokenCount, redundancy, windows, place }) => ({
-        rank,
-        index,
-        score,
-        tokenCount,
-        redundancy,
-        windows,
-        text: texts.get(place) ?? null,
-      }));
-  return {
-    rankedRows: ranking.rankedRows,
-    unscoredRows: ranking.unscoredRows,
-    lowest,
-    highest,
-    notes,
-    groups: ranking.groups.flatMap(({ name, rankedRows }, group) =>
-      rankedRows === 0
-        ? []
-        : {
-            name: groupLabel(ranking.grouping, name),
-            rows: rankedRows,
-            best: rowsOf(group, "best"),
-            middle: rowsOf(group, "middle"),
-            worst: rowsOf(group, "worst"),
-            histogram: histograms[group] ?? [],
-          },
-    ),
-  };
 }
 
 const TOLD_GROUPS = 5;

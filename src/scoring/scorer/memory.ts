@@ -66,7 +66,7 @@ function weightBytes(
 ): number {
   const layer = /\blayers\.(\d+)\./.exec(name)?.[1];
   if (pass !== undefined && layer !== undefined && Number(layer) >= pass.layerCount) return 0;
-  const isLinear = layer !== undefined && /_proj\.weight$/.test(name);
+  const isLinear = layer !== undefined && name.endsWith("_proj.weight");
   if (isLinear && pass?.precision === "int8") return (sizeBytes / (ELEMENT_BYTES[dtype] ?? FLOAT32_BYTES)) * INT8_BYTES;
   return dtype === "F32" ? sizeBytes : 3 * sizeBytes;
 }
