@@ -45,8 +45,8 @@ const INTERMEDIATE = 5;
 /**
  * Memory that scoring samples of `length` tokens takes, parent and engine together. Float32 weights are mapped from
  * their files; others are mapped and cast to float32 copies, which takes three times their size; 8-bit ones are made
- * from either. Layers that the pass does not run take nothing. The feed-forward part goes some rows at a time. Fitted on SmolLM2-135M at 8,192 and 32,768 tokens, so it is an estimate for any other
- * model.
+ * from either. Layers that the pass does not run take nothing. The feed-forward part goes some rows at a time. Fitted
+ * on SmolLM2-135M at 8,192 and 32,768 tokens, so it is an estimate for any other model.
  */
 export function estimateMemory({ config, tensors }: SizedModel, length: number, pass?: SizedPass): MemoryEstimate {
   let weightsBytes = 0;
