@@ -13,6 +13,8 @@ export const MAX_LINE_BYTES = 256 * 1024 * 1024;
 /** What is longer is looked at while it is read. */
 const METERED_BYTES = 1024 * 1024;
 
+/** Enough to see how lines end. */
+const BEGINNING_BYTES = 64 * 1024;
 const NEWLINE = 0x0a;
 const CARRIAGE_RETURN = 0x0d;
 const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf];
@@ -47,7 +49,7 @@ export async function* readLines(
 ): AsyncGenerator<TextLine | DamagedLine> {
   const pending = new PendingLine(path, maxLineBytes);
   let lineEnd: number | null = null;
-  for await (const piece of readPieces(path, onBlock, () => pending.line)) {
+  for await (const piece of withBeginning(readPieces(path, onBlock, () => pending.line))) {
     if ("problem" in piece) {
       yield piece;
       return;
@@ -66,10 +68,35 @@ export async function* readLines(
   if (last !== null) yield last;
 }
 
+/** The same pieces, the first of them of `BEGINNING_BYTES` at least where there are so many. */
+async function* withBeginning(
+  pieces: AsyncIterable<Uint8Array | DamagedLine>,
+): AsyncGenerator<Uint8Array | DamagedLine> {
+  let held: Uint8Array[] | null = [];
+  let heldBytes = 0;
+  for await (const piece of pieces) {
+    const isBytes = !("problem" in piece);
+    if (held !== null && isBytes && heldBytes + piece.length < BEGINNING_BYTES) {
+      held.push(piece);
+      heldBytes += piece.length;
+      continue;
+    }
+    if (held !== null) {
+      const beginning = Buffer.concat(isBytes ? [...held, piece] : held);
+      held = null;
+      if (beginning.length > 0) yield beginning;
+      if (isBytes) continue;
+    }
+    yield piece;
+  }
+  if (held !== null && heldBytes > 0) yield Buffer.concat(held);
+}
+
 /** A carriage return alone ends lines where the beginning of a file has objects with it in between and no newline. */
 function lineEndOf(beginning: Uint8Array): number {
-  if (beginning.includes(NEWLINE) || !beginning.includes(CARRIAGE_RETURN)) return NEWLINE;
-  const text = Buffer.from(beginning.buffer, beginning.byteOffset, beginning.length).toString("latin1");
+  const start = beginning.subarray(0, BEGINNING_BYTES);
+  if (start.includes(NEWLINE) || !start.includes(CARRIAGE_RETURN)) return NEWLINE;
+  const text = Buffer.from(start.buffer, start.byteOffset, start.length).toString("latin1");
   return /\}[ \t]*\r\s*\{/.test(text) ? CARRIAGE_RETURN : NEWLINE;
 }
 

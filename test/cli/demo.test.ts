@@ -24,9 +24,9 @@ describe("the command", () => {
     const args = ["demo", "--model", "lexical", "--documents", "4", "--out", out];
     const first = await ladm(args);
     expect(first).toMatchObject({ code: 0 });
-    expect(first.stdout).toMatch(/kept \d of 4 whole, \d of 4 glued, \d of \d shuffled\./);
+    expect(first.stdout).toMatch(/is kept: \d of 4 whole, \d of 4 glued, \d of \d shuffled\./);
     expect(first.stdout).toMatch(/in \d+% of the pairs/);
-    expect(first.stdout).toContain("ladm score --model lexical --data YOUR.jsonl");
+    expect(first.stdout).toContain("main.js score --model lexical --data YOUR-FOLDER");
     for (const file of ["documents.jsonl", "run/run.json", "selected/selected.jsonl", "demo.svg"]) {
       expect(existsSync(join(out, file)), file).toBe(true);
     }

@@ -11,6 +11,7 @@ import * as words from "./words.mjs";
 /** @type {Readonly<Record<string, import("../target.mjs").MakeTarget>>} */
 export const TARGETS = {
   lines: lines.lines,
+  "row-lines": lines.rowLines,
   gzip: lines.gzip,
   zstd: lines.zstd,
   rows,

@@ -1,8 +1,10 @@
 /** JSON lines, plain and packed: each line of the file is an item, damage is one too. */
 import { isUtf8 } from "node:buffer";
 import * as zlib from "node:zlib";
-import { fieldsOf, readDataRows } from "#ladm/formats/data-rows.js";
+import { dataKind } from "#ladm/formats/data.js";
+import { fieldsOf, fieldsOfLine, readDataRows } from "#ladm/formats/data-rows.js";
 import { readLines } from "#ladm/formats/lines.js";
+import { readRowLines } from "#ladm/formats/row-lines.js";
 import { openPortableZstd } from "#ladm/formats/zstd-portable.js";
 import { attempt, checkProblem, demand } from "../invariants.mjs";
 import { dictionaryOf, mutateBytes } from "../mutate-bytes.mjs";
@@ -60,11 +62,75 @@ export const lines = (room) => ({
     const isPlain = !isPacked(input);
     if (isPlain) compareItems(items, expectedItems(input));
     const kinds = await readRows(path);
+    const { value: kind } = await attempt(() => dataKind(path));
+    if (kinds !== null && kind !== "lines") return { outcome: `${kind}`, seen: kinds };
     if (kinds === null) return { outcome: "refused", seen: items };
     demand(kinds.length === items.length, "rows are lost between lines and rows");
     return { outcome: isPlain ? [...new Set(kinds)].sort().join("+") || "no rows" : "packed", seen: [items, kinds] };
   },
 });
+
+/** Arrays, CSV and texts: a row or damage in each place, in order, whatever the bytes are. @type {MakeTarget} */
+export const rowLines = (room) => {
+  const seeds = [
+    Buffer.from(JSON.stringify(DOCUMENTS.slice(0, 3))),
+    Buffer.from(JSON.stringify(DOCUMENTS, null, 1)),
+    Buffer.from('id,text\r\n1,"a ""b"", c\nd"\r\n2,e\r\n'),
+    Buffer.from('id\ttext\tmeta\n1\ta "b" c\t\n2\t\td\n'),
+    Buffer.from("<!doctype html><p>a &amp; b<script>c</script><ul><li>d</ul>"),
+  ];
+  const dictionary = [
+    ...DICTIONARY,
+    ...dictionaryOf(["[", "]", ",", '""', "\t", ";", "<p>", "<script>", "&#0;", "\0"]),
+  ];
+  const names = /** @type {const} */ ([
+    ["array", "rows.json"],
+    ["csv", "rows.csv"],
+    ["text", "page.html"],
+  ]);
+  return {
+    make: (dice) => mutateBytes(dice, dice.pick(seeds), { dictionary, others: seeds }),
+    read: async (input) => {
+      const seen = [];
+      for (const [kind, name] of names) {
+        const path = room.write(name, input);
+        const { value, refused } = await attempt(() => linesOfKind(path, kind));
+        if (refused !== null) demand(refused === "csv-header", `${kind} is refused: ${refused}`);
+        seen.push(refused ?? value);
+      }
+      return {
+        outcome: seen.map((one) => (typeof one === "string" ? one : one?.length === 0 ? "none" : "rows")).join("+"),
+        seen,
+      };
+    },
+  };
+};
+
+/** @param {string} path @param {import("#ladm/formats/row-lines.js").LineKind} kind */
+async function linesOfKind(path, kind) {
+  const items = [];
+  let last = 0;
+  for await (const item of readRowLines(path, kind)) {
+    demand(item.line >= last, "rows are out of order");
+    last = item.line;
+    if (item.kind === "damage") checkProblem(item.problem);
+    else if (kind !== "array")
+      demand(fieldsOfLine(item.text) !== null && JSON.parse(item.text) !== null, "no line of JSON");
+    else demand(!/[\n\r]/.test(item.text) || !isWhole(item.text), "an element is more than a line");
+    items.push(item.kind === "damage" ? item.problem.code : item.text);
+  }
+  return items;
+}
+
+/** @param {string} text */
+function isWhole(text) {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 /** @type {MakeTarget} */
 export const gzip = (room) => {
@@ -167,10 +233,12 @@ async function itemsOf(path, packedBytes = 0) {
 function expectedItems(bytes) {
   /** @type {Item[]} */
   const items = [];
+  const beginning = bytes.subarray(0, 65_536).toString("latin1");
+  const lineEnd = !beginning.includes("\n") && /\}[ \t]*\r\s*\{/.test(beginning) ? 13 : 10;
   let line = 0;
   for (let start = 0; start < bytes.length; ) {
     line += 1;
-    const found = bytes.indexOf(10, start);
+    const found = bytes.indexOf(lineEnd, start);
     const end = found === -1 ? bytes.length : found;
     let part = bytes.subarray(start, end);
     while (part[0] === 0xef && part[1] === 0xbb && part[2] === 0xbf) part = part.subarray(3);
