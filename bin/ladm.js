@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 const main = new URL("../dist/cli/main.js", import.meta.url);
 const build = new URL("../scripts/build.mjs", import.meta.url);
 if (!existsSync(main) && existsSync(build)) {
+  process.stderr.write("ladm: building, once\n");
   const { status } = spawnSync(process.execPath, [fileURLToPath(build)], { stdio: "inherit" });
   if (status !== 0) process.exit(1);
 }
