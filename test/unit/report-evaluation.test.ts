@@ -84,6 +84,37 @@ test("each score has a point and its interval against each control", () => {
   }
 });
 
+test("a point lies at its value between the ends of its interval", () => {
+  const svg = measuresFigure(evaluation) ?? "";
+  const drawn = [...svg.matchAll(/d="M([\d.]+) ([\d.]+)L([\d.]+) \2"[^>]*\/>\s*<path d="M([\d.]+) \2a/g)];
+  const controls = ["glued", "near"] as const;
+  const titles = [
+    ...svg.matchAll(/text-anchor="end"[^>]*>(published|sum of attention|calibrated|lexical|zlib ratio|random)</g),
+  ];
+  const estimates = controls.flatMap((control) =>
+    titles.flatMap(([, title = ""]) => {
+      const name = { published: "cds", "sum of attention": "sum", "zlib ratio": "zlib" }[title] ?? title;
+      const measure = evaluation.measures.find((one) => one.name === name);
+      return measure?.against.find((one) => one.control === control)?.within ?? [];
+    }),
+  );
+  expect(drawn.length).toBeGreaterThan(3);
+  expect(drawn).toHaveLength(estimates.length);
+  // The dashed line stands at 0.5, the axis ends at 1.
+  const halves = [...svg.matchAll(/d="M([\d.]+) [\d.]+V[\d.]+" class="axis" stroke-dasharray/g)].map(([, x]) =>
+    Number(x),
+  );
+  const ends = [410, 702];
+  for (const [at, [, , , to, mark]] of drawn.entries()) {
+    const half = at < drawn.length / 2 ? 0 : 1;
+    const [middle = 0, end = 0] = [halves[half], ends[half]];
+    const placeOf = (value: number) => middle + 2 * (value - 0.5) * (end - middle);
+    const { value = 0, high = 0 } = estimates[at] ?? {};
+    expect(Number(mark) + 4.5).toBeCloseTo(placeOf(value), 0);
+    expect(Number(to)).toBeCloseTo(placeOf(high), 0);
+  }
+});
+
 test("a text without a number is left out", () => {
   const [first, ...rest] = evaluation.texts;
   if (first === undefined) throw new Error("no text");
