@@ -64,7 +64,7 @@ describe("checkData", () => {
     const error = await refusal(await save(name, bytes));
     expect(error.code).toBe("data-format");
     expect(error.problem.got).toBe(format);
-    expect(error.message).toContain("JSON lines (plain, .gz, .zst), Parquet, Arrow");
+    expect(error.message).toContain("JSON array (plain, .gz, .zst), Parquet, Arrow");
   });
 
   test("a zstd window that this Node cannot read is refused before anything starts", async () => {

@@ -104,11 +104,14 @@ test("a point lies at its value between the ends of its interval", () => {
   const halves = [...svg.matchAll(/d="M([\d.]+) [\d.]+V[\d.]+" class="axis" stroke-dasharray/g)].map(([, x]) =>
     Number(x),
   );
-  const ends = [410, 702];
+  const [starts, ends] = [
+    [160, 452],
+    [410, 702],
+  ];
   for (const [at, [, , , to, mark]] of drawn.entries()) {
     const half = at < drawn.length / 2 ? 0 : 1;
-    const [middle = 0, end = 0] = [halves[half], ends[half]];
-    const placeOf = (value: number) => middle + 2 * (value - 0.5) * (end - middle);
+    const [middle = 0, start = 0, end = 0] = [halves[half], starts[half], ends[half]];
+    const placeOf = (value: number) => Math.max(start, middle + 2 * (value - 0.5) * (end - middle));
     const { value = 0, high = 0 } = estimates[at] ?? {};
     expect(Number(mark) + 4.5).toBeCloseTo(placeOf(value), 0);
     expect(Number(to)).toBeCloseTo(placeOf(high), 0);
