@@ -12,7 +12,7 @@ test("a fault of ours: exit 1, a line that asks for a report, the stack only whe
   await writeFile(join(folder, "dist", "selection", "check.js"), broken);
   const plain = await ladm(["check", "run"], { main });
   expect(plain).toMatchObject({ code: 1, stdout: "" });
-  expect(plain.stderr).toMatch(/^ladm: boom\nThis should not happen: please report it .*`ladm --version`/);
+  expect(plain.stderr).toMatch(/^ladm: boom\nThis should not happen: please report it .*main\.js --version`/);
   expect(plain.stderr).not.toMatch(/^\s+at /m);
   const debug = await ladm(["check", "run"], { main, env: { LADM_DEBUG: "1" } });
   expect(debug.code).toBe(1);

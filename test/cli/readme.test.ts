@@ -75,7 +75,7 @@ describe("README", () => {
     await writeFile(file, example);
     const { stdout } = await run(process.execPath, [file], { cwd: folder });
     expect(stdout).toMatch(/^counting \d+\.\d+ \[/);
-    expect(stdout).toMatch(/^0 10 1\.71/m);
+    expect(stdout).toMatch(/^0 15 1\.71/m);
     expect(stdout).toContain("selectedRows: 1");
   });
 

@@ -40,7 +40,7 @@ it("shows each document, best first of its kind of text", () => {
     ["documentation", "0.800", "kept", "whole", "p 1.0.0 file1.ts"],
     ["documentation", "−0.100", "dropped", "glued", "3 pieces of a, b"],
   ]);
-  expect(describeDemo(good)).toContain("kept 2 of 2 whole, 0 of 2 glued, 0 of 1 shuffled.");
+  expect(describeDemo(good)).toContain("is kept: 2 of 2 whole, 0 of 2 glued, 0 of 1 shuffled.");
 });
 
 it.each([
@@ -63,7 +63,7 @@ it("compares documents of one kind of text only", () => {
     ["whole", 0.9, true],
     ["glued", 0.1, false],
   ]);
-  expect(describeDemo(apart)).toContain("No whole document can be held against a glued one");
+  expect(describeDemo(apart)).toContain("No kind of text has both a whole and a glued document");
 });
 
 it("says why a document is not kept", () => {
