@@ -51,7 +51,8 @@ export async function* readLines(
   let lineEnd: number | null = null;
   for await (const piece of withBeginning(readPieces(path, onBlock, () => pending.line))) {
     if ("problem" in piece) {
-      yield piece;
+      // What came before it is counted by now.
+      yield { kind: "damage", line: pending.line, problem: damagedFile(path, pending.line, piece.problem.got ?? "") };
       return;
     }
     lineEnd ??= lineEndOf(piece);
