@@ -88,6 +88,13 @@ export function filesFlag(brief: string) {
   return { kind: "parsed", parse: String, placeholder: "FILE", brief, variadic: true, optional: true } as const;
 }
 
+/** One run, or several that are taken for one. */
+export const runsParameter = {
+  kind: "array",
+  parameter: { parse: String, placeholder: "RUN", brief: "Run folders, or one folder of part*-score.json files" },
+  minimum: 1,
+} as const;
+
 const TOKEN_UNITS: Readonly<Record<string, number>> = { "": 1, K: 1e3, M: 1e6, G: 1e9, B: 1e9, T: 1e12 };
 
 /** `1073741824`, `500M`, `1.5G`; units are powers of ten. */

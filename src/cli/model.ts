@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { UserError } from "../core/errors.js";
-import { LEXICAL } from "../measure/lexical.js";
+import { LEXICAL } from "../core/lexical.js";
 import { isPath, orNoSuchPath, type Terminal, withHub } from "./hub.js";
 
 /** What --model takes for the model that comes with this package; a folder of that name is `./lac-tiny`. */

@@ -1,5 +1,5 @@
+import { LEXICAL } from "../core/lexical.js";
 import { formatBytes, formatCount, formatDuration, formatRanges, plural } from "../core/units.js";
-import { LEXICAL } from "../measure/lexical.js";
 import type { RunEvent, RunPlan } from "../scoring/score-run.js";
 import { scoreInWords } from "../scoring/scorer/choose-score.js";
 import { describePace, ProgressLine, type ProgressOptions } from "./progress-line.js";

@@ -4,8 +4,6 @@ import { reference } from "./definitions/reference.js";
 import type { Aggregation } from "./focus.js";
 import { pairCount } from "./pairs.js";
 
-/** The model's name that means no model: the lexical scorer. A folder of that name is `./lexical`. */
-export const LEXICAL = "lexical";
 /** Tokens of its window, where none is asked for. */
 export const LEXICAL_WINDOW = 8192;
 /** Every span is a query span: no pass makes them expensive. */

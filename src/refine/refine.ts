@@ -58,10 +58,11 @@ export async function refineSelection(
   const select = parseOptions(selectOptionsSchema, rest);
   refuseUnrefinable(select);
   await checkOut(select.out);
-  if ((await readRun(select.run)) === null) throw bareFolder(select.run);
+  const folders = [select.run].flat();
+  for (const folder of folders) if ((await readRun(folder)) === null) throw bareFolder(folder);
   const cheap = await selectCheaply(select);
-  if (cheap.run === null || cheap.data === null) throw bareFolder(select.run);
-  if (cheap.windows?.rowsAreWindows === true) throw rowsAreWindows(select.run);
+  if (cheap.run === null || cheap.data === null) throw bareFolder(folders.join(", "));
+  if (cheap.windows?.rowsAreWindows === true) throw rowsAreWindows(folders.join(", "));
   const refineRun = asked.refineRun ?? `${select.out.replace(/[\\/]+$/, "")}-refine`;
   const second = await prepareSecondRun(cheap.run, { ...asked, refineRun, data: cheap.data, threads: select.threads });
   const pool = preparePool(cheap);

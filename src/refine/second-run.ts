@@ -1,9 +1,9 @@
 import { type Problem, UserError } from "../core/errors.js";
 import { canonicalJson } from "../core/fingerprint.js";
+import { LEXICAL } from "../core/lexical.js";
 import { firstDocument } from "../corpus/documents.js";
 import type { Run, RunConfiguration } from "../formats/run-folder.js";
 import { readRun } from "../formats/run-json.js";
-import { LEXICAL } from "../measure/lexical.js";
 import { describeRun } from "../scoring/resolve-run.js";
 import { refuseAnotherRun } from "../scoring/run/folder.js";
 import type { ScoreRunOptions } from "../scoring/run/options.js";

@@ -8,6 +8,7 @@ import { describeProblem, messageOf, type Problem, systemCodeOf, UserError } fro
 import { cannotWrite, makeFolders } from "../core/files.js";
 import { parseOptions } from "../core/invalid.js";
 import { isJsonObject } from "../core/json.js";
+import { LEXICAL } from "../core/lexical.js";
 import { FORMULAS } from "../core/pair-kind.js";
 import { describePlan, EXACT, isExact } from "../core/plan.js";
 import type { JsonObject, JsonValue, PairScores } from "../core/records.js";
@@ -27,7 +28,6 @@ import { type PairsPlace, readBatches } from "../formats/pairs.js";
 import { type Run, type RunConfiguration, runFolder, type ShardEnd } from "../formats/run-folder.js";
 import { readRun } from "../formats/run-json.js";
 import { aggregate } from "../measure/aggregate.js";
-import { LEXICAL } from "../measure/lexical.js";
 import { orNotWritable } from "./run/folder.js";
 import { readShardEnd } from "./run/shard.js";
 import { CalibratedScorer } from "./scorer/calibrated.js";

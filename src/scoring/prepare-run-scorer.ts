@@ -1,4 +1,5 @@
-import { LEXICAL } from "../measure/lexical.js";
+import { UserError } from "../core/errors.js";
+import { LEXICAL } from "../core/lexical.js";
 import { LexicalScorer } from "./lexical/scorer.js";
 import type { ResolvedRunOptions } from "./run/options.js";
 import type { RunScorer } from "./scorer/run-scorer.js";
@@ -24,7 +25,18 @@ export async function prepareRunScorer(options: ResolvedRunOptions): Promise<Run
     numShards,
     shardIndex,
     strict,
+    frequencies,
     ...scorerOptions
   } = options;
+  if (frequencies !== undefined) throw noFrequencies(options.model);
   return await prepareScorer({ ...scorerOptions, keepHeads: keep === "heads", weighedHeadsOnly: keep === "none" });
 }
+
+const noFrequencies = (model: string): UserError =>
+  new UserError({
+    code: "lexical-options",
+    what: "Only the lexical scorer knows document frequencies",
+    got: `--frequencies with --model ${model}`,
+    allowed: `--model ${LEXICAL}`,
+    fix: "Leave --frequencies out.",
+  });

@@ -1,9 +1,10 @@
 import { parseOptions } from "../core/invalid.js";
+import { LEXICAL } from "../core/lexical.js";
 import { chooseLayout } from "../corpus/layout.js";
 import { checkData, expandData } from "../formats/data.js";
 import type { RunConfiguration } from "../formats/run-folder.js";
 import { readRun } from "../formats/run-json.js";
-import { LEXICAL, LEXICAL_QUERY_STRIDE } from "../measure/lexical.js";
+import { LEXICAL_QUERY_STRIDE } from "../measure/lexical.js";
 import { refuseLexicalOptions } from "./lexical/scorer.js";
 import { configurationOf } from "./open-run.js";
 import { prepareRunScorer } from "./prepare-run-scorer.js";

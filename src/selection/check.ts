@@ -1,6 +1,5 @@
 import { readFile } from "node:fs/promises";
-import type { Problem } from "../core/errors.js";
-import { systemCodeOf } from "../core/errors.js";
+import { describeProblem, type Problem, systemCodeOf, UserError } from "../core/errors.js";
 import { describeInvalid } from "../core/invalid.js";
 import { formatCount, plural } from "../core/units.js";
 import { type Run, runFolder, type ShardEnd, shardEndSchema } from "../formats/run-folder.js";
@@ -380,4 +379,15 @@ function repeatedProblem(noun: "index" | "row", list: NumberList): readonly Prob
       got: nameNumbers(list),
     },
   ];
+}
+
+/** What refuses a run with problems. */
+export function notComplete(report: CheckReport): UserError {
+  return new UserError({
+    code: "run-incomplete",
+    what: "The run is not complete",
+    where: report.folder,
+    got: report.problems.map(describeProblem).join(" ").replace(/\.$/, ""),
+    fix: "Finish it, or go on with what is there: --partial.",
+  });
 }

@@ -8,6 +8,7 @@ import type { Run } from "../formats/run-folder.js";
 import { readRun } from "../formats/run-json.js";
 import { type Database, openDatabase, quote } from "./duckdb.js";
 import { groupLabel } from "./groups.js";
+import { joinRuns } from "./joined-run.js";
 import { type SelectOptions, selectOptionsSchema } from "./options.js";
 import { planSelection, type Unit } from "./plan.js";
 import { openRanking } from "./ranking.js";
@@ -19,9 +20,9 @@ const MOVES_SHOWN = 10;
 
 /** How much a selection takes is one of `tokens`, `top` and `count`; by default the top 10 percent. */
 export interface CompareOptions extends Omit<SelectOptions, "run" | "out" | "policy" | "partial" | "minScore"> {
-  /** Run folders, or bare folders of the original's score files. */
-  readonly first: string;
-  readonly second: string;
+  /** A run folder, or a bare folder of the original's score files; several run folders are taken for one run. */
+  readonly first: string | readonly string[];
+  readonly second: string | readonly string[];
 }
 
 /** How alike two runs are on some rows. */
@@ -72,16 +73,26 @@ export interface Comparison extends Agreement {
  * is compared as it is. A bare folder does not say what was scored: its rows are known by their index.
  * @throws UserError `other-data` when different data was scored, and as `select` does.
  */
-export async function compareRuns({ first, second, ...options }: CompareOptions): Promise<Comparison> {
+export async function compareRuns({
+  first: firstRun,
+  second: secondRun,
+  ...options
+}: CompareOptions): Promise<Comparison> {
+  const [first, second] = [[firstRun].flat().join(","), [secondRun].flat().join(",")];
   const { tokens, top, count } = options;
   const amount = tokens === undefined && top === undefined && count === undefined ? { top: TOP_PERCENT } : {};
-  const differences = await compareConfigurations(first, second);
   const work = await makeWorkFolder();
   try {
+    const places = { first: join(work.path, "first"), second: join(work.path, "second") };
+    const runs = {
+      first: await joinRuns(firstRun, { ...options, work: places.first, partial: true }),
+      second: await joinRuns(secondRun, { ...options, work: places.second, partial: true }),
+    };
+    const differences = await compareConfigurations(runs.first, runs.second);
     const asked = { ...options, ...amount, partial: true };
-    const one = await writeRanked({ ...asked, run: first, out: join(work.path, "first") });
+    const one = await writeRanked({ ...asked, run: runs.first, out: places.first });
     const groupBy = one.groupedBy ?? "none";
-    const two = await writeRanked({ ...asked, groupBy, run: second, out: join(work.path, "second") });
+    const two = await writeRanked({ ...asked, groupBy, run: runs.second, out: places.second });
     const { memoryLimit, threads } = options;
     const database = await openDatabase({ folder: join(work.path, "both"), memoryLimit, threads });
     try {

@@ -5,8 +5,11 @@ import { EXPORT_FORMATS } from "./export.js";
 const memoryLimit = z.string().regex(/^\d+(\.\d+)?\s*([KMGT]i?B)$/i, "a size such as 2GB");
 
 const rankShape = {
-  /** A run folder, or a bare folder of the original's `part*-score.json` files. */
-  run: z.string().min(1),
+  /**
+   * A run folder, or a bare folder of the original's `part*-score.json` files. Several run folders are taken for the
+   * one run that would have scored all their data.
+   */
+  run: z.union([z.string().min(1), z.array(z.string().min(1)).min(1).readonly()]),
   policy: z.enum(["budget", "published"]).default("budget"),
   /** A field of the score rows (`meta.domain`), or `none`. */
   groupBy: z.string().min(1).optional(),

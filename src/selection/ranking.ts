@@ -3,9 +3,10 @@ import { parseOptions } from "../core/invalid.js";
 import { describePlan, EXACT, isExact } from "../core/plan.js";
 import { formatCount, plural } from "../core/units.js";
 import type { RunConfiguration } from "../formats/run-folder.js";
-import { type CheckReport, checkTable } from "./check.js";
+import { type CheckReport, checkTable, notComplete } from "./check.js";
 import { type DataFiles, loadDataTokens, resolveData } from "./data.js";
 import { chooseGroups, type Grouping, groupFieldsOf } from "./groups.js";
+import { joinRuns } from "./joined-run.js";
 import { type RankOptions, type ResolvedRankOptions, rankOptionsSchema, redundancyLimit } from "./options.js";
 import { openScoreTable, type ScoreTable } from "./score-table.js";
 import { type MergedWindows, mergeWindows } from "./windows.js";
@@ -93,7 +94,8 @@ export interface RankingOptions extends ResolvedRankOptions {
 export async function openRanking(options: RankingOptions): Promise<Ranking> {
   const { work, memoryLimit, threads } = options;
   const groupFields = groupFieldsOf(options.groupBy);
-  const table = await openScoreTable(options.run, { work: { folder: work, memoryLimit, threads }, groupFields });
+  const folder = await joinRuns(options.run, options);
+  const table = await openScoreTable(folder, { work: { folder: work, memoryLimit, threads }, groupFields });
   try {
     return await rankTable(table, options);
   } catch (thrown) {
@@ -269,16 +271,6 @@ async function checkTokens({ database, run }: ScoreTable): Promise<void> {
     where: `index ${first ?? 0}`,
     got: `no count for ${plural(count, "row")}`,
     fix: `${run === null ? "These score files hold no counts: name data with input_ids (--data FILE...)" : "Name data with input_ids (--data FILE...)"}, or select by --count or --top.`,
-  });
-}
-
-function notComplete(report: CheckReport): UserError {
-  return new UserError({
-    code: "run-incomplete",
-    what: "The run is not complete",
-    where: report.folder,
-    got: report.problems.map(describeProblem).join(" ").replace(/\.$/, ""),
-    fix: "Finish it, or go on with what is there: --partial.",
   });
 }
 

@@ -20,6 +20,9 @@ import { join } from "node:path";
 /** @typedef {(room: Room) => Promise<Target>} MakeTargetLater makes seeds in the room */
 /** @typedef {MakeTargetLater | ((room: Room) => Target)} MakeTarget */
 
+/** The outcome of an input that the clock ended. It depends on how busy the machine is, so nothing is compared with it. */
+export const LATE = "late";
+
 /** A folder of its own for each runner, in memory where there is one. */
 export class Room {
   /** @param {string} folder */

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { buildCommand } from "@stricli/core";
 import { UserError } from "../../core/errors.js";
 import { jsonLine } from "../../core/printed.js";
@@ -25,7 +26,7 @@ export const compareCommand = buildCommand<CompareFlags, [first: string, second:
     brief: "Compare two runs over the same data",
     fullDescription: `Compares two runs over the same data: the rank correlation of their scores, how much of what one selects the other
 selects too, and which rows moved most, also group by group. Give at most one of --top, --count and --tokens; the
-default is the best 10%. An incomplete run is compared as it is.
+default is the best 10%. An incomplete run is compared as it is. RUN,RUN joins runs of a pool that grew.
 
 EXAMPLE
   ladm compare run-published run-calibrated --top 10%`,
@@ -73,7 +74,9 @@ EXAMPLE
     checkAmount(flags);
     const data = flags.data && (await chooseData(flags.data, { quiet: false }, this));
     const { compareRuns } = await import("../../selection/compare.js");
-    const comparison = await endable(this, () => compareRuns({ ...flags, data, first, second }));
+    const comparison = await endable(this, () =>
+      compareRuns({ ...flags, data, first: runsIn(first), second: runsIn(second) }),
+    );
     if (json === true) {
       this.stdout.write(jsonLine(comparison));
       return;
@@ -82,6 +85,9 @@ EXAMPLE
     this.stdout.write(describeComparison(comparison));
   },
 });
+
+/** A folder whose own name has a comma is one run. */
+const runsIn = (text: string): string[] => (existsSync(text) ? [text] : text.split(","));
 
 function checkAmount({ top, count, tokens }: Omit<CompareFlags, "json">): void {
   const amounts = { "--top": top, "--count": count, "--tokens": tokens };

@@ -50,7 +50,7 @@ EXAMPLE
     const [machine, libraries] = await endable(this, () => Promise.all([inspectMachine(), inspectLibraries()]));
     if (asked === undefined && model !== undefined && json !== true) this.stderr.write(`${EMBEDDED_LINE}\n`);
     if (json !== true) this.stdout.write(describeFacts([...factsOfMachine(machine), ...factsOfLibraries(libraries)]));
-    const { LEXICAL } = await import("../../measure/lexical.js");
+    const { LEXICAL } = await import("../../core/lexical.js");
     const { inspectFit, factsOfFit } = await import("../fit.js");
     const { availableBytes } = machine;
     const folder = model === undefined ? undefined : await localModel(model, json === true, this);

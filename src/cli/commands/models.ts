@@ -48,7 +48,7 @@ EXAMPLE
       this.stdout.write(json === true ? jsonLine({ supported: SUPPORTED }) : text());
       return;
     }
-    const { LEXICAL } = await import("../../measure/lexical.js");
+    const { LEXICAL } = await import("../../core/lexical.js");
     if (directory === LEXICAL) {
       const known = { verdict: "supported", family: LEXICAL };
       this.stdout.write(json === true ? jsonLine(known) : `${LEXICAL}: ${DESCRIBED_LEXICAL}\n`);

@@ -55,6 +55,7 @@ interface Flags extends ColumnFlags, CommonFlags {
   readonly limit?: number;
   readonly numShards?: number;
   readonly shardIndex?: number;
+  readonly frequencies?: string;
   readonly strict?: boolean;
   readonly dryRun?: boolean;
   readonly quiet?: boolean;
@@ -139,6 +140,7 @@ EXIT CODE
         shardIndex: countFlag("Number of this process, from 0; default: from the Slurm array or the indexed job", {
           minimum: 0,
         }),
+        frequencies: textFlag("RUN", "Lexical: take the document frequencies of this run, so that scores compare"),
         strict: switchFlag("Stop at the first bad row"),
         quiet: switchFlag("No progress"),
         json: switchFlag("Print events as JSON lines on standard output"),

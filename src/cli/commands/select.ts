@@ -20,6 +20,7 @@ import {
   parseTokens,
   parseWeights,
   requiredTextFlag,
+  runsParameter,
   switchFlag,
   textFlag,
 } from "../flags.js";
@@ -56,12 +57,13 @@ interface SelectFlags extends CommonFlags {
   readonly json?: boolean;
 }
 
-export const selectCommand = buildCommand<SelectFlags, [run: string], LadmContext>({
+export const selectCommand = buildCommand<SelectFlags, string[], LadmContext>({
   docs: {
-    customUsage: ["RUN --out DIR --tokens N|--top P|--count N|--min-score X [FLAG...]"],
+    customUsage: ["RUN... --out DIR --tokens N|--top P|--count N|--min-score X [FLAG...]"],
     brief: "Select the best documents of a run, up to a budget",
     fullDescription: `Selects the best documents of a run and writes them to a new folder: selected (the rows of the data, whole),
 sorted_by_score.jsonl (every ranked row with its rank) and selection.json (what was asked and what came out).
+Several runs, as of a pool that grew, are taken for the one run that would have scored all their data.
 Give exactly one of --tokens, --top, --count and --min-score. Rows that mostly repeat themselves (--max-redundancy) and
 documents of equal content are left out. A document with several scored windows counts once (--windows).
 
@@ -71,6 +73,7 @@ trusted, how many documents must be scored again, and how far the selection shou
 
 EXAMPLE
   ladm select run --tokens 1G --group-by meta.domain --out selected
+  ladm select run-may run-june --tokens 1G --out selected
   ladm select run --top 30% --refine-with exact --out selected
   ladm select run --top 30% --refine-with auto --model ./larger --agreement 0.95 --out selected
 
@@ -78,10 +81,7 @@ EXIT CODE
   0 done; 3 done, but rows are bad for the second scorer and keep their place; 2 your mistake; 130 Ctrl-C, second scores so far are kept`,
   },
   parameters: {
-    positional: {
-      kind: "tuple",
-      parameters: [{ parse: String, placeholder: "RUN", brief: "Run folder, or a folder of part*-score.json files" }],
-    },
+    positional: runsParameter,
     flags: everydayFirst(
       {
         tokens: {
@@ -204,11 +204,12 @@ EXIT CODE
       ],
     ),
   },
-  async func(given, run) {
+  async func(given, ...run) {
     const { json = false, quiet = false, ...flags } = ownFlags(given);
     checkAmount(flags);
     const data = flags.data && (await chooseData(flags.data, { quiet }, this));
-    const summary = await selectOrRefine({ ...flags, data, run }, quiet, this);
+    const [first = ""] = run;
+    const summary = await selectOrRefine({ ...flags, data, run: run.length === 1 ? first : run }, quiet, this);
     if (summary === null) {
       if (!json) this.stdout.write("Interrupted, the second scores so far are kept: the same command goes on\n");
       this.process.exitCode = EXIT.interrupted;
@@ -221,7 +222,7 @@ EXIT CODE
 });
 
 interface Asked extends Omit<SelectFlags, "json" | "quiet" | "data"> {
-  readonly run: string;
+  readonly run: string | string[];
   readonly data: string[] | undefined;
 }
 

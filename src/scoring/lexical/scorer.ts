@@ -3,6 +3,7 @@ import { readFile, rm } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { EngineError, systemCodeOf, UserError } from "../../core/errors.js";
 import { createExclusively } from "../../core/exclusive.js";
+import { LEXICAL } from "../../core/lexical.js";
 import { EXACT } from "../../core/plan.js";
 import { openSubwords, subwordsFingerprint, TOKEN_ID_END } from "../../corpus/subwords.js";
 import type { Tokenizer } from "../../corpus/tokenizer.js";
@@ -10,7 +11,7 @@ import { decodeLexical, encodeLexical, type FrequencyTable, lexicalBroken } from
 import { runFolder } from "../../formats/run-folder.js";
 import type { SpanSettings } from "../../measure/definition.js";
 import { reference } from "../../measure/definitions/reference.js";
-import { LEXICAL, LEXICAL_WINDOW } from "../../measure/lexical.js";
+import { LEXICAL_WINDOW } from "../../measure/lexical.js";
 import { orNotWritable } from "../run/folder.js";
 import type { ResolvedRunOptions, ScoreRunOptions } from "../run/options.js";
 import { PUBLISHED } from "../scorer/choose-score.js";
@@ -22,7 +23,10 @@ import { WorkerPool } from "./worker-pool.js";
 
 const SAMPLES_PER_THREAD = 2;
 
-type LexicalOptions = Pick<ResolvedRunOptions, "maxLength" | "attnChunkSize" | "dAfs" | "dCds" | "threads">;
+type LexicalOptions = Pick<
+  ResolvedRunOptions,
+  "maxLength" | "attnChunkSize" | "dAfs" | "dCds" | "threads" | "frequencies"
+>;
 
 /**
  * The scorer without a model: the rare tokens that spans share in the place of attention, on the published grid, as one
@@ -43,10 +47,13 @@ export class LexicalScorer implements RunScorer {
   readonly minimumLength: number;
   private readonly settings: SpanSettings;
   private readonly pool: WorkerPool;
+  /** A run, or its `lexical.json`, whose counts are taken. */
+  private readonly frequencies: string | undefined;
   private learned: { readonly table: FrequencyTable; readonly text: string } | null = null;
 
   /** @throws UserError `window-too-short` */
-  constructor({ maxLength, threads, attnChunkSize, dAfs, dCds }: LexicalOptions) {
+  constructor({ maxLength, threads, attnChunkSize, dAfs, dCds, frequencies }: LexicalOptions) {
+    this.frequencies = frequencies;
     this.settings = { attnChunkSize, dAfs, dCds };
     this.minimumLength = reference.minimumLength(this.settings);
     this.maxLength = chooseWindow({ maxLength, allowLonger: true }, LEXICAL_WINDOW, this.minimumLength);
@@ -71,8 +78,12 @@ export class LexicalScorer implements RunScorer {
     });
   }
 
-  /** @throws UserError `lexical-broken` */
+  /** @throws UserError `lexical-broken`, `no-frequencies` */
   async learn(out: string, source: LearningSource): Promise<void> {
+    if (this.frequencies !== undefined) {
+      this.learned = await readFrequencies(this.frequencies);
+      return;
+    }
     const path = runFolder.lexical(out);
     const kept = source.begunWith === null ? null : await readIfThere(path);
     if (kept !== null && sha256(kept) !== source.begunWith) throw lexicalBroken(path, "another content");
@@ -155,6 +166,21 @@ const NOTHING_TELLS_APART = {
   allowed: "tokens that some documents lack",
   fix: "Score more documents together, or ones that differ.",
 };
+
+/** What another run counted. */
+async function readFrequencies(from: string): Promise<{ readonly table: FrequencyTable; readonly text: string }> {
+  const path = from.endsWith(".json") ? from : runFolder.lexical(from);
+  const text = await readIfThere(path);
+  if (text !== null) return { table: decodeLexical(text, path), text };
+  throw new UserError({
+    code: "no-frequencies",
+    what: "There are no document frequencies to take",
+    where: path,
+    got: "no such file",
+    allowed: "a run of --model lexical, or its lexical.json",
+    fix: "Name the run folder whose scores are to compare: --frequencies RUN.",
+  });
+}
 
 const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");
 

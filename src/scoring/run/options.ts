@@ -20,6 +20,8 @@ export const scoreRunSchema = scorerSchema
     window: z.enum(["truncate", "all", "head-tail"]).default("truncate"),
     /** With window `all`: tokens from one window's start to the next one's; default: the window itself. */
     stride: positive.optional(),
+    /** Lexical scorer: a run, or its `lexical.json`, whose document frequencies are taken; by default they are counted. */
+    frequencies: z.string().min(1).optional(),
     keep: z.enum(["none", "layers", "pairs", "heads"]).default("layers"),
     /** By default `text`, or what looks like it: `chooseLayout`. */
     textColumn: z.string().min(1).optional(),

@@ -5,10 +5,10 @@ import type { Checkpoint } from "../../checkpoint/checkpoint.js";
 import { fingerprintCheckpoint } from "../../checkpoint/fingerprint.js";
 import { identifyModel, isSameModel, type ModelIdentity } from "../../checkpoint/samples.js";
 import { UserError } from "../../core/errors.js";
+import { LEXICAL } from "../../core/lexical.js";
 import { formatCount } from "../../core/units.js";
 import { type Calibration, readCalibration } from "../../formats/calibration.js";
 import type { Definition, SpanSettings } from "../../measure/definition.js";
-import { LEXICAL } from "../../measure/lexical.js";
 
 /** Those that come with this package. */
 const PACKAGE_FOLDER = fileURLToPath(new URL("../../../calibrations", import.meta.url));

@@ -6,6 +6,7 @@ import { openTokenizer } from "#ladm/corpus/tokenizer.js";
 import { attempt, checkProblem, demand } from "../invariants.mjs";
 import { mutateBytes } from "../mutate-bytes.mjs";
 import { mutateJson } from "../mutate-json.mjs";
+import { LATE } from "../target.mjs";
 
 /** @typedef {import("../dice.mjs").Dice} Dice */
 /** @typedef {import("../target.mjs").MakeTarget} MakeTarget */
@@ -127,7 +128,11 @@ export const tokenizerProcess = (room) => {
       const end = input.indexOf(0) === -1 ? input.length : input.indexOf(0);
       const texts = [input.subarray(end + 1).toString("utf8"), "second"];
       const current = child ?? start();
-      const late = setTimeout(() => current.kill("late"), LATE_MS);
+      let isLate = false;
+      const late = setTimeout(() => {
+        isLate = true;
+        current.kill("late");
+      }, LATE_MS);
       try {
         await current.ask({ kind: "load", json: new Uint8Array(input.subarray(0, end)) });
         const reply = await current.ask({ kind: "encode", texts, addSpecialTokens: true });
@@ -137,6 +142,7 @@ export const tokenizerProcess = (room) => {
         demand(total === reply.ids.length && reply.ids.every((id) => id >= 0), "token ids that are none");
         return { outcome: "ids", seen: [...reply.ids] };
       } catch (error) {
+        if (isLate) return { outcome: LATE };
         if (error instanceof RequestFailed) return { outcome: "refused" };
         if (error instanceof ProcessDied) return { outcome: current.pid === undefined ? "not started" : "died" };
         throw error;
