@@ -20,7 +20,7 @@ export const scoreRunSchema = scorerSchema
     window: z.enum(["truncate", "all", "head-tail"]).default("truncate"),
     /** With window `all`: tokens from one window's start to the next one's; default: the window itself. */
     stride: positive.optional(),
-    /** Lexical scorer: a run, or its `lexical.json`, whose document frequencies are taken; by default they are counted. */
+    /** A run of the lexical scorer, or its `lexical.json`: its document frequencies are taken and none are counted. */
     frequencies: z.string().min(1).optional(),
     keep: z.enum(["none", "layers", "pairs", "heads"]).default("layers"),
     /** By default `text`, or what looks like it: `chooseLayout`. */
