@@ -22,7 +22,7 @@ export type { CalibrationReport, TriedRecipe } from "./formats/calibration-repor
 export type { Estimate, EvaluatedMeasure, Evaluation } from "./formats/evaluation.js";
 export { readPairs } from "./formats/pairs.js";
 export type { Run, RunConfiguration, ScoreLine, UnscoredLine } from "./formats/run-folder.js";
-export { type Ablation, type AggregateOptions, aggregate, type ContextualDependency } from "./measure/aggregate.js";
+export { type AggregateOptions, aggregate, type ContextualDependency } from "./measure/aggregate.js";
 export type { PrepareOptions } from "./prepare/options.js";
 export type { Preparation } from "./prepare/preparation.js";
 export type { PrepareEvent, PrepareHooks, PrepareSummary } from "./prepare/prepare.js";
@@ -53,3 +53,4 @@ export { type SelectionSummary, select } from "./selection/select.js";
 export async function prepare(options: PrepareOptions, hooks: PrepareHooks = {}): Promise<PrepareSummary> {
   return (await import("./prepare/prepare.js")).prepare(options, hooks);
 }
+export type { Ablation } from "./core/choices.js";

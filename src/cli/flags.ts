@@ -1,6 +1,7 @@
 /** Shapes and parsers of flags that several commands have. A parser throws what is allowed. */
 
 import { FORMULAS, PAIR_KINDS, type PairKind } from "../core/pair-kind.js";
+import { PRECISIONS } from "../core/plan.js";
 
 /** A flag that is there or not. */
 export function switchFlag(brief: string) {
@@ -173,7 +174,7 @@ export const planFlags = {
   ),
   precision: {
     kind: "enum",
-    values: ["float32", "int8"],
+    values: PRECISIONS,
     brief: "Precision of the linear layers; default: float32. int8 is approximate, and faster where layers are wide",
     optional: true,
   },

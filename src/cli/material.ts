@@ -1,3 +1,4 @@
+import type { Precision } from "../core/plan.js";
 import {
   type ColumnFlags,
   type CommonFlags,
@@ -27,7 +28,7 @@ export interface MaterialFlags extends ColumnFlags, CommonFlags {
   readonly seed?: number;
   readonly part?: { readonly index: number; readonly of: number };
   readonly attention?: string;
-  readonly precision?: "float32" | "int8";
+  readonly precision?: Precision;
   readonly threads?: number;
   readonly cache?: string;
   readonly quiet?: boolean;

@@ -1,10 +1,11 @@
+import type { WindowMode } from "../core/choices.js";
 /** Which windows of a document are scored. Modes are named as `--window` names them. */
 export interface Windows {
   /**
    * `truncate`: the first. `all`: one every `stride` tokens, and one more at the end. `head-tail`: the first and the
    * last.
    */
-  readonly mode: "truncate" | "all" | "head-tail";
+  readonly mode: WindowMode;
   /** Tokens of a window. A shorter document is one window, as it is. */
   readonly maxLength: number;
   /** Tokens from one window's first token to the next one's, at most `maxLength`; only mode `all` reads it. */

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { z } from "zod";
+import { ABLATIONS, DEFINITIONS, KEEPS, WINDOW_MODES } from "../core/choices.js";
 import { FORMULAS, PAIR_KINDS } from "../core/pair-kind.js";
 import type { JsonId, JsonValue } from "../core/records.js";
 import { planSchema } from "./calibration.js";
@@ -117,21 +118,21 @@ const runConfigurationSchema = z.strictObject({
   /** Tokens of the window. */
   maxLength: z.number().int().positive(),
   /** Which windows of a longer document are scored. Runs before windows lack it and cut. */
-  window: z.enum(["truncate", "all", "head-tail"]).default("truncate"),
+  window: z.enum(WINDOW_MODES).default("truncate"),
   /** Tokens from one window's start to the next one's, with `all`. */
   stride: z.number().int().positive().nullable().default(null),
-  definition: z.enum(["reference", "paper"]),
+  definition: z.enum(DEFINITIONS),
   attnChunkSize: z.number().int().positive(),
   dAfs: z.number().int().positive(),
   dCds: z.number().int().positive(),
-  ablation: z.enum(["no_std", "no_len_weight"]).nullable(),
+  ablation: z.enum(ABLATIONS).nullable(),
   /** What pair scores add up. Runs before contributions lack it. */
   pairs: z.enum(PAIR_KINDS).default("attention"),
   /** How they become the score where there is no calibration. Runs before formulas lack it. */
   formula: z.enum(FORMULAS).default("published"),
   /** Layers listened to, ascending. */
   layers: z.array(count),
-  keep: z.enum(["none", "layers", "pairs", "heads"]),
+  keep: z.enum(KEEPS),
   numShards: z.number().int().positive(),
   /** What the score is made with; null: the published score, or its ablation. Runs before calibrations lack it. */
   calibration: z.strictObject({ name: z.string(), fingerprint: sha256 }).nullable().default(null),

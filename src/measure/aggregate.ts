@@ -1,3 +1,4 @@
+import type { Ablation } from "../core/choices.js";
 import type { Formula } from "../core/pair-kind.js";
 import type { GridQuery, PairScores } from "../core/records.js";
 import { sampleDeviation } from "../core/statistics.js";
@@ -7,7 +8,6 @@ import { type Aggregation, focus } from "./focus.js";
 import { layerPairs } from "./pairs.js";
 
 /** What the paper leaves out to show that it matters. */
-export type Ablation = "no_std" | "no_len_weight";
 
 /** Options of a formula that is not the published one. */
 export function plainAggregation(over: Aggregation["over"]): Aggregation {

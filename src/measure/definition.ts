@@ -1,3 +1,4 @@
+import type { DefinitionName } from "../core/choices.js";
 import type { SpanGrid } from "../core/records.js";
 
 /** Sizes of the measure, in tokens and in spans. Names as in the published code's options. */
@@ -15,7 +16,7 @@ export interface SpanSettings {
  * aggregation need to know of a definition is here; a new measure is one more object of this type.
  */
 export interface Definition {
-  readonly name: "reference" | "paper";
+  readonly name: DefinitionName;
   /** Is the query span its own key too, causally? Otherwise the keys of its softmax end where it starts. */
   readonly ownSpan: boolean;
   /** Do key spans lie at fixed distances before their query span, or at fixed places of the sample? */

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { z } from "zod";
+import { WINDOW_MODES } from "../core/choices.js";
 import { isFolder } from "../core/files.js";
 import { parseOptions } from "../core/invalid.js";
 
@@ -17,7 +18,7 @@ const schema = z
     minTokens: count.default(32768),
     /** Tokens of a window. */
     maxLength: count.default(32768),
-    window: z.enum(["truncate", "all", "head-tail"]).default("truncate"),
+    window: z.enum(WINDOW_MODES).default("truncate"),
     /** For windows `all`; default: `maxLength`. */
     stride: count.optional(),
     /** Those that the tokenizer adds to a plain text. */

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { WINDOW_MODES } from "../core/choices.js";
 
 const count = z.number().int().min(0);
 const dropped = z.array(z.object({ code: z.string(), rows: count }));
@@ -14,7 +15,7 @@ export const configurationSchema = z.object({
   metaColumns: z.array(z.string()),
   minTokens: count,
   maxLength: count,
-  window: z.enum(["truncate", "all", "head-tail"]),
+  window: z.enum(WINDOW_MODES),
   stride: count.nullable(),
   specialTokens: z.boolean(),
   only: z.enum(["long", "truncated"]).nullable(),

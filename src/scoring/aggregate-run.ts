@@ -4,6 +4,7 @@ import { z } from "zod";
 import { openCheckpoint } from "../checkpoint/checkpoint.js";
 import { fingerprintCheckpoint } from "../checkpoint/fingerprint.js";
 import { identifyModel, isSameModel } from "../checkpoint/samples.js";
+import { ABLATIONS } from "../core/choices.js";
 import { describeProblem, messageOf, type Problem, systemCodeOf, UserError } from "../core/errors.js";
 import { cannotWrite, makeFolders } from "../core/files.js";
 import { parseOptions } from "../core/invalid.js";
@@ -49,7 +50,7 @@ const aggregateSchema = z.strictObject({
   out: z.string().min(1),
   /** A file; default: the published score. */
   calibration: z.string().min(1).optional(),
-  ablation: z.enum(["no_std", "no_len_weight"]).optional(),
+  ablation: z.enum(ABLATIONS).optional(),
   /** Default: the run's kind of pair scores decides, as when a run is scored. */
   formula: z.enum(FORMULAS).optional(),
 });

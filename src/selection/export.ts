@@ -1,13 +1,11 @@
 import { join } from "node:path";
+import type { ExportFormat } from "../core/choices.js";
 import { type DataKind, dataKind } from "../formats/data.js";
 import { isLineKind } from "../formats/row-lines.js";
 import { Chosen } from "./chosen.js";
 import type { Database } from "./duckdb.js";
 import { writeSelectedLines } from "./export-lines.js";
 import type { Written } from "./export-table.js";
-
-export const EXPORT_FORMATS = ["jsonl", "parquet", "hf", "arrow"] as const;
-export type ExportFormat = (typeof EXPORT_FORMATS)[number];
 
 export interface ExportOptions {
   readonly database: Database;

@@ -47,8 +47,8 @@ const MAY_DIFFER: ReadonlySet<string> = new Set<keyof RunConfiguration>([
 const UNREADABLE = "?";
 
 /**
- * Several runs as one: what `ladm score` would have written for all their data in this order. Rows are numbered through,
- * and so are indexes, unless the data brought its own.
+ * Several runs as one: what `ladm score` would have written for all their data in this order. Rows are numbered
+ * through, and so are indexes, unless the data brought its own.
  * @returns its folder: of one run its own
  * @throws UserError `runs-bare`, `runs-differ`, `runs-overlap`, `runs-share-index`, `run-incomplete`
  */

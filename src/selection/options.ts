@@ -1,6 +1,6 @@
 import { z } from "zod";
+import { EXPORT_FORMATS, POLICIES, type Policy, WINDOW_RULES, type WindowRuleName } from "../core/choices.js";
 import { DEFAULT_MAX_REDUNDANCY } from "../core/redundancy.js";
-import { EXPORT_FORMATS } from "./export.js";
 
 const memoryLimit = z.string().regex(/^\d+(\.\d+)?\s*([KMGT]i?B)$/i, "a size such as 2GB");
 
@@ -10,7 +10,7 @@ const rankShape = {
    * one run that would have scored all their data.
    */
   run: z.union([z.string().min(1), z.array(z.string().min(1)).min(1).readonly()]),
-  policy: z.enum(["budget", "published"]).default("budget"),
+  policy: z.enum(POLICIES).default("budget"),
   /** A field of the score rows (`meta.domain`), or `none`. */
   groupBy: z.string().min(1).optional(),
   /** Rank also the rows shorter than the window. */
@@ -24,7 +24,7 @@ const rankShape = {
    * What a document of several windows scores: `mean` (the default) of its windows, `max`, or the `share` of them above
    * a threshold.
    */
-  windows: z.enum(["mean", "max", "share"]).optional(),
+  windows: z.enum(WINDOW_RULES).optional(),
   /** With windows `share`, and required there: the score from which on a window counts. */
   windowThreshold: z.number().optional(),
   /** Policy `budget`: rank documents of equal content each, where else the first of them stands for all. */
@@ -51,9 +51,9 @@ export function redundancyLimit({
 
 /** Options that depend on each other. */
 interface Interdependent {
-  readonly policy: "budget" | "published";
+  readonly policy: Policy;
   readonly maxRedundancy?: number | "none" | undefined;
-  readonly windows?: "mean" | "max" | "share" | undefined;
+  readonly windows?: WindowRuleName | undefined;
   readonly windowThreshold?: number | undefined;
 }
 

@@ -1,5 +1,6 @@
 import { readdir, rm, rmdir, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
+import type { Policy } from "../core/choices.js";
 import { systemCodeOf, UserError } from "../core/errors.js";
 import { cannotWrite, makeFolders } from "../core/files.js";
 import { parseOptions } from "../core/invalid.js";
@@ -34,7 +35,7 @@ export interface SelectedGroup {
 
 export interface SelectionSummary {
   readonly out: string;
-  readonly policy: "budget" | "published";
+  readonly policy: Policy;
   readonly unit: Unit;
   /** In `unit`; null where a percentage or a score decided. */
   readonly budget: number | null;

@@ -1,3 +1,4 @@
+import type { WindowRuleName } from "../core/choices.js";
 import { UserError } from "../core/errors.js";
 import { formatCount, plural } from "../core/units.js";
 import type { Database } from "./duckdb.js";
@@ -7,7 +8,7 @@ import type { ScoreTable } from "./score-table.js";
 /** What the score of a document of several windows is made of its windows' scores. */
 export interface WindowRule {
   /** `share`: the part of the windows that score `threshold` or more, from 0 to 1. */
-  readonly by: "mean" | "max" | "share";
+  readonly by: WindowRuleName;
   /** Null but for `share`. */
   readonly threshold: number | null;
 }

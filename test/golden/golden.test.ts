@@ -5,9 +5,10 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { Ablation } from "#ladm/core/choices.js";
 import type { PairKind } from "#ladm/core/pair-kind.js";
 import type { PairScores } from "#ladm/core/records.js";
-import { type Ablation, aggregate } from "#ladm/measure/aggregate.js";
+import { aggregate } from "#ladm/measure/aggregate.js";
 import { openScorer, type Scorer } from "#ladm/scoring/scorer/scorer.js";
 
 const DATA = fileURLToPath(new URL("./data/", import.meta.url));

@@ -1,4 +1,5 @@
 import { buildCommand } from "@stricli/core";
+import { ABLATIONS, type Ablation } from "../../core/choices.js";
 import type { Formula } from "../../core/pair-kind.js";
 import { jsonLine } from "../../core/printed.js";
 import { formatCount, plural } from "../../core/units.js";
@@ -9,7 +10,7 @@ import { formulaFlag, requiredTextFlag, switchFlag, textFlag } from "../flags.js
 interface AggregateFlags {
   readonly out: string;
   readonly calibration?: string;
-  readonly ablation?: "no_std" | "no_len_weight";
+  readonly ablation?: Ablation;
   readonly formula?: Formula;
   readonly json?: boolean;
 }
@@ -34,7 +35,7 @@ EXAMPLE
       calibration: textFlag("FILE", "Calibration of the score"),
       ablation: {
         kind: "enum",
-        values: ["no_std", "no_len_weight"],
+        values: ABLATIONS,
         brief: "The published formula without the deviation or the length weights",
         optional: true,
       },

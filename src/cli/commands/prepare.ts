@@ -1,4 +1,5 @@
 import { buildCommand } from "@stricli/core";
+import { WINDOW_MODES, type WindowMode } from "../../core/choices.js";
 import { EXIT } from "../../core/errors.js";
 import { jsonLine } from "../../core/printed.js";
 import type { PrepareEvent } from "../../prepare/prepare.js";
@@ -27,7 +28,7 @@ interface Flags extends ColumnFlags, CommonFlags {
   readonly format?: "hf" | "parquet" | "jsonl";
   readonly minTokens?: number;
   readonly maxLength?: number;
-  readonly window?: "truncate" | "all" | "head-tail";
+  readonly window?: WindowMode;
   readonly stride?: number;
   readonly noSpecialTokens?: boolean;
   readonly only?: "long" | "truncated";
@@ -70,7 +71,7 @@ EXIT CODE
       maxLength: countFlag("Window in tokens; default: 32768"),
       window: {
         kind: "enum",
-        values: ["truncate", "all", "head-tail"],
+        values: WINDOW_MODES,
         brief:
           "Of a document: its first window (default), one every --stride tokens and one at its end, or first and last",
         optional: true,

@@ -1,8 +1,19 @@
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { buildCommand } from "@stricli/core";
+import {
+  ABLATIONS,
+  type Ablation,
+  DEFINITIONS,
+  type DefinitionName,
+  KEEPS,
+  type Keep,
+  WINDOW_MODES,
+  type WindowMode,
+} from "../../core/choices.js";
 import { EXIT, UserError } from "../../core/errors.js";
 import type { Formula, PairKind } from "../../core/pair-kind.js";
+import type { Precision } from "../../core/plan.js";
 import { jsonLine } from "../../core/printed.js";
 import { formatCount, plural } from "../../core/units.js";
 import type { ScoreRunOptions } from "../../scoring/run/options.js";
@@ -36,7 +47,7 @@ interface Flags extends ColumnFlags, CommonFlags {
   readonly out: string;
   readonly maxLength?: number;
   readonly allowLonger?: boolean;
-  readonly window?: "truncate" | "all" | "head-tail";
+  readonly window?: WindowMode;
   readonly stride?: number;
   readonly attnChunkSize?: number;
   readonly dAfs?: number;
@@ -44,13 +55,13 @@ interface Flags extends ColumnFlags, CommonFlags {
   readonly layers?: readonly number[];
   readonly pairs?: PairKind;
   readonly formula?: Formula;
-  readonly ablation?: "no_std" | "no_len_weight";
-  readonly definition?: "reference" | "paper";
+  readonly ablation?: Ablation;
+  readonly definition?: DefinitionName;
   readonly calibration?: string;
   readonly withCds?: boolean;
   readonly attention?: string;
-  readonly precision?: "float32" | "int8";
-  readonly keep?: "none" | "layers" | "pairs" | "heads";
+  readonly precision?: Precision;
+  readonly keep?: Keep;
   readonly threads?: number;
   readonly limit?: number;
   readonly numShards?: number;
@@ -91,7 +102,7 @@ EXIT CODE
         allowLonger: switchFlag("Accept a window longer than the model is made to read"),
         window: {
           kind: "enum",
-          values: ["truncate", "all", "head-tail"],
+          values: WINDOW_MODES,
           brief:
             "Which windows of a longer document to score: the first (truncate, default), all, or the first and last (head-tail)",
           optional: true,
@@ -113,13 +124,13 @@ EXIT CODE
         formula: formulaFlag,
         ablation: {
           kind: "enum",
-          values: ["no_std", "no_len_weight"],
+          values: ABLATIONS,
           brief: "The published formula without the deviation or the length weights",
           optional: true,
         },
         definition: {
           kind: "enum",
-          values: ["reference", "paper"],
+          values: DEFINITIONS,
           brief: "The published code's definition (default) or the paper's equations",
           optional: true,
         },
@@ -128,7 +139,7 @@ EXIT CODE
         ...planFlags,
         keep: {
           kind: "enum",
-          values: ["none", "layers", "pairs", "heads"],
+          values: KEEPS,
           brief:
             "What to keep beside the score; default: layers. With none, a calibration of heads reads those heads alone",
           optional: true,

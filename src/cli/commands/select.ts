@@ -1,4 +1,12 @@
 import { buildCommand } from "@stricli/core";
+import {
+  EXPORT_FORMATS,
+  type ExportFormat,
+  POLICIES,
+  type Policy,
+  WINDOW_RULES,
+  type WindowRuleName,
+} from "../../core/choices.js";
 import { EXIT, UserError } from "../../core/errors.js";
 import { jsonLine } from "../../core/printed.js";
 import type { SelectionSummary } from "../../selection/select.js";
@@ -33,15 +41,15 @@ interface SelectFlags extends CommonFlags {
   readonly count?: number;
   readonly minScore?: number;
   readonly out: string;
-  readonly format?: "jsonl" | "parquet" | "hf" | "arrow";
-  readonly policy: "budget" | "published";
+  readonly format?: ExportFormat;
+  readonly policy: Policy;
   readonly groupBy?: string;
   readonly weights?: Readonly<Record<string, number>>;
   readonly data?: readonly string[];
   readonly includeShort?: boolean;
   readonly keepDuplicates?: boolean;
   readonly maxRedundancy?: number | "none";
-  readonly windows?: "mean" | "max" | "share";
+  readonly windows?: WindowRuleName;
   readonly windowThreshold?: number;
   readonly partial?: boolean;
   readonly memoryLimit?: string;
@@ -109,13 +117,13 @@ EXIT CODE
         out: requiredTextFlag("DIR", "Folder to write, absent or empty"),
         format: {
           kind: "enum",
-          values: ["jsonl", "parquet", "hf", "arrow"],
+          values: EXPORT_FORMATS,
           brief: "Format of what is selected; default: that of the data",
           optional: true,
         },
         policy: {
           kind: "enum",
-          values: ["budget", "published"],
+          values: POLICIES,
           default: "budget",
           brief: "budget: each group gets its share of the tokens; published: as in the published code",
         },
@@ -139,7 +147,7 @@ EXIT CODE
         },
         windows: {
           kind: "enum",
-          values: ["mean", "max", "share"],
+          values: WINDOW_RULES,
           brief:
             "Score of a document of several windows: their mean (default), their best, or the share above a threshold",
           optional: true,

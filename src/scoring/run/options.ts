@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { KEEPS, WINDOW_MODES } from "../../core/choices.js";
 import type { Columns } from "../../corpus/rows.js";
 import { scorerSchema } from "../scorer/options.js";
 
@@ -17,12 +18,12 @@ export const scoreRunSchema = scorerSchema
      */
     calibration: z.string().min(1).optional(),
     /** Which windows of a document longer than `maxLength` are scored. */
-    window: z.enum(["truncate", "all", "head-tail"]).default("truncate"),
+    window: z.enum(WINDOW_MODES).default("truncate"),
     /** With window `all`: tokens from one window's start to the next one's; default: the window itself. */
     stride: positive.optional(),
     /** A run of the lexical scorer, or its `lexical.json`: its document frequencies are taken and none are counted. */
     frequencies: z.string().min(1).optional(),
-    keep: z.enum(["none", "layers", "pairs", "heads"]).default("layers"),
+    keep: z.enum(KEEPS).default("layers"),
     /** By default `text`, or what looks like it: `chooseLayout`. */
     textColumn: z.string().min(1).optional(),
     /** By default `id`. */

@@ -1,6 +1,7 @@
+import type { Ablation } from "../../core/choices.js";
 import { UserError } from "../../core/errors.js";
 import type { Formula, PairKind } from "../../core/pair-kind.js";
-import { type Ablation, plainAggregation } from "../../measure/aggregate.js";
+import { plainAggregation } from "../../measure/aggregate.js";
 import type { Definition } from "../../measure/definition.js";
 import type { Aggregation } from "../../measure/focus.js";
 

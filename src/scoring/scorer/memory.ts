@@ -1,3 +1,4 @@
+import type { Precision } from "../../core/plan.js";
 import { FEED_FORWARD_ROWS } from "../../decoder/llama.js";
 
 /** What the estimate reads of a checkpoint. */
@@ -16,7 +17,7 @@ export interface SizedPass {
   /** Layers from the first on; the graph ends after them. */
   readonly layerCount: number;
   /** Precision of the linear layers. */
-  readonly precision: "float32" | "int8";
+  readonly precision: Precision;
 }
 
 export interface MemoryEstimate {

@@ -1,5 +1,6 @@
 import { availableParallelism } from "node:os";
 import { z } from "zod";
+import { ABLATIONS, DEFINITIONS } from "../../core/choices.js";
 import { FORMULAS, PAIR_KINDS } from "../../core/pair-kind.js";
 import { PRECISIONS } from "../../core/plan.js";
 
@@ -21,10 +22,10 @@ const scorerShape = {
   dCds: positive.default(4),
   /** Layers to listen to, counted from 0; default: all. The pass ends at the last one. */
   layers: z.array(z.number().int().nonnegative()).min(1).readonly().optional(),
-  definition: z.enum(["reference", "paper"]).default("reference"),
+  definition: z.enum(DEFINITIONS).default("reference"),
   /** How pair scores become a score; default: `chooseScore`. Only the published one has ablations. */
   formula: z.enum(FORMULAS).optional(),
-  ablation: z.enum(["no_std", "no_len_weight"]).nullable().default(null),
+  ablation: z.enum(ABLATIONS).nullable().default(null),
   /** What pair scores add up; default: the calibration's, else `chooseScore`. */
   pairs: z.enum(PAIR_KINDS).optional(),
   /** More of them, which `read` gives beside. */
