@@ -9,10 +9,12 @@
  */
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
-import { openCheckpoint } from "../dist/checkpoint/checkpoint.js";
 import { PAIR_KINDS } from "../dist/core/pair-kind.js";
 import { parseAttention } from "../dist/core/plan.js";
-import { buildDecoder, decoderInputs } from "../dist/decoder/decoder.js";
+import { buildDecoder } from "../dist/decoder/build.js";
+import { decoderInputs } from "../dist/decoder/inputs.js";
+import { openCheckpoint } from "../dist/decoder/open-checkpoint.js";
+import { weightsOf } from "../dist/decoder/weights.js";
 import { Engine } from "../dist/engine/engine.js";
 import { openScorer } from "../dist/index.js";
 import { GraphBuilder } from "../dist/onnx/builder.js";
@@ -65,7 +67,7 @@ async function openContender() {
   const checkpoint = await openCheckpoint(model);
   const builder = new GraphBuilder("bare");
   buildDecoder(builder, {
-    checkpoint,
+    weights: weightsOf(checkpoint),
     layers: [layers?.at(-1) ?? checkpoint.config.layerCount - 1],
     plan: {
       attention: parseAttention(attention, { layerCount: checkpoint.config.layerCount, maxLength: length }),
@@ -87,7 +89,7 @@ async function openContender() {
   await engine.start();
   return {
     run: async (tokenIds) => {
-      await engine.run(decoderInputs(checkpoint, tokenIds));
+      await engine.run(decoderInputs(checkpoint.config, tokenIds));
       return null;
     },
     close: () => engine.close(),

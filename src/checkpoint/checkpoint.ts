@@ -2,20 +2,30 @@ import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { systemCodeOf, UserError } from "../core/errors.js";
 import { readJsonFile, shown, sizeOfOptional } from "./border.js";
-import type { DecoderConfig } from "./config.js";
 import { parseConfig } from "./config.js";
-import { llamaTensors } from "./llama-tensors.js";
 import type { HeaderTensor, StoredTensor, TensorDtype } from "./safetensors.js";
 import { isTensorDtype, TENSOR_DTYPES } from "./safetensors.js";
+import type { DecoderSpec } from "./spec.js";
 import { refuseUnexpected } from "./unexpected.js";
 import type { PlacedTensors, Placement } from "./weights.js";
 import { locateWeights, namesRead, readPlaced } from "./weights.js";
+
+/** The tensors of a decoder, by their names without the prefix `model.`, with their shapes. */
+export interface TensorTable {
+  /** What the graph of a score reads; linear layers are `[out, in]`. */
+  readonly needed: ReadonlyMap<string, readonly number[]>;
+  /**
+   * What a loss needs besides; a checkpoint may lack them. `lm_head.weight` has no prefix, and is the embedding where
+   * the config ties them.
+   */
+  readonly head: ReadonlyMap<string, readonly number[]>;
+}
 
 /** A model's configuration and where its weights lie; no weight is read. */
 export interface Checkpoint {
   /** As given. */
   readonly directory: string;
-  readonly config: DecoderConfig;
+  readonly config: DecoderSpec;
   /**
    * The tensors that the model needs, of the shapes that the config demands, by their names without the prefix
    * `model.` (`layers.0.self_attn.q_proj.weight`). `file` is a real path in `weightsDirectory`.
@@ -45,18 +55,22 @@ const PREFIX = "model.";
 const EMBEDDING = "embed_tokens.weight";
 
 /**
- * Opens a Hugging Face folder: `config.json` and safetensors. Everything in it is held against everything else first;
- * the folder may be hostile.
+ * Reads a Hugging Face folder: `config.json` and the headers of safetensors. Everything in it is held against
+ * everything else first; the folder may be hostile.
+ * @param tensorsRead what a decoder of that spec reads
  * @throws UserError with what is wrong: not found, not supported, damaged or contradictory.
  */
-export async function openCheckpoint(directory: string): Promise<Checkpoint> {
+export async function readCheckpoint(
+  directory: string,
+  tensorsRead: (spec: DecoderSpec) => TensorTable,
+): Promise<Checkpoint> {
   await checkDirectory(directory);
   const configFile = join(directory, "config.json");
   const json = await readJsonFile(configFile, MAX_CONFIG_BYTES);
   if (json === undefined) throw await noConfig(directory);
   const config = parseConfig(json, configFile);
   const placement = await locateWeights(directory);
-  const { needed, head } = llamaTensors(config);
+  const { needed, head } = tensorsRead(config);
   const isBare = placement.files.has(EMBEDDING) && !placement.files.has(PREFIX + EMBEDDING);
   const prefix = isBare ? "" : PREFIX;
   const read = { prefix, needed, config, directory };

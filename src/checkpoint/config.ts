@@ -2,37 +2,10 @@ import { z } from "zod";
 import { UserError } from "../core/errors.js";
 import { formatCount } from "../core/units.js";
 import { isRecord, parseWith, shown } from "./border.js";
-import { refuseUnsupported } from "./demands.js";
-import type { RopeScaling } from "./rope-scaling.js";
-import { MAX_POSITION, parseRope, windowTokensOf } from "./rope-scaling.js";
-
-export type { RopeScaling } from "./rope-scaling.js";
-
-/** A decoder-only model, as far as the scorer needs it; every default filled in. */
-export interface DecoderConfig {
-  readonly family: "llama";
-  readonly layerCount: number;
-  readonly hiddenSize: number;
-  readonly intermediateSize: number;
-  /** Query heads. */
-  readonly headCount: number;
-  /** Divides `headCount`: each key-value head serves `headCount / keyValueHeadCount` query heads. */
-  readonly keyValueHeadCount: number;
-  /** Even. */
-  readonly headDim: number;
-  readonly vocabSize: number;
-  readonly rmsNormEps: number;
-  readonly maxPositionEmbeddings: number;
-  /** Tokens that the model is made to read, rotary scaling included. */
-  readonly windowTokens: number;
-  readonly tieWordEmbeddings: boolean;
-  /** Biases on the query, key, value and output projections. */
-  readonly attentionBias: boolean;
-  /** Biases on the gate, up and down projections. */
-  readonly mlpBias: boolean;
-  readonly ropeTheta: number;
-  readonly ropeScaling: RopeScaling;
-}
+import { familyOf, refuseUnsupported } from "./demands.js";
+import { type Family, Given, type Json } from "./families/family.js";
+import { MAX_POSITION, parseRope, type RopeContext, windowTokensOf } from "./rope-scaling.js";
+import type { DecoderSpec, Rope } from "./spec.js";
 
 /** About eight times what the largest published Llama (405B) has, so that no product of two leaves 53 bits. */
 const LIMITS = {
@@ -68,13 +41,30 @@ const configSchema = z.object({
 });
 
 /**
- * A Hugging Face `config.json`, parsed, as a decoder. `where` is the file's path, for messages.
+ * A Hugging Face `config.json`, parsed, as a decoder; of a model that also sees, its text part. `where` is the file's
+ * path, for messages.
  * @throws UserError `config-unsupported` for a model that is not built here, `config-invalid` for values no model has.
- * Source: transformers 5.23 configuration_llama.py.
+ * Source: transformers 5.23 configuration_llama.py, and what each family names.
  */
-export function parseConfig(json: unknown, where: string): DecoderConfig {
-  if (!isRecord(json)) throw invalid(where, "the file is not a configuration", shown(json), "a JSON object");
-  refuseUnsupported(json, where);
+export function parseConfig(config: unknown, where: string): DecoderSpec {
+  if (!isRecord(config)) throw invalid(where, "the file is not a configuration", shown(config), "a JSON object");
+  const text = textPart(config);
+  const family = familyOf(text, where);
+  const json = { ...family.defaults, ...text };
+  refuseUnsupported(json, family, where);
+  const base = parseBase(json, family, where);
+  return { ...base, ...family.departures(new Given(json, where, base)) };
+}
+
+/** What a model of texts and pictures says of its decoder of texts. */
+function textPart(config: Json): Json {
+  const { text_config: text, tie_word_embeddings: tie } = config;
+  if (!isRecord(text)) return config;
+  return tie === undefined ? text : { tie_word_embeddings: tie, ...text };
+}
+
+/** What every family has. */
+function parseBase(json: Json, family: Family, where: string): DecoderSpec {
   const given = parseWith(configSchema, json, ({ path, got, allowed }) =>
     invalid(where, `field ${path} cannot be used`, got, allowed),
   );
@@ -91,9 +81,9 @@ export function parseConfig(json: unknown, where: string): DecoderConfig {
     throw invalid(where, "head_dim cannot be used", `${got}`, allowed);
   }
   const maxPositionEmbeddings = given.max_position_embeddings;
-  const rope = parseRope(json, { where, headDim, maxPositionEmbeddings });
+  const { windowRope, ...rope } = parseRopes(json, family, { where, headDim, maxPositionEmbeddings });
   return {
-    family: "llama",
+    family: family.modelTypes[0] ?? "",
     layerCount: given.num_hidden_layers,
     hiddenSize: given.hidden_size,
     intermediateSize: given.intermediate_size,
@@ -103,13 +93,25 @@ export function parseConfig(json: unknown, where: string): DecoderConfig {
     vocabSize: given.vocab_size,
     rmsNormEps: given.rms_norm_eps,
     maxPositionEmbeddings,
-    windowTokens: windowTokensOf(rope.scaling, maxPositionEmbeddings),
+    windowTokens: windowTokensOf(rope.ropeScaling, maxPositionEmbeddings),
     tieWordEmbeddings: given.tie_word_embeddings,
     attentionBias: given.attention_bias,
     mlpBias: given.mlp_bias,
-    ropeTheta: rope.theta,
-    ropeScaling: rope.scaling,
+    ...rope,
+    ...(windowRope === null ? {} : { windowRope }),
   };
+}
+
+/** The rotary embedding of layers that look far, and that of layers with a window where it is another one. */
+function parseRopes(json: Json, family: Family, context: RopeContext): Rope & { readonly windowRope: Rope | null } {
+  const parse = (fields: Json): Rope => {
+    const { theta: ropeTheta, scaling: ropeScaling } = parseRope(fields, context);
+    return { ropeTheta, ropeScaling };
+  };
+  if (family.windowRope === undefined) return { ...parse(json), windowRope: null };
+  const { rope_parameters: nested } = json;
+  const full = isRecord(nested) && isRecord(nested.full_attention) ? { rope_parameters: nested.full_attention } : {};
+  return { ...parse({ ...json, ...full }), windowRope: parse(family.windowRope(json)) };
 }
 
 function invalid(where: string, what: string, got: string, allowed: string): UserError {

@@ -1,11 +1,14 @@
 import { UserError } from "../core/errors.js";
+import { nearest } from "../core/nearest.js";
 import { isRecord, shown } from "./border.js";
+import type { Family, Json } from "./families/family.js";
+import { FAMILIES, MODEL_TYPES } from "./families/index.js";
 import { ROPE_TYPES } from "./rope-scaling.js";
 import { TENSOR_DTYPES } from "./safetensors.js";
 
 /** What a checkpoint may be. */
 export const SUPPORTED = {
-  modelTypes: ["llama"],
+  modelTypes: MODEL_TYPES,
   hiddenActivations: ["silu"],
   ropeTypes: ROPE_TYPES,
   dtypes: TENSOR_DTYPES,
@@ -26,7 +29,7 @@ interface Demand {
   readonly fields: readonly string[];
   readonly what: string;
   readonly allowed: string;
-  readonly holds: (value: unknown, config: Readonly<Record<string, unknown>>) => boolean;
+  readonly holds: (value: unknown, config: Json) => boolean;
 }
 
 const isAbsent = (value: unknown) => value === undefined || value === null;
@@ -39,7 +42,7 @@ const isFullAttention = (value: unknown) =>
 const isDense = (value: unknown) => isOff(value) || value === 0 || value === 1;
 
 /** As `transformers` scales: 1 / sqrt(head_dim). */
-function isUsualScale(value: unknown, config: Readonly<Record<string, unknown>>): boolean {
+function isUsualScale(value: unknown, config: Json): boolean {
   if (isAbsent(value)) return true;
   const { head_dim: headDim, hidden_size: hiddenSize, num_attention_heads: heads } = config;
   const size = typeof headDim === "number" ? headDim : Number(hiddenSize) / Number(heads);
@@ -60,12 +63,6 @@ const WEIGHTS = `weights in ${SUPPORTED.dtypes.join(", ")}`;
  * too, which plain Llama code would pass by.
  */
 const DEMANDS: readonly Demand[] = [
-  {
-    fields: ["model_type"],
-    what: "this kind of model is not supported",
-    allowed: SUPPORTED.modelTypes.join(", "),
-    holds: (value) => SUPPORTED.modelTypes.some((type) => type === value),
-  },
   {
     fields: ["auto_map"],
     what: "a model of its own code is not supported",
@@ -193,11 +190,29 @@ const DEMANDS: readonly Demand[] = [
   },
 ];
 
-/** @throws UserError `config-unsupported` for a configuration of a model that is not built here; `where` is its path */
-export function refuseUnsupported(json: Readonly<Record<string, unknown>>, where: string): void {
+/** The family that a `config.json` names. @throws UserError `config-unsupported`; `where` is the file's path */
+export function familyOf({ model_type: type }: Json, where: string): Family {
+  const family = FAMILIES.find(({ modelTypes }) => modelTypes.some((name) => name === type));
+  if (family !== undefined) return family;
+  const close = typeof type === "string" ? nearest(type, MODEL_TYPES) : undefined;
+  throw new UserError({
+    code: "config-unsupported",
+    what: "this kind of model is not supported",
+    where: `${where}, model_type`,
+    got: shown(type),
+    allowed: MODEL_TYPES.join(", "),
+    fix: `${close === undefined ? "" : `The nearest that is supported is ${close}. `}Use a checkpoint that is supported: ${describeSupported()}.`,
+  });
+}
+
+/**
+ * Refuses settings that would make another model of it than the family says.
+ * @throws UserError `config-unsupported`; `where` is the file's path
+ */
+export function refuseUnsupported(json: Json, { reads }: Family, where: string): void {
   const ropes = ["rope_scaling", "rope_parameters"].map((name) => [`${name}.`, json[name]] as const);
   for (const { fields, what, allowed, holds } of DEMANDS) {
-    for (const field of fields) {
+    for (const field of fields.filter((name) => !reads.includes(name))) {
       const places = field === "partial_rotary_factor" ? [["", json] as const, ...ropes] : [["", json] as const];
       for (const [prefix, object] of places) {
         if (!isRecord(object) || holds(object[field], json)) continue;

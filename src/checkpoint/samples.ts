@@ -3,8 +3,8 @@ import { readExactly } from "../core/files.js";
 import { hashJson } from "../core/fingerprint.js";
 import { orUnreadable } from "./border.js";
 import type { Checkpoint } from "./checkpoint.js";
-import type { DecoderConfig } from "./config.js";
 import type { StoredTensor, TensorDtype } from "./safetensors.js";
+import type { DecoderSpec } from "./spec.js";
 
 /** Some values of one tensor, at places that depend on nothing but its size. */
 export interface WeightSample {
@@ -26,7 +26,7 @@ const VALUES_PER_TENSOR = 8;
 const GOLDEN_RATIO = 0.618033988749895;
 
 /** SHA-256 of what the configuration means, hexadecimal: all files of the same weights share it. */
-function configurationFingerprint(config: DecoderConfig): string {
+function configurationFingerprint(config: DecoderSpec): string {
   return hashJson(config);
 }
 

@@ -1,7 +1,7 @@
 import { UserError } from "../core/errors.js";
 import { formatCount } from "../core/units.js";
 import { shown } from "./border.js";
-import type { DecoderConfig } from "./config.js";
+import type { DecoderSpec } from "./spec.js";
 
 /** Buffers that follow from the configuration; loaders make them again. Names without the prefix `model.`. */
 const BUFFERS = [
@@ -22,7 +22,7 @@ export interface ReadTensors {
   readonly prefix: string;
   /** What the graph takes, without the prefix. */
   readonly needed: ReadonlyMap<string, unknown>;
-  readonly config: DecoderConfig;
+  readonly config: DecoderSpec;
   readonly directory: string;
 }
 
@@ -42,7 +42,7 @@ export function refuseUnexpected({ names, prefix, needed, config, directory }: R
   const [first] = unexpected;
   if (first === undefined) return;
   const more = unexpected.length - SHOWN;
-  const { layerCount } = config;
+  const { family, layerCount } = config;
   throw new UserError({
     code: "tensor-unexpected",
     what:
@@ -51,7 +51,7 @@ export function refuseUnexpected({ names, prefix, needed, config, directory }: R
         : `${formatCount(unexpected.length)} tensors have no place in the model that config.json describes`,
     where: directory,
     got: unexpected.slice(0, SHOWN).map(shown).join(", ") + (more > 0 ? ` and ${formatCount(more)} more` : ""),
-    allowed: `the tensors of a Llama of ${layerCount} layer${layerCount === 1 ? "" : "s"}, with biases only where attention_bias or mlp_bias says so`,
+    allowed: `the tensors of a ${family} decoder of ${layerCount} layer${layerCount === 1 ? "" : "s"}, with biases only where the config says so`,
     fix: `Without ${unexpected.length === 1 ? "it" : "them"} the scores would be another model's. ${adviceFor(first, prefix, config)}`,
   });
 }
@@ -72,7 +72,7 @@ const ADVICE: readonly { readonly pattern: RegExp; readonly fix: string }[] = [
   },
 ];
 
-function adviceFor(name: string, prefix: string, { layerCount }: DecoderConfig): string {
+function adviceFor(name: string, prefix: string, { layerCount }: DecoderSpec): string {
   const known = ADVICE.find(({ pattern }) => pattern.test(name));
   if (known !== undefined) return known.fix;
   const layer = name.startsWith(prefix) ? /^layers\.(\d+)\./.exec(name.slice(prefix.length))?.[1] : undefined;

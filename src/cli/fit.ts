@@ -1,5 +1,6 @@
-import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.js";
+import type { Checkpoint } from "../checkpoint/checkpoint.js";
 import { formatBytes, formatCount } from "../core/units.js";
+import { openCheckpoint } from "../decoder/open-checkpoint.js";
 import { estimateMemory, type MemoryEstimate } from "../scoring/scorer/memory.js";
 import { defaultWindow } from "../scoring/scorer/window.js";
 import type { Fact } from "./facts.js";

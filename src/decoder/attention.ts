@@ -1,5 +1,6 @@
-import type { DecoderConfig } from "../checkpoint/config.js";
+import type { DecoderSpec } from "../checkpoint/spec.js";
 import type { AttentionWindow } from "../core/plan.js";
+import type { LogitForm } from "../onnx/attention.js";
 import { type GraphBuilder, MICROSOFT } from "../onnx/builder.js";
 import { float, int, type Value } from "../onnx/types.js";
 import { type BlockLoop, blockRows, emitBlocks, indexEmitter } from "./blocks.js";
@@ -30,7 +31,13 @@ export interface Attended {
   readonly lengths: Lengths;
 }
 
-export type HeadSizes = Pick<DecoderConfig, "headCount" | "keyValueHeadCount" | "headDim">;
+export type HeadSizes = Pick<DecoderSpec, "headCount" | "keyValueHeadCount" | "headDim">;
+
+/** How a layer attends. */
+export interface AttentionForm extends LogitForm {
+  /** Tokens that a query sees, itself included; null: all before. */
+  readonly seen: number | null;
+}
 
 /**
  * L, read off values that have it as a dimension. A layer reads it off the present keys and values of the layer before:
@@ -59,11 +66,11 @@ function asInt32(builder: GraphBuilder, path: string, index: Value): Value {
   return builder.node("Cast", path, [index], output, { attributes: { to: int(INT32_CODE) } });
 }
 
-/** Causal attention of one layer over all tokens before, or in blocks where `window` is given. */
+/** Causal attention of one layer over the tokens that it sees, or in blocks where `window` is given. */
 export function emitAttention(
   builder: GraphBuilder,
   scope: string,
-  sizes: HeadSizes,
+  sizes: HeadSizes & AttentionForm,
   inputs: AttentionInputs & { readonly lengths: Lengths; readonly window: AttentionWindow | null },
 ): Attended {
   const layer = new AttentionLayer(builder, scope, sizes);
@@ -94,14 +101,14 @@ class AttentionLayer {
   constructor(
     private readonly builder: GraphBuilder,
     private readonly scope: string,
-    private readonly sizes: HeadSizes,
+    private readonly sizes: HeadSizes & AttentionForm,
   ) {
     this.paddedDim = Math.ceil(sizes.headDim / KERNEL_HEAD_MULTIPLE) * KERNEL_HEAD_MULTIPLE;
   }
 
   /** The operator: `[1, rows, H*paddedDim]`, and keys and values up to here, `[1, KV, past + rows, paddedDim]`. */
   grouped(builder: GraphBuilder, path: string, { query, key, value }: AttentionInputs, past: Past, rows: string) {
-    const { headCount, keyValueHeadCount, headDim } = this.sizes;
+    const { headCount, keyValueHeadCount, scale, softcap, seen } = this.sizes;
     const present = { dtype: "float32", shape: [1, keyValueHeadCount, "P", this.paddedDim] } as const;
     // The CPU kernel is a flash attention only when it is asked for the present keys and values too.
     return builder.nodeOutputs(
@@ -118,7 +125,9 @@ class AttentionLayer {
         attributes: {
           num_heads: int(headCount),
           kv_num_heads: int(keyValueHeadCount),
-          scale: float(1 / Math.sqrt(headDim)),
+          scale: float(scale),
+          ...(softcap === null ? {} : { softcap: float(softcap) }),
+          ...(seen === null ? {} : { local_window_size: int(seen) }),
         },
       },
     );

@@ -1,10 +1,14 @@
-import type { DecoderConfig, RopeScaling } from "../checkpoint/config.js";
+import type { RopeScaling } from "../checkpoint/rope-scaling.js";
+import type { DecoderSpec, Rope } from "../checkpoint/spec.js";
 
 /** Rotary tables, both `[L, headDim / 2]`, float32: one column per pair of dimensions (i, i + headDim / 2). */
 export interface RopeTables {
   readonly cos: Float32Array;
   readonly sin: Float32Array;
 }
+
+/** What is rotated; `headDim` is the part of the head that is. */
+export type RotatedHead = Rope & Pick<DecoderSpec, "headDim">;
 
 type Scaled<Kind extends RopeScaling["kind"]> = Extract<RopeScaling, { readonly kind: Kind }>;
 
@@ -16,7 +20,7 @@ const f32 = Math.fround;
  * `length` tokens in float32 has them (dynamic scaling depends on `length`).
  * Source: transformers 5.23 modeling_llama.py, `LlamaRotaryEmbedding`.
  */
-export function ropeTables(config: DecoderConfig, length: number): RopeTables {
+export function ropeTables(config: RotatedHead, length: number): RopeTables {
   const { ropeScaling: scaling } = config;
   const frequencies = inverseFrequencies(config, length);
   const attentionFactor = f32(scaling.kind === "yarn" ? scaling.attentionFactor : 1);
@@ -34,7 +38,7 @@ export function ropeTables(config: DecoderConfig, length: number): RopeTables {
 }
 
 /** Radians a position, `[headDim / 2]`. Source: transformers 5.23 modeling_rope_utils.py, `_compute_*_parameters`. */
-function inverseFrequencies(config: DecoderConfig, length: number): Float32Array {
+function inverseFrequencies(config: RotatedHead, length: number): Float32Array {
   const { headDim, ropeTheta, ropeScaling: scaling } = config;
   switch (scaling.kind) {
     case "default":

@@ -1,7 +1,7 @@
-import type { Checkpoint } from "../checkpoint/checkpoint.js";
 import type { PassPlan } from "../core/plan.js";
 import type { GraphBuilder } from "../onnx/builder.js";
 import type { Value } from "../onnx/types.js";
+import type { WeightSource } from "./weights.js";
 
 /** What a decoder shows of one layer. */
 export interface TapPoint {
@@ -11,6 +11,10 @@ export interface TapPoint {
   readonly query: Value;
   /** After rotary embedding, float32 `[L, KV, D]`. */
   readonly key: Value;
+  /** What the products of queries and keys are multiplied by. */
+  readonly scale: number;
+  /** Scaled products x are c · tanh(x / c); null: as they are. */
+  readonly softcap: number | null;
   /** Null unless `DecoderOptions.contributions` asks for it. */
   readonly contribution: ContributionPoint | null;
 }
@@ -31,7 +35,7 @@ export interface ContributionPoint {
 export type Tap = (builder: GraphBuilder, point: TapPoint) => void;
 
 export interface DecoderOptions {
-  readonly checkpoint: Checkpoint;
+  readonly weights: WeightSource;
   /** Layers to tap, ascending. The graph ends at the last one's queries and keys, or its attention, unless
    * losses are asked for. */
   readonly layers: readonly number[];

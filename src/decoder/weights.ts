@@ -1,6 +1,7 @@
 import { basename } from "node:path";
 import type { Checkpoint } from "../checkpoint/checkpoint.js";
 import type { StoredTensor } from "../checkpoint/safetensors.js";
+import type { DecoderSpec } from "../checkpoint/spec.js";
 import type { GraphBuilder } from "../onnx/builder.js";
 import { type DType, int, type Value } from "../onnx/types.js";
 
@@ -13,16 +14,31 @@ const SMALLEST_SCALED = 1e-30;
 const DTYPES: Readonly<Record<"F32" | "F16" | "BF16", DType>> = { F32: "float32", F16: "float16", BF16: "bfloat16" };
 const FLOAT32_CODE = 1;
 
-/** A checkpoint's tensor as it is stored, left in its file. */
-export function storedWeight(builder: GraphBuilder, checkpoint: Checkpoint, name: string): Value {
-  const stored = storedTensor(checkpoint, name);
-  return fromFile(builder, `/${name}`, stored, stored.shape);
+/** A decoder and where its tensors lie. */
+export interface WeightSource {
+  readonly spec: DecoderSpec;
+  /** The tensor of that name, which has that shape. */
+  readonly find: (name: string, shape: readonly number[]) => StoredTensor;
 }
 
-function storedTensor(checkpoint: Checkpoint, name: string): StoredTensor {
-  const tensor = checkpoint.tensors.get(name) ?? checkpoint.headTensors?.get(name);
-  if (tensor === undefined) throw new Error(`the checkpoint's table has no ${name}`);
-  return tensor;
+/** Those of a checkpoint, whose shapes were checked when it was opened. */
+export function weightsOf({ config, tensors, headTensors }: Checkpoint): WeightSource {
+  const find = (name: string): StoredTensor => {
+    const tensor = tensors.get(name) ?? headTensors?.get(name);
+    if (tensor === undefined) throw new Error(`the checkpoint's table has no ${name}`);
+    return tensor;
+  };
+  return { spec: config, find };
+}
+
+/** A tensor as it is stored, left in its file. */
+export function storedWeight(builder: GraphBuilder, tensor: NamedTensor): Value {
+  return fromFile(builder, `/${tensor.name}`, tensor.stored, tensor.stored.shape);
+}
+
+export interface NamedTensor {
+  readonly name: string;
+  readonly stored: StoredTensor;
 }
 
 /** @param shape of as many values as are stored */
@@ -31,15 +47,23 @@ function fromFile(builder: GraphBuilder, path: string, stored: StoredTensor, sha
   return builder.weight(path, DTYPES[dtype], shape, { location: basename(file), offset, sizeBytes });
 }
 
-/** A checkpoint's tensor as float32; the engine folds the cast of a weight when it loads the graph. */
-export function weight({ root }: GraphBuilder, checkpoint: Checkpoint, name: string): Value {
+/** A tensor as float32; the engine folds the cast of a weight when it loads the graph. */
+export function weight({ root }: GraphBuilder, tensor: NamedTensor): Value {
   // Outside of loops: folded once.
-  return asFloat32(root, `/${name}`, storedWeight(root, checkpoint, name));
+  return asFloat32(root, `/${tensor.name}`, storedWeight(root, tensor));
+}
+
+/** What a norm multiplies by, float32 `[size]`. */
+export function normScale({ root }: GraphBuilder, { spec, find }: WeightSource, name: string, size: number): Value {
+  const scale = weight(root, { name, stored: find(name, [size]) });
+  if (spec.normOffset !== true) return scale;
+  // Outside of loops: folded once.
+  const inputs = [scale, root.constant("float32", 1)];
+  return root.node("Add", `/${name}/offset`, inputs, { dtype: "float32", shape: scale.shape });
 }
 
 /** `weight` beside `quantizedWeight` of the same tensor: the same bytes of the file under another name. */
-export function unquantizedWeight({ root }: GraphBuilder, checkpoint: Checkpoint, name: string): Value {
-  const stored = storedTensor(checkpoint, name);
+export function unquantizedWeight({ root }: GraphBuilder, { name, stored }: NamedTensor): Value {
   const path = `/${name}/unquantized`;
   return asFloat32(root, path, fromFile(root, path, stored, stored.shape));
 }
@@ -54,17 +78,15 @@ export interface QuantizedWeight {
 }
 
 /**
- * A checkpoint's matrix `[out, in]` rounded to 8 bits, with the scale of each block its largest size over 127. The
+ * A matrix `[out, in]` rounded to 8 bits, with the scale of each block its largest size over 127. The
  * engine folds it all when it loads the graph, and reads the file as blocks at once: no file is written, and no second
  * copy in float32 is made of float32 weights.
  * @returns null where rows are no whole number of blocks
  */
 export function quantizedWeight(
   { root: builder }: GraphBuilder,
-  checkpoint: Checkpoint,
-  name: string,
+  { name, stored }: NamedTensor,
 ): QuantizedWeight | null {
-  const stored = storedTensor(checkpoint, name);
   const [rows = 0, columns = 0] = stored.shape;
   const block = QUANTIZED_BLOCKS.find((size) => columns % size === 0);
   if (block === undefined) return null;

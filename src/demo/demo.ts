@@ -1,11 +1,11 @@
 import { z } from "zod";
-import { openCheckpoint } from "../checkpoint/checkpoint.js";
 import { UserError } from "../core/errors.js";
 import { parseOptions } from "../core/invalid.js";
 import { LEXICAL } from "../core/lexical.js";
 import { plural } from "../core/units.js";
 import { openSubwords } from "../corpus/subwords.js";
 import { openTokenizer, type Tokenizer } from "../corpus/tokenizer.js";
+import { openCheckpoint } from "../decoder/open-checkpoint.js";
 import { checkPlace, readJsonLines } from "../formats/append.js";
 import { runFolder } from "../formats/run-folder.js";
 import { DEFAULT_MAX_REDUNDANCY } from "../measure/redundancy.js";

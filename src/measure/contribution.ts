@@ -1,5 +1,6 @@
 import type { PairKind } from "../core/pair-kind.js";
-import { type GraphBuilder, MICROSOFT } from "../onnx/builder.js";
+import { emitSoftmaxAttention, type LogitForm } from "../onnx/attention.js";
+import type { GraphBuilder } from "../onnx/builder.js";
 import { int, type Value } from "../onnx/types.js";
 import { type Emitter, emitter } from "./emitter.js";
 
@@ -80,7 +81,7 @@ export class SpanContributions {
   constructor(
     private readonly body: GraphBuilder,
     private readonly scope: string,
-    private readonly sizes: TappedSizes,
+    private readonly sizes: TappedSizes & LogitForm,
     private readonly span: QuerySpan,
     private readonly point: ChosenContribution,
     key: Value,
@@ -144,10 +145,13 @@ export class SpanContributions {
     );
     const rows = groups * spanLength;
     const queries = emit.float("queries", "Expand", [queryRows, target], ["K", rows, width]);
-    const inputs = [queries, rowsOf("keys", key), rowsOf("values", this.point.value)];
-    return emit.float("attention", "MultiHeadAttention", inputs, ["K", rows, width], {
-      domain: MICROSOFT,
-      attributes: { num_heads: int(kvHeads) },
+    return emitSoftmaxAttention(body, `${this.scope}/contribution/attention`, {
+      ...this.sizes,
+      query: queries,
+      key: rowsOf("keys", key),
+      value: rowsOf("values", this.point.value),
+      headCount: kvHeads,
+      shape: ["K", rows, width],
     });
   }
 

@@ -1,7 +1,8 @@
 import type { PairKind } from "../core/pair-kind.js";
 import type { PairScores, SpanGrid } from "../core/records.js";
 import { int64Tensor, type NamedTensors } from "../core/tensor.js";
-import { type GraphBuilder, MICROSOFT } from "../onnx/builder.js";
+import { emitSoftmaxAttention, type LogitForm } from "../onnx/attention.js";
+import type { GraphBuilder } from "../onnx/builder.js";
 import { int, type Value } from "../onnx/types.js";
 import {
   type ChosenContribution,
@@ -21,6 +22,10 @@ export interface AttentionPoint {
   readonly query: Value;
   /** float32 `[L, G, D]`, G key-value heads */
   readonly key: Value;
+  /** Multiplies the products of queries and keys; default: 1 / sqrt(D). */
+  readonly scale?: number;
+  /** Scaled products x become c · tanh(x / c); null or absent: they stay. */
+  readonly softcap?: number | null;
   /** Null where attention alone is listened to. */
   readonly contribution: ContributionPoint | null;
 }
@@ -58,6 +63,7 @@ interface Chosen {
   readonly query: Value;
   readonly key: Value;
   readonly sizes: TappedSizes;
+  readonly logit: LogitForm;
   readonly contribution: ChosenContribution | null;
 }
 
@@ -135,7 +141,9 @@ export class PairScoreTap {
     const spans = { start, end, first, anchors: this.anchors, queryRows };
     const { contribution } = chosen;
     const contributions =
-      contribution === null ? null : new SpanContributions(body, scope, chosen.sizes, spans, contribution, chosen.key);
+      contribution === null
+        ? null
+        : new SpanContributions(body, scope, { ...chosen.sizes, ...chosen.logit }, spans, contribution, chosen.key);
 
     body.output(body.node("Identity", `${scope}/go_on`, [condition], { dtype: "bool", shape: [] }));
     for (const kind of kinds) {
@@ -154,7 +162,7 @@ export class PairScoreTap {
   private emitMass(
     body: GraphBuilder,
     emit: Emitter,
-    { key, sizes }: Pick<Chosen, "key" | "sizes">,
+    { key, sizes, logit }: Pick<Chosen, "key" | "sizes" | "logit">,
     { scope, start, keyEnd, first, queryRows, membership }: MassInputs,
   ): Value {
     const { settings, definition, headDim } = this.options;
@@ -167,13 +175,16 @@ export class PairScoreTap {
     const member = emit.float("membership", "Slice", [membership, first, last, emit.one(1)], [1, "e", "KV*K"]);
     const rows = groups * spanLength;
     const mask = definition.ownSpan ? this.emitCausalMask(body, scope, rows, start, keyEnd) : undefined;
-    const mass = emit.float(
-      "attention",
-      "MultiHeadAttention",
-      [queryRows, keyRows, member, undefined, undefined, mask],
-      [1, rows, "KV*K"],
-      { domain: MICROSOFT, attributes: { num_heads: int(kvHeads) } },
-    );
+    const mass = emitSoftmaxAttention(body, `${scope}/attention`, {
+      ...logit,
+      query: queryRows,
+      key: keyRows,
+      value: member,
+      mask,
+      headCount: kvHeads,
+      headDim,
+      shape: [1, rows, "KV*K"],
+    });
     return emit.reshape("mass", mass, [groups, spanLength, kvHeads, -1], [groups, spanLength, kvHeads, "K"]);
   }
 
@@ -210,13 +221,17 @@ export class PairScoreTap {
   /**
    * The heads that are listened to: all as they come, or the query heads asked for, each with its key head beside it.
    */
-  private chooseHeads({ layer, query, key, contribution }: AttentionPoint, scope: string): Chosen {
+  private chooseHeads(
+    { layer, query, key, contribution, scale, softcap = null }: AttentionPoint,
+    scope: string,
+  ): Chosen {
     const { headCount, keyValueHeadCount: kvHeads, headDim, settings } = this.options;
+    const logit = { scale: scale ?? 1 / Math.sqrt(headDim), softcap };
     const { attnChunkSize: spanLength } = settings;
     const heads = this.options.heads?.get(layer);
     if (heads === undefined) {
       const sizes = { headCount, kvHeads, groups: headCount / kvHeads, spanLength, headDim };
-      return { query, key, sizes, contribution: contribution && { ...contribution, chosen: null, headCount } };
+      return { query, key, sizes, logit, contribution: contribution && { ...contribution, chosen: null, headCount } };
     }
     const emit = emitter(this.builder, `${scope}/heads`);
     const gather = (name: string, from: Value, chosen: readonly number[]) =>
@@ -229,6 +244,7 @@ export class PairScoreTap {
       query: gather("query", query, heads),
       key: gather("key", key, keyHeads),
       sizes: { headCount: count, kvHeads: count, groups: 1, spanLength, headDim },
+      logit,
       contribution: contribution && {
         ...contribution,
         value: gather("value", contribution.value, keyHeads),

@@ -1,7 +1,6 @@
 import { readdir } from "node:fs/promises";
 import { basename, resolve } from "node:path";
 import { z } from "zod";
-import { openCheckpoint } from "../checkpoint/checkpoint.js";
 import { fingerprintCheckpoint } from "../checkpoint/fingerprint.js";
 import { identifyModel, isSameModel } from "../checkpoint/samples.js";
 import { ABLATIONS } from "../core/choices.js";
@@ -16,6 +15,7 @@ import type { JsonObject, JsonValue, PairScores } from "../core/records.js";
 import { stageAt, tryPlace } from "../core/staged.js";
 import { formatRanges } from "../core/units.js";
 import { VERSION } from "../core/version.js";
+import { openCheckpoint } from "../decoder/open-checkpoint.js";
 import {
   type AppendFile,
   BEGINS_ANEW,

@@ -27,7 +27,7 @@ const texts = read("ids.json") as readonly { readonly id: string; readonly ids: 
 const tokensOf = ({ id, length }: GoldenLosses) =>
   Int32Array.from(texts.find((text) => text.id === id)?.ids ?? []).subarray(0, length);
 const isTied = ({ model }: GoldenLosses) =>
-  (read(`${model}/config.json`) as { readonly tie_word_embeddings: boolean }).tie_word_embeddings;
+  (read(`${model}/config.json`) as { readonly tie_word_embeddings?: boolean }).tie_word_embeddings === true;
 
 /** Largest |got - want|; NaN is as far off as can be. */
 function worst(got: ArrayLike<number>, want: readonly number[]): number {
@@ -82,6 +82,6 @@ describe.each(samples)("$model", (sample) => {
   });
 
   it("no norm before the head misses", async () => {
-    expect(least(await lossesAt(positions), sample.without_norm)).toBeGreaterThan(100 * TOLERANCE);
+    expect(least(await lossesAt(positions), sample.without_norm)).toBeGreaterThan(50 * TOLERANCE);
   });
 });

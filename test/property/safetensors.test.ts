@@ -2,10 +2,10 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { expect, it } from "vitest";
-import { openCheckpoint } from "#ladm/checkpoint/checkpoint.js";
 import { parseConfig } from "#ladm/checkpoint/config.js";
 import { readSafetensorsHeader } from "#ladm/checkpoint/safetensors.js";
 import { UserError } from "#ladm/core/errors.js";
+import { openCheckpoint } from "#ladm/decoder/open-checkpoint.js";
 import { safetensors, safetensorsOf, TINY, tinyTensors, writeFolder } from "../unit/checkpoint-files.js";
 
 const folder = writeFolder({ "config.json": TINY, "model.safetensors": safetensorsOf(tinyTensors()) });

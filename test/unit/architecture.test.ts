@@ -33,7 +33,7 @@ const TABLE: ImportTable = {
   selection: ["core", "formats"],
   refine: ["core", "formats", "corpus", "measure", "scoring", "selection"],
   report: ["core", "formats", "measure"],
-  demo: ["core", "formats", "corpus", "checkpoint", "measure", "scoring", "evaluation", "selection"],
+  demo: ["core", "formats", "corpus", "decoder", "measure", "scoring", "evaluation", "selection"],
   cli: [
     "core",
     "hub",

@@ -58,7 +58,8 @@ function open(sizes: Sizes, window: { readonly window: number; readonly sink: nu
   const key = input("key", sizes.keyValueHeadCount);
   const value = input("value", sizes.keyValueHeadCount);
   const lengths = emitLengths(builder, "/length", query, query, 1);
-  const { rows } = emitAttention(builder, "/attention", sizes, { query, key, value, lengths, window });
+  const form = { ...sizes, scale: 1 / Math.sqrt(sizes.headDim), softcap: null, seen: null };
+  const { rows } = emitAttention(builder, "/attention", form, { query, key, value, lengths, window });
   builder.output(rows, "rows");
   const engine = new Engine({ model: encodeModel(builder.build(), "0.0.0"), weightsDirectory: ".", threads: 2 });
   engines.push(engine);

@@ -2,10 +2,10 @@ import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "nod
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import { openCheckpoint } from "#ladm/checkpoint/checkpoint.js";
 import { fingerprintCheckpoint } from "#ladm/checkpoint/fingerprint.js";
 import { identifyModel, isSameModel, type ModelIdentity } from "#ladm/checkpoint/samples.js";
 import { formatRanges } from "#ladm/core/units.js";
+import { openCheckpoint } from "#ladm/decoder/open-checkpoint.js";
 import {
   calibrationFingerprint,
   documentFrequenciesOf,

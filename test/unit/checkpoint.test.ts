@@ -1,9 +1,9 @@
 import { mkdirSync, realpathSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { openCheckpoint } from "#ladm/checkpoint/checkpoint.js";
 import { fingerprintCheckpoint } from "#ladm/checkpoint/fingerprint.js";
 import { UserError } from "#ladm/core/errors.js";
+import { openCheckpoint } from "#ladm/decoder/open-checkpoint.js";
 import {
   safetensors,
   safetensorsOf,

@@ -1,6 +1,6 @@
-import { openCheckpoint } from "#ladm/checkpoint/checkpoint.js";
 import { fingerprintCheckpoint } from "#ladm/checkpoint/fingerprint.js";
 import { identifyModel } from "#ladm/checkpoint/samples.js";
+import { openCheckpoint } from "#ladm/decoder/open-checkpoint.js";
 import type { Calibration } from "#ladm/formats/calibration.js";
 
 /** A calibration as `ladm calibrate` would write it, for a checkpoint, with weights made up by hand. */

@@ -1,8 +1,8 @@
 /** Plans of a pass: how they are written, which are tried, what they are expected to cost, and how they are timed. */
 import { describe, expect, it, test } from "vitest";
-import { openCheckpoint } from "#ladm/checkpoint/checkpoint.js";
 import { EngineError, UserError } from "#ladm/core/errors.js";
 import { EXACT, type PassPlan, parsePlan, writePlan } from "#ladm/core/plan.js";
+import { openCheckpoint } from "#ladm/decoder/open-checkpoint.js";
 import { candidatePlans, distinct } from "#ladm/evaluation/plans/candidates.js";
 import { measureCosts, type Timed } from "#ladm/evaluation/plans/measure-cost.js";
 import { estimatePassSeconds } from "#ladm/evaluation/reading/pass-cost.js";

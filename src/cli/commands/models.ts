@@ -54,7 +54,7 @@ EXAMPLE
       this.stdout.write(json === true ? jsonLine(known) : `${LEXICAL}: ${DESCRIBED_LEXICAL}\n`);
       return;
     }
-    const { openCheckpoint } = await import("../../checkpoint/checkpoint.js");
+    const { openCheckpoint } = await import("../../decoder/open-checkpoint.js");
     try {
       const folder = await localModel(directory, json === true, this);
       const checkpoint = await endable(this, () => openCheckpoint(folder));

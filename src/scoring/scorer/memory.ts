@@ -1,5 +1,5 @@
 import type { Precision } from "../../core/plan.js";
-import { FEED_FORWARD_ROWS } from "../../decoder/llama.js";
+import { FEED_FORWARD_ROWS } from "../../decoder/build.js";
 
 /** What the estimate reads of a checkpoint. */
 interface SizedModel {

@@ -1,6 +1,7 @@
 import { availableParallelism } from "node:os";
-import { type Checkpoint, openCheckpoint } from "../../checkpoint/checkpoint.js";
+import type { Checkpoint } from "../../checkpoint/checkpoint.js";
 import { fingerprintCheckpoint } from "../../checkpoint/fingerprint.js";
+import { type DecoderSpec, farLayers, layerWindow } from "../../checkpoint/spec.js";
 import { pinWeights } from "../../checkpoint/versions.js";
 import { EngineError, type Problem, UserError } from "../../core/errors.js";
 import { parseOptions } from "../../core/invalid.js";
@@ -8,10 +9,14 @@ import { LEXICAL } from "../../core/lexical.js";
 import { ATTENTION, type PairKind } from "../../core/pair-kind.js";
 import { describePlan, EXACT, isExact, type PassPlan, type PlanTarget, parseAttention } from "../../core/plan.js";
 import type { PairScores } from "../../core/records.js";
+import { formatCount, formatRanges, plural } from "../../core/units.js";
 import { VERSION } from "../../core/version.js";
 import { encodeTexts } from "../../corpus/encode.js";
 import { openTokenizer, type Tokenizer } from "../../corpus/tokenizer.js";
-import { buildDecoder, decoderInputs } from "../../decoder/decoder.js";
+import { buildDecoder } from "../../decoder/build.js";
+import { decoderInputs } from "../../decoder/inputs.js";
+import { openCheckpoint } from "../../decoder/open-checkpoint.js";
+import { weightsOf } from "../../decoder/weights.js";
 import { Engine } from "../../engine/engine.js";
 import { requireEngine } from "../../engine/installed.js";
 import { aggregate } from "../../measure/aggregate.js";
@@ -107,9 +112,9 @@ export class Scorer {
     this.calibrated = calibration.calibration === null ? null : new CalibratedScorer(calibration.calibration);
     const { calibrated } = this;
     const layers = calibrated === null ? options.layers : options.withCds ? undefined : calibrated.layers;
-    this.layers = chooseLayers(layers, config.layerCount);
     this.minimumLength = this.definition.minimumLength(this.settings);
     this.maxLength = chooseWindow(options, config.windowTokens, this.minimumLength);
+    this.layers = chooseLayers(layers, config, this.maxLength);
     this.plan = calibration.calibration?.plan ?? askedPlan(options, { ...config, maxLength: this.maxLength });
     if (calibrated !== null && options.withCds && !isExact(this.plan)) throw cdsOfPlan(this.plan);
     if (options.losses && checkpoint.headTensors === null) throw headMissing(checkpoint.directory);
@@ -129,7 +134,7 @@ export class Scorer {
       ...(this.heads === null ? {} : { heads: this.heads }),
     });
     buildDecoder(builder, {
-      checkpoint,
+      weights: weightsOf(checkpoint),
       layers: this.layers,
       tap: this.tap.tap,
       contributions: this.kinds.some((kind) => kind !== ATTENTION),
@@ -162,6 +167,11 @@ export class Scorer {
     return this.checkpoint.config.layerCount;
   }
 
+  /** Layers that see a sample whole, ascending. The published score is the mean over them. */
+  get farLayers(): readonly number[] {
+    return farLayers(this.checkpoint.config, this.maxLength);
+  }
+
   /** Weights included. */
   get memoryBytes(): number {
     const pass = { layerCount: (this.layers.at(-1) ?? 0) + 1, precision: this.plan.precision };
@@ -181,7 +191,7 @@ export class Scorer {
 
   /** The published score can be made of this pass, beside another. */
   private givesCds(): boolean {
-    return this.heads === null && this.layers.length === this.layerCount && isExact(this.plan);
+    return this.heads === null && this.layers.length === this.farLayers.length && isExact(this.plan);
   }
 
   start(): Promise<void> {
@@ -209,7 +219,7 @@ export class Scorer {
   async read(tokenIds: Int32Array, { grid, lossPositions = [] }: ReadOptions = {}): Promise<Reading> {
     const spans = grid ?? this.definition.grid(tokenIds.length, this.settings);
     const inputs = {
-      ...decoderInputs(this.checkpoint, tokenIds),
+      ...decoderInputs(this.checkpoint.config, tokenIds),
       ...this.tap.inputs(spans),
       ...(this.options.losses ? lossInputs(tokenIds, lossPositions) : {}),
     };
@@ -314,20 +324,36 @@ const cdsOfPlan = (plan: PassPlan): UserError =>
     fix: "Leave --with-cds away, or score once more with --calibration none.",
   });
 
-function chooseLayers(layers: readonly number[] | undefined, layerCount: number): readonly number[] {
-  if (layers === undefined) return Array.from({ length: layerCount }, (_, layer) => layer);
+/** The layers that are listened to, ascending: by default all that see a sample of `length` tokens whole. */
+function chooseLayers(layers: readonly number[] | undefined, spec: DecoderSpec, length: number): readonly number[] {
+  const far = farLayers(spec, length);
+  if (far.length === 0) throw noFarLayer(spec, length);
+  if (layers === undefined) return far;
   const chosen = [...new Set(layers)].sort((a, b) => a - b);
-  const outside = chosen.filter((layer) => layer >= layerCount);
-  if (outside.length > 0) {
-    throw new UserError({
-      code: "layers",
-      what: "The checkpoint has no such layers",
-      got: `${outside.slice(0, 8).join(", ")}${outside.length > 8 ? ", …" : ""}`,
-      allowed: `0 to ${layerCount - 1}`,
-      fix: "Give --layers within that range.",
-    });
-  }
-  return chosen;
+  const outside = chosen.filter((layer) => layer >= spec.layerCount);
+  if (outside.length > 0)
+    throw wrongLayers("The checkpoint has no such layers", outside, `0 to ${spec.layerCount - 1}`);
+  const near = chosen.filter((layer) => !far.includes(layer));
+  if (near.length === 0) return chosen;
+  const what = `These layers look back ${plural(layerWindow(spec, near[0] ?? 0) ?? 0, "token")}, and no further`;
+  throw wrongLayers(what, near, formatRanges(far));
+}
+
+function wrongLayers(what: string, layers: readonly number[], allowed: string): UserError {
+  const got = `${layers.slice(0, 8).join(", ")}${layers.length > 8 ? ", …" : ""}`;
+  return new UserError({ code: "layers", what, got, allowed, fix: "Give --layers within that range." });
+}
+
+function noFarLayer(spec: DecoderSpec, length: number): UserError {
+  const windows = [...new Set(spec.layerWindows ?? [])].map((window) => formatCount(window ?? length));
+  const widest = Math.max(...(spec.layerWindows ?? []).map((window) => window ?? length));
+  return new UserError({
+    code: "no-far-layer",
+    what: "No layer of the checkpoint sees a whole sample, so none can look far",
+    got: `layers that see ${windows.join(" or ")} tokens, and samples of ${formatCount(length)}`,
+    allowed: `samples of at most ${formatCount(widest)} tokens, or a checkpoint with full attention in some layers`,
+    fix: `Give --max-length ${widest}, or another checkpoint.`,
+  });
 }
 
 const lexicalNeedsRun = (): UserError =>

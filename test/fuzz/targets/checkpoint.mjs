@@ -1,8 +1,8 @@
 /** A checkpoint's files: what is accepted lies within its file, and says nothing that no model has. */
 import { mkdirSync, readFileSync, statSync } from "node:fs";
-import { openCheckpoint } from "#ladm/checkpoint/checkpoint.js";
 import { isTensorDtype, readSafetensorsHeader } from "#ladm/checkpoint/safetensors.js";
 import { locateWeights, readPlaced } from "#ladm/checkpoint/weights.js";
+import { openCheckpoint } from "#ladm/decoder/open-checkpoint.js";
 import { attempt, demand } from "../invariants.mjs";
 import { dictionaryOf, mutateBytes } from "../mutate-bytes.mjs";
 import { mutateJsonBytes } from "../mutate-json.mjs";

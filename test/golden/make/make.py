@@ -10,6 +10,7 @@ import torch
 import transformers
 from safetensors.torch import save_file
 
+from families import FAMILIES, make
 from oracle import Settings, score, token_losses
 
 DATA = Path(__file__).resolve().parent.parent / "data"
@@ -38,7 +39,8 @@ CHECKPOINTS = {
 # among them.
 LOSSES = {"llama-gqa": ("random-700", [1, 2, 3, 64, 65, 250, 251, 500, 698, 699]),
           "llama-gqa-tied-llama3rope": ("motif-1024", [1, 2, 128, 129, 511, 512, 513, 900, 1022, 1023]),
-          "llama-yarn": ("random-700", [1, 333, 699]), "llama-mlp-bias": ("random-700", [1, 333, 699])}
+          "llama-yarn": ("random-700", [1, 333, 699]), "llama-mlp-bias": ("random-700", [1, 333, 699]),
+          **{name: ("random-700", [1, 333, 699]) for name in FAMILIES}}
 LOSSES_FILE = "losses.json"
 HALVES = {"bf16": torch.bfloat16, "f16": torch.float16}
 
@@ -107,6 +109,13 @@ def write_checkpoints():
                 write_checkpoint(f"{name}-{suffix}", {**config, "torch_dtype": str(dtype).removeprefix("torch.")}, halved)
 
 
+def write_families():
+    for seed, name in enumerate(FAMILIES, start=41):
+        folder = DATA / name
+        folder.mkdir(parents=True, exist_ok=True)
+        make(folder, name, seed)
+
+
 def nine_digits(value):
     """Rounds the pair scores, which are most of a file, to nine significant digits."""
     if isinstance(value, float):
@@ -163,6 +172,11 @@ def planned():
         windowed = Settings(**SMALL_SPANS, window=60, sink=7, pairs=pairs)
         yield file_name("llama-mlp-bias", windowed, f"window60-sink7.{kind}"), "llama-mlp-bias", [("random-700", 700)], windowed, False
         yield file_name("llama-gqa", weighed, f"{kind}heads."), "llama-gqa", [("random-700", 400)], weighed, True
+    for name in FAMILIES:
+        yield file_name(name, reference), name, [("random-700", 700), ("motif-1024", 1024)], reference, False
+        for pairs in ("contribution:head", "contribution:layer"):
+            kind = f"{pairs.replace(':', '-')}."
+            yield file_name(name, reference, kind), name, [("random-700", 700)], Settings(**SMALL_SPANS, pairs=pairs), False
     yield file_name("llama-gqa", reference, "heads."), "llama-gqa", [("random-700", 700)], reference, True
     yield file_name("llama-gqa", paper, "paper.heads."), "llama-gqa", [("random-700", 400)], paper, True
 
@@ -209,11 +223,15 @@ def check_published(path):
 def main():
     ap = argparse.ArgumentParser(description=__doc__)
     ap.add_argument("--check", action="store_true", help="write nothing; compare with what is there")
+    ap.add_argument("--only", help="what names of checkpoints begin with")
     a = ap.parse_args()
     if not a.check:
         write_checkpoints()
+        write_families()
     worst = 0.0
     for name, checkpoint, cases, st, keep_heads in planned():
+        if a.only is not None and not checkpoint.startswith(a.only):
+            continue
         value = golden(checkpoint, cases, st, keep_heads)
         if a.check:
             want = json.loads((DATA / name).read_text())

@@ -74,20 +74,26 @@ def grid(length, st):
     return [(s, list(range(s - interval, c - 1, -interval))) for s in starts]
 
 
-def attention_rows(query, key, s, scale, st):
-    """query [C, D] of the span that starts at s, key [L, D] -> [C, keys]: each row's attention, float64."""
+def capped(logits, softcap):
+    return logits if softcap is None else softcap * torch.tanh(logits / softcap)
+
+
+def attention_rows(query, key, s, logit, st):
+    """query [C, D] of the span that starts at s, key [L, D] -> [C, keys]: each row's attention, float64. `logit` is
+    (scale, softcap)."""
     c = st.chunk
     end = s + c if st.definition == "paper" else s
-    logits = query.double() @ key[:end].double().T * scale
+    scale, softcap = logit
+    logits = capped(query.double() @ key[:end].double().T * scale, softcap)
     if st.definition == "paper":
         own = torch.ones(c, c, dtype=torch.bool).tril()
         logits[:, s:] = logits[:, s:].masked_fill(~own, -math.inf)
     return logits.softmax(-1)
 
 
-def span_attention(query, key, s, scale, st):
+def span_attention(query, key, s, logit, st):
     """query [C, D] of the span that starts at s, key [L, D] -> [keys]: attention summed over its queries, float64."""
-    return attention_rows(query, key, s, scale, st).sum(0)
+    return attention_rows(query, key, s, logit, st).sum(0)
 
 
 def unit(rows):
@@ -115,14 +121,14 @@ def directions(output, projection, pairs):
     return head_directions(output) if pairs == "contribution:head" else layer_directions(output, projection)
 
 
-def span_contribution(query, key, value, direction, s, scale, st):
+def span_contribution(query, key, value, direction, s, logit, st):
     """As `span_attention`, each attention times the key's value along the row's direction [C, D]."""
-    attention = attention_rows(query, key, s, scale, st)
+    attention = attention_rows(query, key, s, logit, st)
     worth = direction @ value[: attention.shape[1]].double().T
     return (attention * worth).sum(0)
 
 
-def pair_scores(query, key, value, direction, scale, st):
+def pair_scores(query, key, value, direction, logit, st):
     """query, direction [H, L, D], key, value [KV, L, D] -> [{"query": s, "heads": [[PFS of each key span] of each
     head]}]. Without a direction attention alone counts."""
     heads, length, _ = query.shape
@@ -133,10 +139,10 @@ def pair_scores(query, key, value, direction, scale, st):
         for h in range(heads):
             span = slice(s, s + st.chunk)
             if direction is None:
-                w = span_attention(query[h, span], key[h // groups], s, scale, st)
+                w = span_attention(query[h, span], key[h // groups], s, logit, st)
             else:
                 k_h, v_h = key[h // groups], value[h // groups]
-                w = span_contribution(query[h, span], k_h, v_h, direction[h, span], s, scale, st)
+                w = span_contribution(query[h, span], k_h, v_h, direction[h, span], s, logit, st)
             of_heads.append([w[k : k + st.chunk].sum().item() for k in keys])
         rows.append({"query": s, "heads": of_heads})
     return rows
@@ -171,18 +177,32 @@ def layer_cds(rows, length, st, ablation):
     return sum(afs) if st.definition == "paper" else mean(afs)
 
 
+def eager_attention(query, key, value, attention_mask, scaling, softcap):
+    """What `sdpa` does, with a softcap, which it leaves out. [1, H, L, D] -> [1, L, H, D]."""
+    groups = query.shape[1] // key.shape[1]
+    key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
+    length = query.shape[2]
+    seen = torch.ones(length, length, dtype=torch.bool).tril() if attention_mask is None else attention_mask
+    logits = capped(query @ key.transpose(2, 3) * scaling, softcap)
+    return (logits.masked_fill(~seen, -math.inf).softmax(-1) @ value).transpose(1, 2)
+
+
 def observed_layers(model_dir, ids, st):
-    """The rows of `pair_scores` of every layer. The model is read again for each sample: the dynamic rotary embedding
-    of transformers keeps the frequencies of the longest text it has seen, and a score must not depend on the sample
-    before."""
+    """The rows of `pair_scores` of every layer that sees the whole sample. The model is read again for each sample: the
+    dynamic rotary embedding of transformers keeps the frequencies of the longest text it has seen, and a score must not
+    depend on the sample before."""
     seen = {}
 
-    def attention(module, query, key, value, attention_mask, scaling=None, **rest):
+    def attention(module, query, key, value, attention_mask, scaling=None, softcap=None, sliding_window=None, **rest):
         if st.window is not None:
             attention_mask = block_mask(query.shape[2], st.window, st.sink)[None, None]
-        output, weights = sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **rest)
-        direction = directions(output[0].transpose(0, 1), module.o_proj, st.pairs)
-        seen[module.layer_idx] = pair_scores(query[0], key[0], value[0], direction, scaling, st)
+        if softcap is None:
+            output, weights = sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **rest)
+        else:
+            output, weights = eager_attention(query, key, value, attention_mask, scaling, softcap), None
+        if sliding_window is None or sliding_window >= query.shape[2]:
+            direction = directions(output[0].transpose(0, 1), module.o_proj, st.pairs)
+            seen[module.layer_idx] = pair_scores(query[0], key[0], value[0], direction, (scaling, softcap), st)
         return output, weights
 
     ALL_ATTENTION_FUNCTIONS.register("observed", attention)
