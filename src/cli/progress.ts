@@ -131,9 +131,11 @@ function describeScore({ calibration, uncalibrated, isForOtherSettings, basis, l
     : [`score: ${score}; ${uncalibrated}`];
 }
 
-function describeLayers({ family, listenedLayers, layerCount }: RunPlan): string {
+function describeLayers({ family, listenedLayers, layerCount, farLayers }: RunPlan): string {
   if (family === LEXICAL) return "text alone (no model)";
-  return listenedLayers === layerCount ? `${layerCount} layers` : `${listenedLayers} of ${layerCount} layers`;
+  if (listenedLayers === layerCount) return `${layerCount} layers`;
+  const far = farLayers === layerCount ? "" : ` (${farLayers} see the whole window)`;
+  return `${listenedLayers} of ${layerCount} layers${far}`;
 }
 
 /** Where the first documents have no score, the flag that would help. */

@@ -40,6 +40,8 @@ export interface RunPlan {
   readonly minimumLength: number;
   readonly attnChunkSize: number;
   readonly layerCount: number;
+  /** How many layers see a sample whole: the others cannot look far. */
+  readonly farLayers: number;
   readonly listenedLayers: number;
   /**
    * What the score is made with, and the layers that it weighs; null: the published score, or what another flag asks
@@ -239,6 +241,7 @@ async function planShard(job: ShardJob, run: Run, warnings: readonly string[]): 
     attnChunkSize: options.attnChunkSize,
     family: scorer.family,
     layerCount: scorer.layerCount,
+    farLayers: scorer.farLayers.length,
     listenedLayers: scorer.layers.length,
     calibration: found === null ? null : { name: found.name, layers: weightedLayers(found) },
     uncalibrated: scorer.calibration?.reason ?? null,

@@ -529,6 +529,7 @@ describe("readAll", () => {
     const abort = new AbortController();
     const reader = {
       layerCount: 1,
+      layers: [0],
       isKnown: () => Promise.resolve(false),
       damaged: () => damaged,
       read: (text: EvaluationText) => read(text, abort),

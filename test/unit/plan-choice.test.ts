@@ -44,6 +44,7 @@ function read({ plan, wins, outside, publishedWins = 0, layers = [2, 0, 2], shif
   const chosen = { ...recipe, lastLayer: 2, near: 0.99, glued: 0.99, quality: 0.99 };
   const heldOut = scoresWhere(wins, shift);
   const assessment: Assessment = {
+    layers: [0, 1, 2],
     agreement: { folds: FOLDS, sameRecipe: FOLDS },
     chosen,
     frontier: [chosen],

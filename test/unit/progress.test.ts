@@ -12,6 +12,7 @@ const plan: RunPlan = {
   attnChunkSize: 128,
   family: "llama",
   layerCount: 30,
+  farLayers: 30,
   listenedLayers: 24,
   calibration: null,
   uncalibrated: null,
@@ -94,7 +95,15 @@ describe("progress", () => {
   });
 
   it("says that the text alone is looked at: no layers, no memory, no judgement by the first of many at once", () => {
-    const lexical = { ...plan, family: "lexical", layerCount: 1, listenedLayers: 1, memoryBytes: null, warnings: [] };
+    const lexical = {
+      ...plan,
+      family: "lexical",
+      layerCount: 1,
+      farLayers: 1,
+      listenedLayers: 1,
+      memoryBytes: null,
+      warnings: [],
+    };
     const text = written([
       [0, { kind: "plan", plan: lexical }],
       [0, { kind: "started", loadMs: 3 }],

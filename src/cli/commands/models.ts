@@ -1,5 +1,6 @@
 import { buildCommand } from "@stricli/core";
 import type { Checkpoint } from "../../checkpoint/checkpoint.js";
+import { farLayers } from "../../checkpoint/spec.js";
 import { EXIT, UserError } from "../../core/errors.js";
 import { jsonLine } from "../../core/printed.js";
 import { formatBytes, formatCount } from "../../core/units.js";
@@ -89,7 +90,10 @@ function factsOfSupport(supported: {
 
 function factsOf(checkpoint: Checkpoint): readonly Fact[] {
   const { config, tokenizerFile } = checkpoint;
-  const biases = [config.attentionBias ? "attention" : "", config.mlpBias ? "MLP" : ""].filter((name) => name !== "");
+  const biases = [
+    config.attentionBias ? "attention" : config.queryKeyValueBias === true ? "queries, keys, values" : "",
+    config.mlpBias ? "MLP" : "",
+  ].filter((name) => name !== "");
   return [
     ["verdict", "supported"],
     ["checkpoint", checkpoint.directory],
@@ -99,6 +103,7 @@ function factsOf(checkpoint: Checkpoint): readonly Fact[] {
     ["biases", biases.length === 0 ? "none" : biases.join(", ")],
     ["rotary", `theta ${config.ropeTheta}, scaling ${config.ropeScaling.kind}`],
     ["window", `${formatCount(config.windowTokens)} tokens`],
+    ["look far", describeFarLayers(config)],
     ["vocabulary", `${formatCount(config.vocabSize)} tokens`],
     [
       "weights",
@@ -106,4 +111,14 @@ function factsOf(checkpoint: Checkpoint): readonly Fact[] {
     ],
     ["tokenizer", tokenizerFile === null ? "no tokenizer.json: rows must bring input_ids" : "tokenizer.json"],
   ];
+}
+
+/** Which layers can be listened to. */
+function describeFarLayers(config: Checkpoint["config"]): string {
+  const { layerCount, layerWindows, windowTokens } = config;
+  if (layerWindows === undefined) return `all ${layerCount} layers`;
+  const windows = [...new Set(layerWindows.filter((window) => window !== null))].map(formatCount).join(", ");
+  const far = farLayers(config, windowTokens).length;
+  if (far > 0) return `${far} of ${layerCount} layers; the others see ${windows} tokens`;
+  return `no layer at the whole window: all see ${windows} tokens, so --max-length may be that`;
 }

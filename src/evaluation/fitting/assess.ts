@@ -63,6 +63,8 @@ export async function readForFit(
 /** What the texts say of the passes of one plan. */
 export interface Assessment
   extends Pick<CalibrationReport, "agreement" | "chosen" | "frontier" | "recipes" | "halves"> {
+  /** The layers that were listened to, ascending: features are theirs, in this order. */
+  readonly layers: readonly number[];
   /** Chosen by all texts, with the weights that they give it. */
   readonly recipe: Recipe;
   readonly fitted: Fit;
@@ -86,7 +88,9 @@ export function assess(
   { by, folds, pairs }: FitOptions,
   onProgress: (done: number, of: number) => void,
 ): Assessment {
-  const { layerCount, headCount } = material.scorer.checkpoint.config;
+  const { layers } = material.scorer;
+  const { headCount } = material.scorer.checkpoint.config;
+  const layerCount = layers.length;
   const perLayer = by === "layer" ? 1 : headCount;
   const features = new Features(material, result, { by: by === "layer" ? "layer" : "head", pairs });
   // The lexical score retrieves nothing by which to weigh it.
@@ -106,9 +110,10 @@ export function assess(
   const fitted = fit(texts);
   return {
     agreement,
-    chosen: tried(found.chosen),
-    frontier: found.frontier.map(tried),
-    recipes: found.recipes.map(tried),
+    layers,
+    chosen: tried(found.chosen, layers),
+    frontier: found.frontier.map((candidate) => tried(candidate, layers)),
+    recipes: found.recipes.map((candidate) => tried(candidate, layers)),
     halves: agreementOfHalves(texts, fit),
     recipe,
     fitted,
@@ -124,8 +129,9 @@ export function assess(
   };
 }
 
-function tried({ recipe, lastLayer, near, glued, quality }: Candidate): TriedRecipe {
-  return { ...recipe, lastLayer, near, glued, quality };
+/** The search counts the layers that are listened to; a report, those of the model. */
+function tried({ recipe, lastLayer, near, glued, quality }: Candidate, layers: readonly number[]): TriedRecipe {
+  return { ...recipe, lastLayer: layers[lastLayer] ?? lastLayer, near, glued, quality };
 }
 
 /** How alike two fits rank the whole texts, each made on every other whole text and its controls. */

@@ -19,7 +19,7 @@ export interface Weights {
 }
 
 export function weightsOf(
-  { fitted, recipe }: Pick<Assessment, "fitted" | "recipe">,
+  { fitted, recipe, layers }: Pick<Assessment, "fitted" | "recipe" | "layers">,
   by: FitOptions["by"],
   headCount: number,
 ): Weights {
@@ -35,7 +35,7 @@ export function weightsOf(
     weights: shares
       .filter(({ feature }) => feature !== lexicalAt)
       .map(({ feature, weight, scale }) => ({
-        layer: Math.floor(feature / perLayer),
+        layer: layers[Math.floor(feature / perLayer)] ?? 0,
         head: by === "layer" ? null : feature % perLayer,
         weight,
         scale,

@@ -25,7 +25,7 @@ import {
   withPlan,
 } from "../reading/material.js";
 import { poolHooks, type ReadHooks, type ReadResult, readAll } from "../reading/read-all.js";
-import { everyNthOfAll, everyNthQuery, type Reading } from "../reading/reader.js";
+import { everyNthOfAll, everyNthQuery, type Reading, type TextReader } from "../reading/reader.js";
 import type { EvaluationText } from "../texts/texts.js";
 import { correlate, judge } from "./judge.js";
 import { lexicalOnlyMeasures, type Measure, modelMeasures } from "./measures.js";
@@ -160,7 +160,7 @@ async function judgeAll(
   const list = scorer === null ? lexicalOnlyMeasures : modelMeasures;
   const exact = scorer === null || isExact(scorer.plan);
   const kinds = options.pairs;
-  const measures = list({ layerCount: reader.layerCount, kinds, calibration, frequencies, settings, seed, exact });
+  const measures = list({ ...reader, kinds, calibration, frequencies, settings, seed, exact });
   const onGrid = (text: EvaluationText, pairs: PairReadings) =>
     text.kind === "whole" ? everyNthOfAll(pairs, dCds, 0) : pairs;
   const rows = readings.flatMap(({ text, reading }): Row[] => {
@@ -202,7 +202,7 @@ async function judgeAll(
       names: fewer.map(({ name }) => name),
       values: fewer.map((a) => fewer.map((b) => correlationOf(wholes, measures.indexOf(a), measures.indexOf(b)))),
     },
-    layerShares: layerShares(wholes, dCds),
+    layerShares: layerShares(wholes, dCds, reader),
     secondsPerPass,
     plan: scorer?.plan ?? EXACT,
     calibratedPlan: calibration === null ? null : (calibration.plan ?? EXACT),
@@ -314,17 +314,18 @@ function rankCorrelationOfKnown(a: readonly (number | null)[], b: readonly (numb
  * Share of the published score that each layer holds, mean over the whole texts that have such a score; empty where
  * none has.
  */
-function layerShares(wholes: readonly Row[], dCds: number): number[] {
+function layerShares(wholes: readonly Row[], dCds: number, { layers, layerCount }: TextReader): number[] {
   const shares = wholes.flatMap(({ reading }) => {
     const attention = reading.pairs.get(ATTENTION);
     if (attention === undefined) return [];
-    const layers = focus(everyNthQuery(attention, dCds, 0), PUBLISHED_AGGREGATION, "layer");
-    const total = layers.reduce((sum, layer) => sum + layer, 0);
-    return total > 0 ? [layers.map((layer) => layer / total)] : [];
+    const own = focus(everyNthQuery(attention, dCds, 0), PUBLISHED_AGGREGATION, "layer");
+    const total = own.reduce((sum, layer) => sum + layer, 0);
+    return total > 0 ? [own.map((layer) => layer / total)] : [];
   });
-  const layerCount = shares[0]?.length ?? 0;
-  return Array.from(
-    { length: layerCount },
-    (_, layer) => shares.reduce((sum, share) => sum + (share[layer] ?? 0), 0) / shares.length,
-  );
+  if (shares.length === 0) return [];
+  // A layer that is not listened to has no share.
+  return Array.from({ length: layerCount }, (_, layer) => {
+    const at = layers.indexOf(layer);
+    return shares.reduce((sum, share) => sum + (share[at] ?? 0), 0) / shares.length;
+  });
 }

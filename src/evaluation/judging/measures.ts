@@ -37,7 +37,10 @@ export interface Measure {
 }
 
 export interface MeasureOptions {
+  /** Of the model. */
   readonly layerCount: number;
+  /** Those that pair scores are of, ascending. */
+  readonly layers: readonly number[];
   /** What pair scores were read. */
   readonly kinds: readonly PairKind[];
   /** Null for none. */
@@ -98,20 +101,19 @@ function formulas(pairs: PairKind, { exact }: MeasureOptions): Measure[] {
 }
 
 /** Layers are shown under the calibration's aggregation where it is of their kind, else as the uncalibrated score. */
-function layerMeasures(pairs: PairKind, { layerCount, calibration }: MeasureOptions): Measure[] {
+function layerMeasures(pairs: PairKind, { layerCount, layers, calibration }: MeasureOptions): Measure[] {
   const plain = pairs === ATTENTION ? PUBLISHED_AGGREGATION : UNCALIBRATED_AGGREGATION;
   const isCalibrated = calibration !== null && (calibration.pairs ?? ATTENTION) === pairs;
   const aggregation = isCalibrated ? calibration.aggregation : plain;
-  return Array.from(
-    { length: layerCount },
-    (_, layer): Measure => ({
+  return layers.map(
+    (layer, at): Measure => ({
       name: named(pairs, `layer ${layer}`),
       kind: "layer",
       pairs,
       layer,
       cost: (layer + 1) / layerCount,
       onGrid: true,
-      numberOf: (_text, readings) => finite(focus(oneLayer(pairsOf(readings, pairs), layer), aggregation, "layer")[0]),
+      numberOf: (_text, readings) => finite(focus(oneLayer(pairsOf(readings, pairs), at), aggregation, "layer")[0]),
     }),
   );
 }
@@ -172,9 +174,14 @@ function compressionRatio(tokenIds: Int32Array): number {
 }
 
 /** The scores of one layer of `pairs`, whose layers are all of the model's. */
-function oneLayer(pairs: PairScores, layer: number): PairScores {
+/** @param at place among the layers that pair scores are of */
+function oneLayer(pairs: PairScores, at: number): PairScores {
   const size = pairs.values.length / pairs.layers.length;
-  return { ...pairs, layers: [layer], values: pairs.values.subarray(layer * size, (layer + 1) * size) };
+  return {
+    ...pairs,
+    layers: pairs.layers.slice(at, at + 1),
+    values: pairs.values.subarray(at * size, (at + 1) * size),
+  };
 }
 
 function mean(values: Float64Array): number {

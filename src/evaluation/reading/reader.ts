@@ -24,7 +24,10 @@ export interface Wanted {
 
 /** What gives texts their pair scores: a checkpoint or the lexical scorer. */
 export interface TextReader {
+  /** Of the model. */
   readonly layerCount: number;
+  /** Those that pair scores are of, ascending. */
+  readonly layers: readonly number[];
   /** Does it hold all that `read` would need a pass for? */
   readonly isKnown: (text: EvaluationText, wanted: Wanted) => Promise<boolean>;
   /** The first file of what it remembers that turned out damaged; null where none did. */
@@ -58,6 +61,7 @@ export function modelReader(scorer: Scorer, cache: ReadingCache): TextReader {
   };
   return {
     layerCount: checkpoint.config.layerCount,
+    layers,
     async isKnown(text, wanted) {
       const { positions, pairs, whole, short } = keysOf(text, wanted);
       const ofPairs = pairs.map(({ key }) => key);
@@ -105,6 +109,7 @@ export function lexicalReader(
 ): TextReader {
   return {
     layerCount: 1,
+    layers: [0],
     isKnown: () => Promise.resolve(true),
     read: ({ tokenIds }, { everySpan }) => {
       const grid = gridOf(definition, settings, tokenIds.length, everySpan);

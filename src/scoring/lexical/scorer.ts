@@ -38,6 +38,7 @@ export class LexicalScorer implements RunScorer {
   readonly vocabSize = TOKEN_ID_END;
   readonly layers = [0];
   readonly layerCount = 1;
+  readonly farLayers = [0];
   readonly plan = EXACT;
   readonly basis = PUBLISHED;
   readonly memoryBytes = null;

@@ -30,6 +30,8 @@ export interface RunScorer {
   /** Layers listened to, ascending, and how many there are. */
   readonly layers: readonly number[];
   readonly layerCount: number;
+  /** Layers that see a sample whole, ascending: the others cannot look far. */
+  readonly farLayers: readonly number[];
   readonly threads: number;
   /** How its passes are made; the exact one where it makes none. */
   readonly plan: PassPlan;
