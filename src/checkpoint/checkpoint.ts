@@ -50,8 +50,17 @@ export interface Checkpoint {
 
 /** Real ones have a few kB. */
 const MAX_CONFIG_BYTES = 1024 * 1024;
-/** What `LlamaForCausalLM` writes and `LlamaModel` does not. */
-const PREFIX = "model.";
+/**
+ * What names of a decoder's tensors begin with: in a causal language model, in the bare decoder, and where it is the
+ * text part of a larger model, by newer and older versions of transformers.
+ */
+const PREFIXES = [
+  { decoder: "model.", head: "" },
+  { decoder: "", head: "" },
+  { decoder: "model.language_model.", head: "" },
+  { decoder: "language_model.model.", head: "language_model." },
+] as const;
+type Prefixes = (typeof PREFIXES)[number];
 const EMBEDDING = "embed_tokens.weight";
 
 /**
@@ -71,15 +80,15 @@ export async function readCheckpoint(
   const config = parseConfig(json, configFile);
   const placement = await locateWeights(directory);
   const { needed, head } = tensorsRead(config);
-  const isBare = placement.files.has(EMBEDDING) && !placement.files.has(PREFIX + EMBEDDING);
-  const prefix = isBare ? "" : PREFIX;
+  const prefixes = PREFIXES.find(({ decoder }) => placement.files.has(decoder + EMBEDDING)) ?? PREFIXES[0];
+  const prefix = prefixes.decoder;
   const read = { prefix, needed, config, directory };
   refuseUnexpected({ ...read, names: placement.files.keys() });
   const names = [...needed.keys()].map((name) => prefix + name);
   const missing = names.find((name) => !placement.files.has(name));
   if (missing !== undefined) throw missingTensor(missing, directory);
   const placed = await readPlaced(names, placement);
-  const headPlaced = await placeHead(head, prefix, placement);
+  const headPlaced = await placeHead(head, prefixes, placement);
   refuseUnexpected({ ...read, names: namesRead(placement) });
   const tensors = chosenTensors(needed, (name) => placed.tensors.get(prefix + name));
   const tokenizerFile = join(directory, "tokenizer.json");
@@ -89,7 +98,7 @@ export async function readCheckpoint(
     tensors,
     headTensors:
       headPlaced?.weightsDirectory === placed.weightsDirectory
-        ? chosenTensors(head, (name) => headPlaced.tensors.get(storedName(name, prefix)))
+        ? chosenTensors(head, (name) => headPlaced.tensors.get(storedName(name, prefixes)))
         : null,
     weightsDirectory: placed.weightsDirectory,
     tokenizerFile: (await sizeOfOptional(tokenizerFile)) === null ? null : tokenizerFile,
@@ -112,14 +121,15 @@ function chosenTensors(
 /** Null when a tensor is missing. */
 async function placeHead(
   shapes: ReadonlyMap<string, unknown>,
-  prefix: string,
+  prefixes: Prefixes,
   placement: Placement,
 ): Promise<PlacedTensors | null> {
-  const names = [...shapes.keys()].map((name) => storedName(name, prefix));
+  const names = [...shapes.keys()].map((name) => storedName(name, prefixes));
   return names.every((name) => placement.files.has(name)) ? await readPlaced(names, placement) : null;
 }
 
-const storedName = (name: string, prefix: string) => (name.startsWith("lm_head.") ? name : prefix + name);
+/** The head lies beside the decoder, not in it. */
+const storedName = (name: string, { decoder, head }: Prefixes) => (name.startsWith("lm_head.") ? head : decoder) + name;
 
 function checkTensor(tensor: HeaderTensor, shape: readonly number[]): StoredTensor {
   const { dtype } = tensor;

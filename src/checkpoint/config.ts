@@ -53,7 +53,17 @@ export function parseConfig(config: unknown, where: string): DecoderSpec {
   const json = { ...family.defaults, ...text };
   refuseUnsupported(json, family, where);
   const base = parseBase(json, family, where);
-  return { ...base, ...family.departures(new Given(json, where, base)) };
+  const spec = { ...base, ...family.departures(new Given(json, where, base)) };
+  refuseWrongFactors(spec, where);
+  return spec;
+}
+
+/** Rotary factors must be as many as there are rotated pairs. */
+function refuseWrongFactors({ ropeScaling: scaling, rotaryDim, headDim }: DecoderSpec, where: string): void {
+  const pairs = (rotaryDim ?? headDim) / 2;
+  if (scaling.kind !== "longrope" || scaling.longFactors.length === pairs) return;
+  const got = `${scaling.longFactors.length} numbers`;
+  throw invalid(where, "field long_factor cannot be used", got, `${pairs}, one for each rotated pair`);
 }
 
 /** What a model of texts and pictures says of its decoder of texts. */

@@ -9,6 +9,7 @@ import { TENSOR_DTYPES } from "./safetensors.js";
 /** What a checkpoint may be. */
 export const SUPPORTED = {
   modelTypes: MODEL_TYPES,
+  families: FAMILIES.map(({ name, modelTypes }) => ({ name, modelTypes })),
   hiddenActivations: ["silu"],
   ropeTypes: ROPE_TYPES,
   dtypes: TENSOR_DTYPES,
@@ -49,9 +50,16 @@ function isUsualScale(value: unknown, config: Json): boolean {
   return typeof value === "number" && Math.abs(value * Math.sqrt(size) - 1) < 1e-6;
 }
 
-/** Code of its own may make any model of the weights; a tokenizer's is another matter. */
-const namesNoModel = (value: unknown) =>
-  isAbsent(value) || (isRecord(value) && !Object.keys(value).some((name) => name.startsWith("AutoModel")));
+/**
+ * Code of its own may make any model of the weights; a tokenizer's is another matter, and so is what the family was
+ * published with before `transformers` had it (`modeling_phi3.Phi3ForCausalLM`).
+ */
+function namesNoModel(value: unknown, { model_type: type }: Json): boolean {
+  if (isAbsent(value)) return true;
+  if (!isRecord(value)) return false;
+  const models = Object.entries(value).filter(([name]) => name.startsWith("AutoModel"));
+  return models.every(([, code]) => typeof code === "string" && code.startsWith(`modeling_${String(type)}.`));
+}
 
 const ABSENT = "absent";
 const OFF = "absent or false";

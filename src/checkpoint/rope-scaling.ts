@@ -26,12 +26,32 @@ export type RopeScaling =
       readonly originalMaxPosition: number;
       /** Whether the ends of the ramp are rounded outwards to whole dimensions. */
       readonly truncate: boolean;
+    }
+  | {
+      readonly kind: "longrope";
+      /** Multiplies cosines and sines. */
+      readonly attentionFactor: number;
+      /** A divisor of each frequency, for samples of at most `originalMaxPosition` tokens. */
+      readonly shortFactors: readonly number[];
+      /** The same for longer samples. */
+      readonly longFactors: readonly number[];
+      readonly originalMaxPosition: number;
     };
 
-export const ROPE_TYPES = ["default", "linear", "dynamic", "llama3", "yarn"] as const satisfies RopeScaling["kind"][];
+export const ROPE_TYPES = [
+  "default",
+  "linear",
+  "dynamic",
+  "llama3",
+  "yarn",
+  "longrope",
+] as const satisfies RopeScaling["kind"][];
 
 /** Positions are multiplied in float32, which counts without gaps up to here. */
 export const MAX_POSITION = 2 ** 24;
+
+/** Half of the largest head. */
+const MAX_PAIRS = 512;
 
 /** What the rest of `config.json` adds. */
 export interface RopeContext {
@@ -97,7 +117,10 @@ function parseScaling(
   refuse: (complaint: Complaint) => UserError,
 ): RopeScaling {
   const kind = ["rope_type", "type"].find((key) => Object.hasOwn(scaling, key));
-  const type = kind === undefined ? "default" : scaling[kind];
+  const named = kind === undefined ? "default" : scaling[kind];
+  // Phi 3 has had two other names for it.
+  const isLong = named === "su" || (named === "yarn" && Object.hasOwn(scaling, "long_factor"));
+  const type = isLong ? "longrope" : named;
   const { headDim, maxPositionEmbeddings } = context;
   switch (type) {
     case "default":
@@ -121,6 +144,8 @@ function parseScaling(
     }
     case "yarn":
       return resolveYarn(parseWith(yarnSchema, scaling, refuse), maxPositionEmbeddings, refuse);
+    case "longrope":
+      return resolveLongrope(parseWith(longropeSchema, scaling, refuse), maxPositionEmbeddings);
     default:
       throw new UserError({
         code: "config-unsupported",
@@ -154,6 +179,19 @@ function resolveYarn(
   }
   const truncate = given.truncate ?? false;
   return { kind: "yarn", factor, attentionFactor, betaFast, betaSlow, originalMaxPosition, truncate };
+}
+
+function resolveLongrope(given: z.infer<typeof longropeSchema>, maxPositionEmbeddings: number): RopeScaling {
+  const originalMaxPosition = given.original_max_position_embeddings;
+  const factor = given.factor ?? maxPositionEmbeddings / originalMaxPosition;
+  const usual = factor <= 1 ? 1 : Math.sqrt(1 + Math.log(factor) / Math.log(originalMaxPosition));
+  return {
+    kind: "longrope",
+    attentionFactor: given.attention_factor ?? usual,
+    shortFactors: given.short_factor,
+    longFactors: given.long_factor,
+    originalMaxPosition,
+  };
 }
 
 function yarnAttentionFactor(
@@ -220,6 +258,24 @@ const llama3Schema = z
   .refine((given) => given.high_freq_factor > given.low_freq_factor, {
     path: ["high_freq_factor"],
     message: "more than low_freq_factor",
+  });
+const FACTORS = "a list of numbers above 0, one for each pair of rotated values";
+const factors = z
+  .array(z.number(FACTORS).positive(FACTORS), FACTORS)
+  .min(1, FACTORS)
+  .max(MAX_PAIRS, FACTORS)
+  .readonly();
+const longropeSchema = z
+  .object({
+    factor: factor.nullish(),
+    attention_factor: positive.nullish(),
+    short_factor: factors,
+    long_factor: factors,
+    original_max_position_embeddings: position.min(2, POSITION),
+  })
+  .refine((given) => given.short_factor.length === given.long_factor.length, {
+    path: ["long_factor"],
+    message: "as many numbers as short_factor",
   });
 const yarnSchema = z.object({
   factor: factor.nullable(),

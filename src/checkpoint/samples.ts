@@ -45,15 +45,16 @@ export async function identifyModel(checkpoint: Checkpoint): Promise<ModelIdenti
 async function sampleWeights({ config, tensors }: Checkpoint): Promise<readonly WeightSample[]> {
   const { layerCount } = config;
   const layers = [...new Set([0, layerCount >> 1, layerCount - 1])];
-  const projections = ["self_attn.q_proj", "self_attn.k_proj", "mlp.down_proj"];
+  const projections = ["self_attn.q_proj", "self_attn.k_proj", "self_attn.qkv_proj", "mlp.down_proj"];
   const names = [
     "embed_tokens.weight",
     ...layers.flatMap((layer) => projections.map((projection) => `layers.${layer}.${projection}.weight`)),
   ];
   const samples: WeightSample[] = [];
   for (const name of names) {
+    // Projections are fused in some families, and apart in others.
     const tensor = tensors.get(name);
-    if (tensor === undefined) throw new Error(`the checkpoint's table has no ${name}`);
+    if (tensor === undefined) continue;
     samples.push({ tensor: name, dtype: tensor.dtype, values: await sampleTensor(tensor) });
   }
   return samples;

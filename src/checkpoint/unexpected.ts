@@ -10,7 +10,9 @@ const BUFFERS = [
 ];
 /** They read the last hidden states, after the last queries and keys. Names as in the file. */
 const HEADS = [/^(?:score|classifier|qa_outputs)\.(?:weight|bias)$/, /^v_head\.summary\.(?:weight|bias)$/];
-const LM_HEAD = "lm_head.weight";
+const LM_HEAD = /^(?:language_model\.)?lm_head\.weight$/;
+/** What makes pictures and sounds into tokens. A text has none. */
+const OTHER_SENSES = /^(?:model\.)?(?:vision_tower|vision_model|multi_modal_projector|audio_tower)\./;
 const FINAL_NORM = "norm.weight";
 
 const SHOWN = 3;
@@ -33,7 +35,8 @@ export interface ReadTensors {
  */
 export function refuseUnexpected({ names, prefix, needed, config, directory }: ReadTensors): void {
   const isKnown = (name: string) => {
-    if (name === LM_HEAD || HEADS.some((pattern) => pattern.test(name))) return true;
+    if (LM_HEAD.test(name) || HEADS.some((pattern) => pattern.test(name))) return true;
+    if (prefix.includes("language_model.") && OTHER_SENSES.test(name)) return true;
     if (!name.startsWith(prefix)) return false;
     const inner = name.slice(prefix.length);
     return needed.has(inner) || inner === FINAL_NORM || BUFFERS.some((pattern) => pattern.test(inner));

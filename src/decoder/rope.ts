@@ -23,7 +23,7 @@ const f32 = Math.fround;
 export function ropeTables(config: RotatedHead, length: number): RopeTables {
   const { ropeScaling: scaling } = config;
   const frequencies = inverseFrequencies(config, length);
-  const attentionFactor = f32(scaling.kind === "yarn" ? scaling.attentionFactor : 1);
+  const attentionFactor = f32("attentionFactor" in scaling ? scaling.attentionFactor : 1);
   const width = frequencies.length;
   const cos = new Float32Array(length * width);
   const sin = new Float32Array(length * width);
@@ -51,6 +51,8 @@ function inverseFrequencies(config: RotatedHead, length: number): Float32Array {
       return plain(headDim, ropeTheta).map((frequency) => llama3(frequency, scaling));
     case "yarn":
       return yarn(headDim, ropeTheta, scaling);
+    case "longrope":
+      return longrope(headDim, ropeTheta, scaling, length);
   }
 }
 
@@ -61,6 +63,13 @@ function powers(headDim: number, theta: number): Float32Array {
 
 function plain(headDim: number, theta: number): Float32Array {
   return powers(headDim, theta).map((power) => 1 / power);
+}
+
+/** Each frequency has two divisors: one for samples within what the model was trained on, one for longer ones. */
+function longrope(headDim: number, theta: number, scaling: Scaled<"longrope">, length: number): Float32Array {
+  const { shortFactors, longFactors, originalMaxPosition } = scaling;
+  const factors = length > originalMaxPosition ? longFactors : shortFactors;
+  return powers(headDim, theta).map((power, pair) => 1 / f32(f32(factors[pair] ?? 1) * power));
 }
 
 /** The base grows with the length once it is past what the model was trained on ("NTK-aware"). */

@@ -81,6 +81,7 @@ const MISTAKES: Readonly<Record<string, readonly Partial<Record<keyof DecoderSpe
     { ropeScaling: { kind: "default" } },
   ],
   phi3: [{ rotaryDim: undefined }],
+  "phi3-longrope": [{ ropeScaling: { kind: "default" } }],
   granite: [{ attentionScale: undefined }, { embeddingMultiplier: undefined }, { residualMultiplier: undefined }],
   gemma2: [
     { attentionSoftcap: undefined },

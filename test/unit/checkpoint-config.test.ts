@@ -173,10 +173,10 @@ describe("refusals", () => {
       ["rope_parameters.partial_rotary_factor"],
     ],
     [
-      "longrope",
-      { rope_scaling: { type: "longrope", factor: 2 } },
+      "mrope",
+      { rope_scaling: { type: "mrope", factor: 2 } },
       "config-unsupported",
-      ['"longrope"', "default, linear, dynamic, llama3, yarn"],
+      ['"mrope"', "default, linear, dynamic, llama3, yarn"],
     ],
     ["rope type null", { rope_scaling: { rope_type: null } }, "config-unsupported", ["rope_scaling.rope_type", "null"]],
     ...(

@@ -71,14 +71,14 @@ EXAMPLE
 });
 
 function factsOfSupport(supported: {
-  readonly modelTypes: readonly string[];
+  readonly families: readonly { readonly name: string; readonly modelTypes: readonly string[] }[];
   readonly hiddenActivations: readonly string[];
   readonly ropeTypes: readonly string[];
   readonly dtypes: readonly string[];
   readonly files: readonly string[];
 }): readonly Fact[] {
   return [
-    ["families", `${supported.modelTypes.join(", ")} (model_type of config.json)`],
+    ["families", supported.families.map(({ name, modelTypes }) => `${name} (${modelTypes.join(", ")})`).join(", ")],
     ["activations", supported.hiddenActivations.join(", ")],
     ["rotary scalings", supported.ropeTypes.join(", ")],
     ["weights", `${supported.dtypes.join(", ")} in ${supported.files.join(" or ")}`],

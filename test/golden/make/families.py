@@ -27,6 +27,8 @@ FAMILIES = {
     "gemma2": {**GEMMA, "model_type": "gemma2", "attn_logit_softcapping": 5.0, "final_logit_softcapping": 3.0},
     "gemma3": {**GEMMA, "model_type": "gemma3_text", "sliding_window_pattern": 2, "rope_theta": 1e6, "rope_local_base_freq": 100.0,
                "rope_scaling": {"rope_type": "linear", "factor": 8.0}},
+    "phi3-longrope": {"model_type": "phi3", "max_position_embeddings": 2048, "original_max_position_embeddings": 512, "sliding_window": None,
+                      "rope_scaling": {"type": "longrope", "short_factor": [1.0, 1.1, 1.2, 1.3], "long_factor": [1.0, 2.0, 3.5, 6.0]}},
 }
 
 
