@@ -31,6 +31,8 @@ interface Demand {
   readonly what: string;
   readonly allowed: string;
   readonly holds: (value: unknown, config: Json) => boolean;
+  /** What to do; default: use a checkpoint that is supported. */
+  readonly fix?: (value: unknown) => string;
 }
 
 const isAbsent = (value: unknown) => value === undefined || value === null;
@@ -61,6 +63,22 @@ function namesNoModel(value: unknown, { model_type: type }: Json): boolean {
   return models.every(([, code]) => typeof code === "string" && code.startsWith(`modeling_${String(type)}.`));
 }
 
+const METHODS: Readonly<Record<string, string>> = {
+  awq: "AWQ",
+  gptq: "GPTQ",
+  fp8: "FP8",
+  fbgemm_fp8: "FP8",
+  mxfp4: "MXFP4",
+  bitsandbytes: "bitsandbytes",
+  "compressed-tensors": "compressed-tensors",
+};
+
+function adviceForQuantised(value: unknown): string {
+  const method = isRecord(value) ? METHODS[String(value.quant_method)] : undefined;
+  const named = method === undefined ? "" : `These are ${method} weights. `;
+  return `${named}Use the checkpoint that they were made of, or load them in transformers and save them dequantised (dequantize, save_pretrained).`;
+}
+
 const ABSENT = "absent";
 const OFF = "absent or false";
 const WHOLE = "absent or 1";
@@ -77,7 +95,20 @@ const DEMANDS: readonly Demand[] = [
     allowed: "no AutoModel",
     holds: namesNoModel,
   },
-  { fields: ["quantization_config"], what: "quantised weights are not supported", allowed: WEIGHTS, holds: isAbsent },
+  {
+    fields: ["quantization_config"],
+    what: "quantised weights are not supported",
+    allowed: WEIGHTS,
+    holds: isAbsent,
+    fix: adviceForQuantised,
+  },
+  {
+    fields: ["quantization"],
+    what: "weights that MLX quantised are not supported",
+    allowed: WEIGHTS,
+    holds: isAbsent,
+    fix: () => "Use the checkpoint that they were made of, or write one with mlx_lm.convert --dequantize.",
+  },
   { fields: ["compression_config"], what: "compressed weights are not supported", allowed: WEIGHTS, holds: isAbsent },
   {
     fields: ["hidden_act"],
@@ -219,7 +250,7 @@ export function familyOf({ model_type: type }: Json, where: string): Family {
  */
 export function refuseUnsupported(json: Json, { reads }: Family, where: string): void {
   const ropes = ["rope_scaling", "rope_parameters"].map((name) => [`${name}.`, json[name]] as const);
-  for (const { fields, what, allowed, holds } of DEMANDS) {
+  for (const { fields, what, allowed, holds, fix } of DEMANDS) {
     for (const field of fields.filter((name) => !reads.includes(name))) {
       const places = field === "partial_rotary_factor" ? [["", json] as const, ...ropes] : [["", json] as const];
       for (const [prefix, object] of places) {
@@ -231,7 +262,7 @@ export function refuseUnsupported(json: Json, { reads }: Family, where: string):
           where: `${where}, ${prefix}${field}`,
           got: isRecord(value) ? shown(value.quant_method ?? value) : shown(value),
           allowed,
-          fix: `Use a checkpoint that is supported: ${describeSupported()}.`,
+          fix: fix?.(value) ?? `Use a checkpoint that is supported: ${describeSupported()}.`,
         });
       }
     }

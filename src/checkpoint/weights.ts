@@ -16,6 +16,10 @@ const MAX_INDEX_BYTES = 16 * 1024 * 1024;
 const OTHER_WEIGHTS: readonly { readonly pattern: RegExp; readonly fix: string }[] = [
   { pattern: /^adapter_model\./, fix: "This is an adapter: merge it into its base model and save that." },
   {
+    pattern: /^consolidated\b.*\.(safetensors|pth)$/,
+    fix: "This is Mistral's or Meta's own form, with other names of tensors: take model.safetensors of the same repository, or its index with the shards.",
+  },
+  {
     pattern: /\.(bin|pt|pth|ckpt)$/,
     fix: "Pickled weights can run code when loaded and are not read: load them in transformers and call save_pretrained, which writes safetensors.",
   },

@@ -13,6 +13,8 @@ export interface TokenizerFile {
   readonly fingerprint: string;
   /** How long texts are cut; null where they are not. */
   readonly cuts: CutPlan | null;
+  /** Tokens of the model's own vocabulary, without those added to it; null where the file does not say. */
+  readonly vocabularySize: number | null;
   /** What the file asks for and does not get. */
   readonly notes: readonly string[];
 }
@@ -33,11 +35,21 @@ export async function readTokenizerFile(path: string): Promise<TokenizerFile> {
       json: dropout === null ? bytes : new TextEncoder().encode(JSON.stringify(value)),
       fingerprint,
       cuts: planCuts(value),
+      vocabularySize: vocabularySizeOf(whole),
       notes: notesOf({ dropout, ...asked }),
     };
   } catch (error) {
     throw tokenizerBroken(path, error);
   }
+}
+
+/** `vocab` is an object of tokens, or a list of them with their scores; too large for a schema to walk. */
+const vocabulary = z.object({ model: z.looseObject({ vocab: z.unknown() }) });
+
+function vocabularySizeOf(whole: unknown): number | null {
+  const vocab = vocabulary.safeParse(whole).data?.model.vocab;
+  if (typeof vocab !== "object" || vocab === null) return null;
+  return Array.isArray(vocab) ? vocab.length : Object.keys(vocab).length;
 }
 
 /** What would make ids random, or the ids of a text too few or too many. */

@@ -22,6 +22,8 @@ export interface Tokenizer {
   readonly encodeBatch: (texts: readonly string[], options?: EncodeOptions) => Promise<Int32Array[]>;
   /** SHA-256 of `tokenizer.json`, hexadecimal. */
   readonly fingerprint: string;
+  /** Tokens of its own vocabulary, without those added to it; null or absent where that is not known. */
+  readonly vocabularySize?: number | null;
   /** Long texts are tokenised in pieces, to the same ids: their length costs no memory. Default: false. */
   readonly cutsLongTexts?: boolean;
   /** What the file asks for and does not get, to be said aloud. */
@@ -64,11 +66,12 @@ export async function openTokenizer(
 ): Promise<Tokenizer> {
   const process = new TokenizerProcess({ ...options, env: environment(threads) });
   try {
-    const { json, fingerprint, cuts, notes } = await readTokenizerFile(tokenizerJsonPath);
+    const { json, fingerprint, cuts, vocabularySize, notes } = await readTokenizerFile(tokenizerJsonPath);
     await tryOut(process, json, tokenizerJsonPath);
     const plan = specialTokens ? cuts : cuts && WITHOUT_SPECIAL;
     return {
       fingerprint,
+      vocabularySize,
       notes,
       cutsLongTexts: cuts !== null,
       encodeBatch: async (texts, { alone = false } = {}) => {

@@ -9,6 +9,7 @@ import { identifyModel } from "#ladm/checkpoint/samples.js";
 import { farLayers } from "#ladm/checkpoint/spec.js";
 import { openCheckpoint } from "#ladm/decoder/open-checkpoint.js";
 import { tensorsRead } from "#ladm/decoder/tensors.js";
+import { prepareScorer } from "#ladm/scoring/scorer/scorer.js";
 import { ladm } from "../cli/command-line.js";
 import { temporaryFolder } from "./selection-run.js";
 
@@ -470,5 +471,64 @@ describe("what a configuration may not say", () => {
     { model_type: "gemma3_text", num_hidden_layers: 3, layer_types: ["full_attention"] },
   ])("%j", (config) => {
     expect(refusal(config)).toMatchObject({ code: "config-invalid" });
+  });
+});
+
+describe("weights in other forms", () => {
+  it.each([
+    ["consolidated.safetensors", "own form"],
+    ["pytorch_model.bin", "save_pretrained"],
+    ["adapter_model.safetensors", "merge it"],
+  ])("%s", async (file, advice) => {
+    const folder = await temporaryFolder("ladm-forms-");
+    writeFileSync(join(folder, file), "");
+    writeFileSync(join(folder, "config.json"), JSON.stringify({ model_type: "mistral" }));
+    await expect(openCheckpoint(folder)).rejects.toMatchObject({
+      code: "checkpoint-no-weights",
+      problem: { fix: expect.stringContaining(advice) as string },
+    });
+  });
+
+  it.each([
+    [{ quantization_config: { quant_method: "awq", bits: 4 } }, "These are AWQ weights"],
+    [{ quantization_config: { quant_method: "fp8" } }, "These are FP8 weights"],
+    [{ quantization: { group_size: 64, bits: 4 } }, "mlx_lm.convert"],
+  ])("%j", (config, advice) => {
+    let thrown: unknown;
+    try {
+      parseConfig({ model_type: "qwen3", ...config }, "config.json");
+    } catch (error) {
+      thrown = error;
+    }
+    expect(thrown).toMatchObject({
+      code: "config-unsupported",
+      problem: { fix: expect.stringContaining(advice) as string },
+    });
+  });
+});
+
+describe("a tokenizer of another model", () => {
+  const vocabularyOf = (size: number) => Object.fromEntries(Array.from({ length: size }, (_, at) => [`t${at}`, at]));
+
+  it.each([
+    [256, false],
+    [240, false],
+    [100, true],
+    [300, true],
+  ])("%i tokens, where the model has 256", async (size, isWarned) => {
+    const folder = await temporaryFolder("ladm-tokenizer-");
+    for (const file of ["config.json", "model.safetensors"])
+      writeFileSync(join(folder, file), readFileSync(join(DATA, "qwen3", file)));
+    const tokenizer = {
+      version: "1.0",
+      pre_tokenizer: { type: "Whitespace" },
+      model: { type: "WordLevel", vocab: vocabularyOf(size), unk_token: "t0" },
+    };
+    writeFileSync(join(folder, "tokenizer.json"), JSON.stringify(tokenizer));
+    const scorer = await prepareScorer({ model: folder, attnChunkSize: 16, maxLength: 1024 });
+    const notes = (await scorer.openTokenizer())?.notes ?? [];
+    await scorer.close();
+    const said = `WARNING: tokenizer.json has ${size} tokens, the model 256`;
+    expect(notes.some((note) => note.startsWith(said))).toBe(isWarned);
   });
 });

@@ -294,7 +294,10 @@ export class Scorer {
   async openTokenizer(): Promise<Tokenizer | null> {
     const { tokenizerFile } = this.checkpoint;
     if (tokenizerFile === null) return null;
-    this.tokenizer ??= openTokenizer(tokenizerFile, { signal: this.closing.signal });
+    this.tokenizer ??= openTokenizer(tokenizerFile, { signal: this.closing.signal }).then((tokenizer) => ({
+      ...tokenizer,
+      notes: [...tokenizer.notes, ...vocabularyNotes(tokenizer, this.vocabSize)],
+    }));
     return await this.tokenizer;
   }
 
@@ -304,6 +307,18 @@ export class Scorer {
     const [tokenIds] = await encodeTexts([text], tokenizer);
     return tokenIds ?? new Int32Array();
   }
+}
+
+/** Models leave some rows of their embedding unused, and few more than this share. */
+const USED_VOCABULARY = 0.9;
+
+/** A tokenizer of another model gives ids that mean other tokens, and nothing else would tell. */
+function vocabularyNotes({ vocabularySize }: Tokenizer, vocabSize: number): readonly string[] {
+  if (vocabularySize === undefined || vocabularySize === null) return [];
+  if (vocabularySize <= vocabSize && vocabularySize >= USED_VOCABULARY * vocabSize) return [];
+  const sizes = `tokenizer.json has ${plural(vocabularySize, "token")}, the model ${formatCount(vocabSize)}`;
+  const effect = vocabularySize > vocabSize ? "documents with the others are bad rows" : "the scores may mean nothing";
+  return [`WARNING: ${sizes}: it may be another model's, and then ${effect}.`];
 }
 
 function basisOf(options: ResolvedScorerOptions, { calibration }: CalibrationChoice): PlainScore {
