@@ -6,6 +6,7 @@ import { parseConfig } from "./config.js";
 import type { HeaderTensor, StoredTensor, TensorDtype } from "./safetensors.js";
 import { isTensorDtype, TENSOR_DTYPES } from "./safetensors.js";
 import type { DecoderSpec } from "./spec.js";
+import { namesInFiles } from "./tensor-names.js";
 import { refuseUnexpected } from "./unexpected.js";
 import type { PlacedTensors, Placement } from "./weights.js";
 import { locateWeights, namesRead, readPlaced } from "./weights.js";
@@ -50,18 +51,9 @@ export interface Checkpoint {
 
 /** Real ones have a few kB. */
 const MAX_CONFIG_BYTES = 1024 * 1024;
-/**
- * What names of a decoder's tensors begin with: in a causal language model, in the bare decoder, and where it is the
- * text part of a larger model, by newer and older versions of transformers.
- */
-const PREFIXES = [
-  { decoder: "model.", head: "" },
-  { decoder: "", head: "" },
-  { decoder: "model.language_model.", head: "" },
-  { decoder: "language_model.model.", head: "language_model." },
-] as const;
-type Prefixes = (typeof PREFIXES)[number];
-const EMBEDDING = "embed_tokens.weight";
+/** They may lie there, whether a loss is asked for or not. */
+const LM_HEAD = "lm_head.weight";
+const FINAL_NORM = "norm.weight";
 
 /**
  * Reads a Hugging Face folder: `config.json` and the headers of safetensors. Everything in it is held against
@@ -80,17 +72,17 @@ export async function readCheckpoint(
   const config = parseConfig(json, configFile);
   const placement = await locateWeights(directory);
   const { needed, head } = tensorsRead(config);
-  const prefixes = PREFIXES.find(({ decoder }) => placement.files.has(decoder + EMBEDDING)) ?? PREFIXES[0];
-  const prefix = prefixes.decoder;
-  const read = { prefix, needed, config, directory };
+  const { prefix, storedName, buffers } = namesInFiles(config, placement);
+  const known = new Set([...needed.keys(), ...head.keys(), LM_HEAD, FINAL_NORM].map(storedName));
+  const read = { prefix, known, config, buffers, directory };
   refuseUnexpected({ ...read, names: placement.files.keys() });
-  const names = [...needed.keys()].map((name) => prefix + name);
+  const names = [...needed.keys()].map(storedName);
   const missing = names.find((name) => !placement.files.has(name));
   if (missing !== undefined) throw missingTensor(missing, directory);
   const placed = await readPlaced(names, placement);
-  const headPlaced = await placeHead(head, prefixes, placement);
+  const headPlaced = await placeHead([...head.keys()].map(storedName), placement);
   refuseUnexpected({ ...read, names: namesRead(placement) });
-  const tensors = chosenTensors(needed, (name) => placed.tensors.get(prefix + name));
+  const tensors = chosenTensors(needed, (name) => placed.tensors.get(storedName(name)));
   const tokenizerFile = join(directory, "tokenizer.json");
   return {
     directory,
@@ -98,7 +90,7 @@ export async function readCheckpoint(
     tensors,
     headTensors:
       headPlaced?.weightsDirectory === placed.weightsDirectory
-        ? chosenTensors(head, (name) => headPlaced.tensors.get(storedName(name, prefixes)))
+        ? chosenTensors(head, (name) => headPlaced.tensors.get(storedName(name)))
         : null,
     weightsDirectory: placed.weightsDirectory,
     tokenizerFile: (await sizeOfOptional(tokenizerFile)) === null ? null : tokenizerFile,
@@ -119,17 +111,9 @@ function chosenTensors(
 }
 
 /** Null when a tensor is missing. */
-async function placeHead(
-  shapes: ReadonlyMap<string, unknown>,
-  prefixes: Prefixes,
-  placement: Placement,
-): Promise<PlacedTensors | null> {
-  const names = [...shapes.keys()].map((name) => storedName(name, prefixes));
+async function placeHead(names: readonly string[], placement: Placement): Promise<PlacedTensors | null> {
   return names.every((name) => placement.files.has(name)) ? await readPlaced(names, placement) : null;
 }
-
-/** The head lies beside the decoder, not in it. */
-const storedName = (name: string, { decoder, head }: Prefixes) => (name.startsWith("lm_head.") ? head : decoder) + name;
 
 function checkTensor(tensor: HeaderTensor, shape: readonly number[]): StoredTensor {
   const { dtype } = tensor;

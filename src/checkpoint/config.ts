@@ -50,7 +50,7 @@ export function parseConfig(config: unknown, where: string): DecoderSpec {
   if (!isRecord(config)) throw invalid(where, "the file is not a configuration", shown(config), "a JSON object");
   const text = textPart(config);
   const family = familyOf(text, where);
-  const json = { ...family.defaults, ...text };
+  const json = { ...family.defaults, ...underLlamaNames(text, family) };
   refuseUnsupported(json, family, where);
   const base = parseBase(json, family, where);
   const spec = { ...base, ...family.departures(new Given(json, where, base)) };
@@ -64,6 +64,12 @@ function refuseWrongFactors({ ropeScaling: scaling, rotaryDim, headDim }: Decode
   if (scaling.kind !== "longrope" || scaling.longFactors.length === pairs) return;
   const got = `${scaling.longFactors.length} numbers`;
   throw invalid(where, "field long_factor cannot be used", got, `${pairs}, one for each rotated pair`);
+}
+
+/** Fields by the names that Llama has for them; what stands under both names stays. */
+function underLlamaNames(text: Json, { fields = {} }: Family): Json {
+  const named = Object.entries(fields).flatMap(([own, llama]) => (text[own] === undefined ? [] : [[llama, text[own]]]));
+  return { ...Object.fromEntries(named), ...text };
 }
 
 /** What a model of texts and pictures says of its decoder of texts. */

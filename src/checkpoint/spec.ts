@@ -34,8 +34,17 @@ export interface DecoderSpec extends Rope {
   readonly mlpBias: boolean;
   /** Biases on the query, key and value projections alone. */
   readonly queryKeyValueBias?: true;
-  /** One matrix for queries, keys and values, and one for gate and up. */
-  readonly fusedProjections?: true;
+  /**
+   * One matrix for queries, keys and values: all queries first (`joined`, with one for gate and up too), or the three
+   * of each head together (`byHead`).
+   */
+  readonly fusedProjections?: "joined" | "byHead";
+  /** Norms take the mean away and have a bias. */
+  readonly layerNorm?: true;
+  /** Attention and MLP both read the hidden state of before the layer. */
+  readonly parallelResidual?: true;
+  /** The MLP has no gate. */
+  readonly plainMlp?: true;
   /** Norms after attention and MLP instead of before (`post`), or before and after (`both`). */
   readonly normPlacement?: "post" | "both";
   /** A norm multiplies by 1 more than its weight. */
@@ -55,7 +64,7 @@ export interface DecoderSpec extends Rope {
   /** The first values of a head that are rotated; default: all. Even. */
   readonly rotaryDim?: number;
   /** Default: silu. */
-  readonly activation?: "gelu_tanh";
+  readonly activation?: "gelu" | "gelu_tanh";
   /** Multiplies the embedding. */
   readonly embeddingMultiplier?: number;
   /** Multiplies what attention and MLP add. */

@@ -13,7 +13,6 @@ const HEADS = [/^(?:score|classifier|qa_outputs)\.(?:weight|bias)$/, /^v_head\.s
 const LM_HEAD = /^(?:language_model\.)?lm_head\.weight$/;
 /** What makes pictures and sounds into tokens. A text has none. */
 const OTHER_SENSES = /^(?:model\.)?(?:vision_tower|vision_model|multi_modal_projector|audio_tower)\./;
-const FINAL_NORM = "norm.weight";
 
 const SHOWN = 3;
 
@@ -22,9 +21,11 @@ export interface ReadTensors {
   readonly names: Iterable<string>;
   /** The decoder's names in the files. */
   readonly prefix: string;
-  /** What the graph takes, without the prefix. */
-  readonly needed: ReadonlyMap<string, unknown>;
+  /** What the graph of a score or a loss takes, by its name in the files. */
+  readonly known: ReadonlySet<string>;
   readonly config: DecoderSpec;
+  /** Of the family. */
+  readonly buffers: RegExp | undefined;
   readonly directory: string;
 }
 
@@ -33,13 +34,13 @@ export interface ReadTensors {
  * buffers and heads of which no score is made may be there besides.
  * @throws UserError `tensor-unexpected`
  */
-export function refuseUnexpected({ names, prefix, needed, config, directory }: ReadTensors): void {
+export function refuseUnexpected({ names, prefix, known, config, buffers, directory }: ReadTensors): void {
   const isKnown = (name: string) => {
-    if (LM_HEAD.test(name) || HEADS.some((pattern) => pattern.test(name))) return true;
+    if (known.has(name) || LM_HEAD.test(name) || HEADS.some((pattern) => pattern.test(name))) return true;
     if (prefix.includes("language_model.") && OTHER_SENSES.test(name)) return true;
     if (!name.startsWith(prefix)) return false;
     const inner = name.slice(prefix.length);
-    return needed.has(inner) || inner === FINAL_NORM || BUFFERS.some((pattern) => pattern.test(inner));
+    return BUFFERS.some((pattern) => pattern.test(inner)) || buffers?.test(inner) === true;
   };
   const unexpected = [...new Set(names)].filter((name) => !isKnown(name));
   const [first] = unexpected;

@@ -1,11 +1,12 @@
 import { EXACT, windowOf } from "../core/plan.js";
 import type { GraphBuilder } from "../onnx/builder.js";
-import { float, int, type Value } from "../onnx/types.js";
+import { int, type Value } from "../onnx/types.js";
 import { emitLengths } from "./attention.js";
 import { blockRows, emitBlocks } from "./blocks.js";
 import { DecoderLayer, type RopeInputs, type RotaryTables } from "./layer.js";
+import { emitNorm } from "./norm.js";
 import type { DecoderOptions, TapPoint } from "./tap.js";
-import { asFloat32, normScale, storedWeight, type WeightSource, weight } from "./weights.js";
+import { asFloat32, storedWeight, type WeightSource, weight } from "./weights.js";
 
 const EMBEDDING = "embed_tokens.weight";
 
@@ -57,7 +58,7 @@ export function buildDecoder(
     const attended = block.add("self_attn", hidden, block.attended(attention), "post_attention_layernorm");
     hidden = emitFeedForward(
       builder,
-      attended,
+      spec.parallelResidual === true ? { rows: hidden, onto: attended } : { rows: attended, onto: attended },
       (inner) => new DecoderLayer(inner, weights, layer, plan.precision),
       weights,
     );
@@ -83,10 +84,10 @@ function ropeInputs(builder: GraphBuilder, { spec }: WeightSource): RopeInputs {
  */
 export const FEED_FORWARD_ROWS = 2048;
 
-/** The hidden state after the feed-forward part, float32 `[L, E]`, some rows at a time. */
+/** `onto` and what the MLP makes of `rows`, float32 `[L, E]` each, some rows at a time. */
 function emitFeedForward(
   builder: GraphBuilder,
-  hidden: Value,
+  { rows: hidden, onto }: { readonly rows: Value; readonly onto: Value },
   layerIn: (builder: GraphBuilder) => DecoderLayer,
   { spec: { normPlacement } }: WeightSource,
 ): Value {
@@ -101,7 +102,8 @@ function emitFeedForward(
       const layer = layerIn(inner);
       const rows = blockRows(inner, `${scope}/mlp/rows`, hidden, block, 0);
       const normed = normPlacement === "post" ? rows : layer.norm(before, rows);
-      return { rows: layer.add("mlp", rows, layer.mlp(normed), "post_feedforward_layernorm") };
+      const base = onto === hidden ? rows : blockRows(inner, `${scope}/mlp/onto`, onto, block, 0);
+      return { rows: layer.add("mlp", base, layer.mlp(normed), "post_feedforward_layernorm") };
     },
   });
 }
@@ -130,9 +132,7 @@ function emitLosses(builder: GraphBuilder, source: WeightSource, hidden: Value):
     builder.node(opType, `${scope}/${name}`, inputs, { dtype: "float32", shape }, { attributes });
   const axis = builder.constant("int64", [1]);
   const rows = emit("Gather", "rows", [hidden, positions], ["P", spec.hiddenSize]);
-  const scale = normScale(builder, source, "norm.weight", spec.hiddenSize);
-  const norm = { axis: int(-1), epsilon: float(spec.rmsNormEps) };
-  const normed = emit("SimplifiedLayerNormalization", "norm", [rows, scale], rows.shape, norm);
+  const normed = emitNorm(builder, source, { path: `${scope}/norm`, name: "norm" }, rows, spec.hiddenSize);
   const name = spec.tieWordEmbeddings ? EMBEDDING : "lm_head.weight";
   const table = weight(builder, { name, stored: find(name, [spec.vocabSize, spec.hiddenSize]) });
   const products = emit("Gemm", "logits", [normed, table], ["P", spec.vocabSize], { transB: int(1) });

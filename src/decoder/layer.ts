@@ -3,10 +3,10 @@ import type { AttentionWindow, Precision } from "../core/plan.js";
 import { type GraphBuilder, MICROSOFT } from "../onnx/builder.js";
 import { float, int, type Value } from "../onnx/types.js";
 import { type AttentionForm, emitAttention, type Lengths } from "./attention.js";
+import { emitNorm } from "./norm.js";
 import type { ContributionPoint } from "./tap.js";
 import {
   type NamedTensor,
-  normScale,
   type QuantizedWeight,
   quantizedWeight,
   unquantizedWeight,
@@ -81,14 +81,12 @@ export class DecoderLayer {
   }
 
   norm(name: string, hidden: Value): Value {
-    return this.rmsNorm(name, name, hidden, this.spec.hiddenSize);
+    return this.normOf(name, name, hidden, this.spec.hiddenSize);
   }
 
-  /** @param path of the node, which is not the weight's where one weight serves twice */
-  private rmsNorm(path: string, name: string, rows: Value, size: number): Value {
-    const attributes = { axis: int(-1), epsilon: float(this.spec.rmsNormEps) };
-    const scale = normScale(this.builder, this.source, this.weightName(`${name}.weight`), size);
-    return this.emit("SimplifiedLayerNormalization", path, [rows, scale], rows.shape, { attributes });
+  private normOf(path: string, name: string, rows: Value, size: number): Value {
+    const named = { path: this.path(path), name: this.weightName(name) };
+    return emitNorm(this.builder, this.source, named, rows, size);
   }
 
   /** Queries and keys of the rows that go into attention, `[L, E]`. */
@@ -109,7 +107,7 @@ export class DecoderLayer {
   private project(normed: Value): Projected {
     const { headCount, keyValueHeadCount, headDim, hiddenSize, fusedProjections } = this.spec;
     const [querySize, keyValueSize] = [headCount * headDim, keyValueHeadCount * headDim];
-    if (fusedProjections !== true) {
+    if (fusedProjections === undefined) {
       const linear = (name: string, outSize: number) => this.linear(`self_attn.${name}`, normed, outSize, hiddenSize);
       return {
         query: () => linear("q_proj", querySize),
@@ -118,9 +116,28 @@ export class DecoderLayer {
       };
     }
     const all = this.linear("self_attn.qkv_proj", normed, querySize + 2 * keyValueSize, hiddenSize);
-    const parts = this.split("self_attn/qkv", all, [querySize, keyValueSize, keyValueSize]);
+    const parts =
+      fusedProjections === "joined"
+        ? this.split("self_attn/qkv", all, [querySize, keyValueSize, keyValueSize])
+        : this.splitByHead(all);
     const part = (at: number) => () => parts[at] ?? all;
     return { query: part(0), key: part(1), value: part(2) };
+  }
+
+  /** `[L, H*3*D]`, the three of each head together -> three times `[L, H*D]`. */
+  private splitByHead(all: Value): readonly Value[] {
+    const { headCount, headDim } = this.spec;
+    const constant = (values: readonly number[]) => this.builder.constant("int64", values);
+    const shape = ["L", headCount, 3 * headDim];
+    const heads = this.emit("Reshape", "self_attn/qkv/heads", [all, constant([-1, headCount, 3 * headDim])], shape);
+    return this.split("self_attn/qkv", heads, [headDim, headDim, headDim]).map((part, at) =>
+      this.emit(
+        "Reshape",
+        `self_attn/qkv/part${at}`,
+        [part, constant([-1, headCount * headDim])],
+        ["L", headCount * headDim],
+      ),
+    );
   }
 
   private ropeOf({ far, near }: RopeInputs): RotaryTables | null {
@@ -133,21 +150,20 @@ export class DecoderLayer {
     const { headDim, queryKeyNorm } = this.spec;
     const path = `self_attn.${name}`;
     if (queryKeyNorm === undefined) return rows;
-    if (queryKeyNorm === "projection") return this.rmsNorm(path, path, rows, headCount * headDim);
+    if (queryKeyNorm === "projection") return this.normOf(path, path, rows, headCount * headDim);
     const heads = this.splitHeads(`${name}/split`, rows, headCount);
-    const normed = this.rmsNorm(path, path, heads, headDim);
+    const normed = this.normOf(path, path, heads, headDim);
     const target = this.builder.constant("int64", [-1, headCount * headDim]);
     return this.emit("Reshape", `${path}/join`, [normed, target], rows.shape);
   }
 
-  /** `[L, a+b+…]` -> `[L, a]`, `[L, b]`, … */
+  /** `[…, a+b+…]` -> `[…, a]`, `[…, b]`, … */
   private split(path: string, rows: Value, sizes: readonly number[]): readonly Value[] {
-    const [length = "L"] = rows.shape;
     const outputs = Object.fromEntries(
-      sizes.map((size, at) => [`part${at}`, { dtype: "float32", shape: [length, size] } as const]),
+      sizes.map((size, at) => [`part${at}`, { dtype: "float32", shape: [...rows.shape.slice(0, -1), size] } as const]),
     );
     const inputs = [rows, this.builder.constant("int64", sizes)];
-    const options = { attributes: { axis: int(1) } };
+    const options = { attributes: { axis: int(-1) } };
     return Object.values(this.builder.nodeOutputs("Split", `${this.scope}/${path}`, inputs, outputs, options));
   }
 
@@ -253,11 +269,17 @@ export class DecoderLayer {
   }
 
   mlp(normed: Value): Value {
-    const { hiddenSize, intermediateSize, fusedProjections } = this.spec;
+    const { hiddenSize, intermediateSize, fusedProjections, plainMlp } = this.spec;
     const linear = (name: string, outSize: number) => this.linear(`mlp.${name}`, normed, outSize, hiddenSize);
+    if (plainMlp === true) {
+      const active = this.activate(linear("up_proj", intermediateSize));
+      return this.linear("mlp.down_proj", active, hiddenSize, intermediateSize);
+    }
     const halves = [intermediateSize, intermediateSize];
     const fused =
-      fusedProjections === true ? this.split("mlp/gate_up", linear("gate_up_proj", 2 * intermediateSize), halves) : [];
+      fusedProjections === "joined"
+        ? this.split("mlp/gate_up", linear("gate_up_proj", 2 * intermediateSize), halves)
+        : [];
     const [gate = linear("gate_proj", intermediateSize), up] = fused;
     const active = this.activate(gate);
     const gated = this.emit("Mul", "mlp/gated", [active, up ?? linear("up_proj", intermediateSize)], gate.shape);
@@ -265,8 +287,11 @@ export class DecoderLayer {
   }
 
   private activate(gate: Value): Value {
-    if (this.spec.activation === "gelu_tanh")
-      return this.emit("FastGelu", "mlp/gelu", [gate], gate.shape, { domain: MICROSOFT });
+    const { activation } = this.spec;
+    if (activation !== undefined) {
+      const operator = activation === "gelu_tanh" ? "FastGelu" : "Gelu";
+      return this.emit(operator, "mlp/gelu", [gate], gate.shape, { domain: MICROSOFT });
+    }
     // QuickGelu with alpha 1 is silu, in one pass.
     const attributes = { alpha: float(1) };
     return this.emit("QuickGelu", "mlp/silu", [gate], gate.shape, { domain: MICROSOFT, attributes });

@@ -82,6 +82,7 @@ const MISTAKES: Readonly<Record<string, readonly Partial<Record<keyof DecoderSpe
   ],
   phi3: [{ rotaryDim: undefined }],
   "phi3-longrope": [{ ropeScaling: { kind: "default" } }],
+  starcoder2: [{ layerNorm: undefined }, { activation: undefined }, { ropeTheta: 10_000 }, { rmsNormEps: 0.3 }],
   granite: [{ attentionScale: undefined }, { embeddingMultiplier: undefined }, { residualMultiplier: undefined }],
   gemma2: [
     { attentionSoftcap: undefined },

@@ -16,8 +16,22 @@ export interface Family {
   readonly defaults: Json;
   /** Where layers with a window have a rotary embedding of their own: the fields that say which. */
   readonly windowRope?: (json: Json) => Json;
+  /** Fields of its `config.json` under other names than Llama's. */
+  readonly fields?: Readonly<Record<string, string>>;
+  /** What names of its tensors begin with, where it is not `model.`. */
+  readonly prefix?: string;
+  /** Tensors of old files that follow from the configuration, without the prefix. */
+  readonly buffers?: RegExp;
+  /** Names of tensors in its files, where they are others than Llama's: parts of a name and what stands for them. */
+  readonly names?: readonly (readonly [llama: string, own: string])[];
   /** How it departs from Llama. */
   readonly departures: (given: Given) => Partial<DecoderSpec>;
+}
+
+/** A tensor's name in the files of a family, of its name in Llama's. */
+export function ownName({ names = [] }: Family, name: string): string {
+  const found = names.find(([llama]) => name.startsWith(llama) || name.includes(`.${llama}`));
+  return found === undefined ? name : name.replace(found[0], found[1]);
 }
 
 /** A checked `config.json`, for a family to read more of. */
@@ -60,10 +74,10 @@ export class Given {
   }
 
   /** The first values of a head that are rotated. @throws UserError `config-invalid` */
-  rotaryPart(): number {
+  rotaryPart(usual = 1): number {
     const field = "partial_rotary_factor";
     const places = [this.json.rope_scaling, this.json.rope_parameters, this.json].filter(isRecord);
-    const share = places.map((place) => place[field]).find((value) => value !== undefined && value !== null) ?? 1;
+    const share = places.map((place) => place[field]).find((value) => value !== undefined && value !== null) ?? usual;
     const { headDim } = this.base;
     const part = typeof share === "number" ? Math.trunc(headDim * share) : Number.NaN;
     if (part >= 2 && part <= headDim && part % 2 === 0) return part;

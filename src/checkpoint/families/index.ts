@@ -7,6 +7,7 @@ import { olmo2, olmo3 } from "./olmo2.js";
 import { phi3 } from "./phi3.js";
 import { qwen2, qwen3 } from "./qwen.js";
 import { smollm3 } from "./smollm3.js";
+import { starcoder2 } from "./starcoder2.js";
 
 /** Every family that is built here. */
 export const FAMILIES: readonly Family[] = [
@@ -21,6 +22,7 @@ export const FAMILIES: readonly Family[] = [
   olmo3,
   phi3,
   granite,
+  starcoder2,
 ];
 
 export const MODEL_TYPES: readonly string[] = FAMILIES.flatMap(({ modelTypes }) => modelTypes);

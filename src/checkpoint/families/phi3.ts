@@ -16,7 +16,7 @@ export const phi3: Family = {
     const { headDim } = given.base;
     const part = given.rotaryPart();
     return {
-      fusedProjections: true,
+      fusedProjections: "joined",
       ...(part === headDim ? {} : { rotaryDim: part }),
       ...given.windows(() => given.count("sliding_window") !== null),
     };

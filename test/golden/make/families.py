@@ -29,6 +29,7 @@ FAMILIES = {
                "rope_scaling": {"rope_type": "linear", "factor": 8.0}},
     "phi3-longrope": {"model_type": "phi3", "max_position_embeddings": 2048, "original_max_position_embeddings": 512, "sliding_window": None,
                       "rope_scaling": {"type": "longrope", "short_factor": [1.0, 1.1, 1.2, 1.3], "long_factor": [1.0, 2.0, 3.5, 6.0]}},
+    "starcoder2": {"model_type": "starcoder2", "sliding_window": 2048, "use_bias": True, "rope_theta": 1e5},
 }
 
 
@@ -43,10 +44,10 @@ def weights(model, seed):
         elif len(shape) == 1:
             offset = parameter.detach().mean().round().item()
             value = offset + 0.1 * draw
-        elif "embed_tokens" in name:
+        elif "embed_tokens" in name or "embed_in" in name:
             value = draw
         else:
-            gain = 1.6 if any(part in name for part in ("q_proj", "k_proj", "qkv_proj")) else 1.0
+            gain = 1.6 if any(part in name for part in ("q_proj", "k_proj", "qkv_proj", "query_key_value")) else 1.0
             value = gain / math.sqrt(shape[1]) * draw
         parameter.data.copy_(value)
     return model
@@ -56,7 +57,7 @@ def make(folder, name, seed):
     """Writes `config.json` as given, and the weights as transformers saves them."""
     import json
 
-    given = {**COMMON, **FAMILIES[name]}
+    given = {key: value for key, value in {**COMMON, **FAMILIES[name]}.items() if value is not None or key == "sliding_window"}
     config = AutoConfig.for_model(given["model_type"], **{k: v for k, v in given.items() if k != "model_type"})
     model = weights(AutoModelForCausalLM.from_config(config, dtype=torch.float32), seed)
     model.save_pretrained(folder)

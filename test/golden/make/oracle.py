@@ -201,7 +201,8 @@ def observed_layers(model_dir, ids, st):
         else:
             output, weights = eager_attention(query, key, value, attention_mask, scaling, softcap), None
         if sliding_window is None or sliding_window >= query.shape[2]:
-            direction = directions(output[0].transpose(0, 1), module.o_proj, st.pairs)
+            projection = module.o_proj if hasattr(module, "o_proj") else module.dense
+            direction = directions(output[0].transpose(0, 1), projection, st.pairs)
             seen[module.layer_idx] = pair_scores(query[0], key[0], value[0], direction, (scaling, softcap), st)
         return output, weights
 
