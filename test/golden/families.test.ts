@@ -83,6 +83,15 @@ const MISTAKES: Readonly<Record<string, readonly Partial<Record<keyof DecoderSpe
   phi3: [{ rotaryDim: undefined }],
   "phi3-longrope": [{ ropeScaling: { kind: "default" } }],
   starcoder2: [{ layerNorm: undefined }, { activation: undefined }, { ropeTheta: 10_000 }, { rmsNormEps: 0.3 }],
+  "gpt-neox": [
+    { parallelResidual: undefined },
+    { fusedProjections: "joined" },
+    { rotaryDim: undefined },
+    { ropeTheta: 10_000 },
+    { layerNorm: undefined },
+    { activation: undefined },
+  ],
+  "gpt-neox-serial": [{ parallelResidual: true }, { rotaryDim: undefined }],
   granite: [{ attentionScale: undefined }, { embeddingMultiplier: undefined }, { residualMultiplier: undefined }],
   gemma2: [
     { attentionSoftcap: undefined },

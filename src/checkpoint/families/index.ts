@@ -1,5 +1,6 @@
 import type { Family } from "./family.js";
 import { gemma2, gemma3 } from "./gemma.js";
+import { gptNeox } from "./gpt-neox.js";
 import { granite } from "./granite.js";
 import { llama } from "./llama.js";
 import { mistral } from "./mistral.js";
@@ -23,6 +24,7 @@ export const FAMILIES: readonly Family[] = [
   phi3,
   granite,
   starcoder2,
+  gptNeox,
 ];
 
 export const MODEL_TYPES: readonly string[] = FAMILIES.flatMap(({ modelTypes }) => modelTypes);

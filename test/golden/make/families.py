@@ -30,6 +30,9 @@ FAMILIES = {
     "phi3-longrope": {"model_type": "phi3", "max_position_embeddings": 2048, "original_max_position_embeddings": 512, "sliding_window": None,
                       "rope_scaling": {"type": "longrope", "short_factor": [1.0, 1.1, 1.2, 1.3], "long_factor": [1.0, 2.0, 3.5, 6.0]}},
     "starcoder2": {"model_type": "starcoder2", "sliding_window": 2048, "use_bias": True, "rope_theta": 1e5},
+    "gpt-neox": {"model_type": "gpt_neox", "num_key_value_heads": None, "rotary_pct": 0.5, "rotary_emb_base": 1000, "use_parallel_residual": True},
+    "gpt-neox-serial": {"model_type": "gpt_neox", "num_key_value_heads": None, "rotary_pct": 0.25, "use_parallel_residual": False,
+                        "tie_word_embeddings": False},
 }
 
 
