@@ -17,6 +17,7 @@ const WINDOW_LOG_MAX = 31;
 const TEXT_STARTS: ReadonlySet<number> = new Set([0xef, 0x09, 0x0a, 0x0d, 0x20, 0x7b]);
 
 const READ_BYTES = 256 * 1024;
+const LEAST_READ_BYTES = 16 * 1024;
 /**
  * Input is decoded in small slices, since what one slice unpacks to is held in memory at once: up to 1032 times as much
  * with gzip, 32,768 times with zstd.
@@ -120,8 +121,10 @@ async function* unpack(
 }
 
 async function* readBlocks(file: FileHandle, onBlock: OnBlock): AsyncGenerator<Uint8Array> {
+  // A block for each of many small files would be mostly zeros. Files of the system say 0 bytes whatever they hold.
+  const { size } = await file.stat();
   for (let position = 0; ; ) {
-    const block = new Uint8Array(READ_BYTES);
+    const block = new Uint8Array(Math.min(READ_BYTES, Math.max(LEAST_READ_BYTES, size - position)));
     const bytesRead = await readUpTo(file, block, position);
     position += bytesRead;
     await onBlock(position);
