@@ -16,7 +16,14 @@ import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 
-/** @typedef {{ seconds: number, cpuSeconds: number, peakRssBytes: number, characters: number }} Reading */
+/**
+ * What is taken of a commit's own code.
+ *
+ * @typedef {{ seconds: number, cpuSeconds: number, peakRssBytes: number, characters: number }} Reading
+ * @typedef {{ expandData: (paths: string[], note: () => void) => Promise<string[]> }} Expand
+ * @typedef {{ readDataRows: (files: string[], options: object) => AsyncIterable<unknown>, fieldsOf: (row: unknown) => {
+ * get: (name: string) => unknown } }} Rows
+ */
 
 const bench = dirname(fileURLToPath(import.meta.url));
 const script = join(bench, "texts.py");
@@ -66,17 +73,14 @@ function lengthOf(text) {
  * @returns {Promise<Reading>}
  */
 async function read(root, path) {
-  /** @type {(file: string) => Promise<Record<string, Function>>} */
+  /** @type {(file: string) => Promise<unknown>} */
   const load = (file) => import(pathToFileURL(join(root, "dist", "formats", file)).href);
   const start = performance.now();
-  const { expandData } = await load("expand.js").catch(() => load("data.js"));
-  const { readDataRows, fieldsOf } = await load("data-rows.js");
-  const files = await expandData?.([path], () => undefined);
+  const { expandData } = /** @type {Expand} */ (await load("expand.js"));
+  const { readDataRows, fieldsOf } = /** @type {Rows} */ (await load("data-rows.js"));
   let characters = 0;
-  for await (const row of readDataRows?.(files, { columns: ["text"] })) {
-    const text = fieldsOf?.(row).get("text");
-    characters += lengthOf(String(text));
-  }
+  for await (const row of readDataRows(await expandData([path], () => undefined), { columns: ["text"] }))
+    characters += lengthOf(String(fieldsOf(row).get("text")));
   const { user, system } = process.cpuUsage();
   const [, peakKb = "NaN"] = /^VmHWM:\s+(\d+)/m.exec(readFileSync("/proc/self/status", "utf8")) ?? [];
   return {
