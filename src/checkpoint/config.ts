@@ -68,7 +68,9 @@ function refuseWrongFactors({ ropeScaling: scaling, rotaryDim, headDim }: Decode
 
 /** Fields by the names that Llama has for them; what stands under both names stays. */
 function underLlamaNames(text: Json, { fields = {} }: Family): Json {
-  const named = Object.entries(fields).flatMap(([own, llama]) => (text[own] === undefined ? [] : [[llama, text[own]]]));
+  const named = Object.entries(fields).flatMap(([own, llama]): [string, unknown][] =>
+    text[own] === undefined ? [] : [[llama, text[own]]],
+  );
   return { ...Object.fromEntries(named), ...text };
 }
 
