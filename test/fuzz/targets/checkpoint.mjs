@@ -1,8 +1,12 @@
 /** A checkpoint's files: what is accepted lies within its file, and says nothing that no model has. */
-import { mkdirSync, readFileSync, statSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { parseJson } from "#ladm/checkpoint/border.js";
+import { parseConfig } from "#ladm/checkpoint/config.js";
+import { FAMILIES } from "#ladm/checkpoint/families/index.js";
 import { isTensorDtype, readSafetensorsHeader } from "#ladm/checkpoint/safetensors.js";
 import { locateWeights, readPlaced } from "#ladm/checkpoint/weights.js";
 import { openCheckpoint } from "#ladm/decoder/open-checkpoint.js";
+import { tensorsRead } from "#ladm/decoder/tensors.js";
 import { attempt, demand } from "../invariants.mjs";
 import { dictionaryOf, mutateBytes } from "../mutate-bytes.mjs";
 import { mutateJsonBytes } from "../mutate-json.mjs";
@@ -176,6 +180,61 @@ export const config = (room) => {
           demand(Number.isFinite(number) && number > 0, `${name} is no number of a model`);
       demand(read.hiddenSize * read.layerCount < sizeBytes, "a model larger than its weights");
       return { outcome: "read", seen: read };
+    },
+  };
+};
+
+const FAMILY_WORDS = [
+  ...CONFIG_WORDS,
+  ...FAMILIES.flatMap(({ modelTypes, reads }) => [...modelTypes, ...reads]),
+  "layer_types",
+  "full_attention",
+  "sliding_attention",
+  "longrope",
+  "long_factor",
+  "short_factor",
+  "text_config",
+];
+/** Growing a decoder of more layers takes long, and says no more. */
+const MOST_LAYERS = 48;
+
+/** The configuration alone, of every family: what it means is whole, and a decoder can be grown of it. @type {MakeTarget} */
+export const family = () => {
+  const golden = new URL("../../golden/data/", import.meta.url);
+  const seeds = readdirSync(golden, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory() && !entry.name.startsWith("llama"))
+    .map(({ name }) => readFileSync(new URL(`${name}/config.json`, golden), "utf8"));
+  seeds.push(JSON.stringify({ model_type: "gemma3", text_config: JSON.parse(seeds[0] ?? "{}") }));
+  return {
+    make: (dice) => mutateJsonBytes(dice, seeds, { words: FAMILY_WORDS }),
+    read: async (input) => {
+      const { value, refused } = await attempt(() => Promise.resolve(parseJson(input.toString("utf8"), "config.json")));
+      if (value === null) return { outcome: refused ?? "null" };
+      const parsed = await attempt(async () => parseConfig(value, "config.json"));
+      if (parsed.value === null) return { outcome: parsed.refused ?? "null" };
+      const spec = parsed.value;
+      const numbers = JSON.stringify(spec, (_name, one) =>
+        typeof one === "number" && !Number.isFinite(one) ? "not finite" : one,
+      );
+      demand(!numbers.includes("not finite"), "a number that is none");
+      demand(
+        spec.layerWindows === undefined || spec.layerWindows.length === spec.layerCount,
+        "windows of other layers",
+      );
+      demand((spec.rotaryDim ?? 2) % 2 === 0 && (spec.rotaryDim ?? 2) <= spec.headDim, "more rotated than there is");
+      demand(
+        (spec.unrotatedLayers ?? []).every((layer) => layer < spec.layerCount),
+        "a layer that is not there",
+      );
+      if (spec.layerCount <= MOST_LAYERS) {
+        const { needed, head } = tensorsRead(spec);
+        for (const shape of [...needed.values(), ...head.values()])
+          demand(
+            shape.every((size) => Number.isSafeInteger(size) && size > 0),
+            "a tensor of no size",
+          );
+      }
+      return { outcome: "read", seen: numbers };
     },
   };
 };

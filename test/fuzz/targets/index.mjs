@@ -24,6 +24,7 @@ export const TARGETS = {
   safetensors: checkpoint.safetensors,
   "safetensors-index": checkpoint.safetensorsIndex,
   config: checkpoint.config,
+  family: checkpoint.family,
   calibration: files.calibration,
   lexical: files.lexical,
   run: files.run,
