@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Token rows for bench/tables.mjs, and what ours is measured against: pyarrow and datasets.
 
-    tables.py make FOLDER --megabytes 2000    FOLDER/tokens.parquet (zstd, row groups of 100 rows) and FOLDER/tokens (save_to_disk)
+    tables.py make FOLDER --megabytes 2000    FOLDER/tokens.parquet (zstd, row groups of 100 rows) and
+                                              FOLDER/tokens (save_to_disk)
     tables.py copy parquet|hf FROM TO         prints {"seconds", "peakRssBytes"} as JSON
     tables.py check parquet|hf FROM TO        fails unless the rows are equal
     tables.py versions                        of what is used, as JSON

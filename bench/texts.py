@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Long texts for bench/texts.mjs, and what ours is measured against: pyarrow, datasets and DuckDB.
 
-    texts.py make SOURCE FOLDER --megabytes 2000    the texts of SOURCE (JSON lines, zstd), again and again, in every kind
+    texts.py make SOURCE FOLDER --megabytes 2000    the texts of SOURCE (JSON lines, zstd), over and over, in every kind
     texts.py read CONTENDER KIND PATH               prints {"seconds", "cpuSeconds", "peakRssBytes", "characters"}
     texts.py versions                               of what is used, as JSON
 """

@@ -213,3 +213,9 @@ function unreadable(path: string, error: unknown): UserError {
     { cause: error },
   );
 }
+
+/** What refuses a value of a `config.json` that no model has; `where` is the file's path. */
+export function invalidConfig(where: string, what: string, got: string, allowed: string): UserError {
+  const fix = "Correct config.json or get it from its source again.";
+  return new UserError({ code: "config-invalid", what, where, got, allowed, fix });
+}

@@ -1,7 +1,6 @@
 import { z } from "zod";
-import { UserError } from "../core/errors.js";
 import { formatCount } from "../core/units.js";
-import { isRecord, parseWith, shown } from "./border.js";
+import { invalidConfig, isRecord, parseWith, shown } from "./border.js";
 import { familyOf, refuseUnsupported } from "./demands.js";
 import { type Family, Given, type Json } from "./families/family.js";
 import { MAX_POSITION, parseRope, type RopeContext, windowTokensOf } from "./rope-scaling.js";
@@ -47,7 +46,7 @@ const configSchema = z.object({
  * Source: transformers 5.23 configuration_llama.py, and what each family names.
  */
 export function parseConfig(config: unknown, where: string): DecoderSpec {
-  if (!isRecord(config)) throw invalid(where, "the file is not a configuration", shown(config), "a JSON object");
+  if (!isRecord(config)) throw invalidConfig(where, "the file is not a configuration", shown(config), "a JSON object");
   const text = textPart(config);
   const family = familyOf(text, where);
   const json = { ...family.defaults, ...underLlamaNames(text, family) };
@@ -63,7 +62,7 @@ function refuseWrongFactors({ ropeScaling: scaling, rotaryDim, headDim }: Decode
   const pairs = (rotaryDim ?? headDim) / 2;
   if (scaling.kind !== "longrope" || scaling.longFactors.length === pairs) return;
   const got = `${scaling.longFactors.length} numbers`;
-  throw invalid(where, "field long_factor cannot be used", got, `${pairs}, one for each rotated pair`);
+  throw invalidConfig(where, "field long_factor cannot be used", got, `${pairs}, one for each rotated pair`);
 }
 
 /** Fields by the names that Llama has for them; what stands under both names stays. */
@@ -84,19 +83,19 @@ function textPart(config: Json): Json {
 /** What every family has. */
 function parseBase(json: Json, family: Family, where: string): DecoderSpec {
   const given = parseWith(configSchema, json, ({ path, got, allowed }) =>
-    invalid(where, `field ${path} cannot be used`, got, allowed),
+    invalidConfig(where, `field ${path} cannot be used`, got, allowed),
   );
   const headCount = given.num_attention_heads;
   const keyValueHeadCount = given.num_key_value_heads ?? headCount;
   if (headCount % keyValueHeadCount !== 0) {
     const allowed = `a divisor of num_attention_heads, ${headCount}`;
-    throw invalid(where, "key-value heads do not divide the query heads", `${keyValueHeadCount}`, allowed);
+    throw invalidConfig(where, "key-value heads do not divide the query heads", `${keyValueHeadCount}`, allowed);
   }
   const headDim = given.head_dim ?? given.hidden_size / headCount;
   if (!Number.isInteger(headDim) || headDim % 2 !== 0 || headDim > LIMITS.headDim) {
     const got = given.head_dim ?? `hidden_size ${given.hidden_size} / num_attention_heads ${headCount} = ${headDim}`;
     const allowed = `an even integer up to ${LIMITS.headDim}: rotary embeddings turn pairs of dimensions`;
-    throw invalid(where, "head_dim cannot be used", `${got}`, allowed);
+    throw invalidConfig(where, "head_dim cannot be used", `${got}`, allowed);
   }
   const maxPositionEmbeddings = given.max_position_embeddings;
   const { windowRope, ...rope } = parseRopes(json, family, { where, headDim, maxPositionEmbeddings });
@@ -130,9 +129,4 @@ function parseRopes(json: Json, family: Family, context: RopeContext): Rope & { 
   const { rope_parameters: nested } = json;
   const full = isRecord(nested) && isRecord(nested.full_attention) ? { rope_parameters: nested.full_attention } : {};
   return { ...parse({ ...json, ...full }), windowRope: parse(family.windowRope(json)) };
-}
-
-function invalid(where: string, what: string, got: string, allowed: string): UserError {
-  const fix = "Correct config.json or get it from its source again.";
-  return new UserError({ code: "config-invalid", what, where, got, allowed, fix });
 }

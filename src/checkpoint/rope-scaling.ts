@@ -2,7 +2,7 @@ import { z } from "zod";
 import { UserError } from "../core/errors.js";
 import { formatCount } from "../core/units.js";
 import type { Complaint } from "./border.js";
-import { isRecord, parseWith, shown } from "./border.js";
+import { invalidConfig, isRecord, parseWith, shown } from "./border.js";
 
 /** How rotary frequencies are changed to read further than the model was first trained to; all numbers resolved. */
 export type RopeScaling =
@@ -224,15 +224,8 @@ function isEmpty(value: unknown): boolean {
   return value === undefined || value === null || (isRecord(value) && Object.keys(value).length === 0);
 }
 
-function invalid(context: RopeContext, { path, got, allowed }: Complaint): UserError {
-  return new UserError({
-    code: "config-invalid",
-    what: `field ${path} cannot be used`,
-    where: context.where,
-    got,
-    allowed,
-    fix: "Correct config.json or get it from its source again.",
-  });
+function invalid({ where }: RopeContext, { path, got, allowed }: Complaint): UserError {
+  return invalidConfig(where, `field ${path} cannot be used`, got, allowed);
 }
 
 const FACTOR = "a number from 1 to 1,000,000";

@@ -20,7 +20,7 @@ import { join } from "node:path";
 /** @typedef {(room: Room) => Promise<Target>} MakeTargetLater makes seeds in the room */
 /** @typedef {MakeTargetLater | ((room: Room) => Target)} MakeTarget */
 
-/** The outcome of an input that the clock ended. It depends on how busy the machine is, so nothing is compared with it. */
+/** The outcome of an input that the clock ended: it depends on how busy the machine is, and is compared with nothing. */
 export const LATE = "late";
 
 /** A folder of its own for each runner, in memory where there is one. */

@@ -1,5 +1,5 @@
 import { UserError } from "../../core/errors.js";
-import { isRecord, shown } from "../border.js";
+import { invalidConfig, isRecord, shown } from "../border.js";
 import type { DecoderSpec } from "../spec.js";
 
 export type Json = Readonly<Record<string, unknown>>;
@@ -122,14 +122,7 @@ export class Given {
   }
 
   private invalid(field: string, got: string, allowed: string): UserError {
-    return new UserError({
-      code: "config-invalid",
-      what: `field ${field} cannot be used`,
-      where: this.where,
-      got,
-      allowed,
-      fix: "Correct config.json or get it from its source again.",
-    });
+    return invalidConfig(this.where, `field ${field} cannot be used`, got, allowed);
   }
 
   private unsupported(field: string, got: string, allowed: string): UserError {

@@ -198,7 +198,10 @@ const FAMILY_WORDS = [
 /** Growing a decoder of more layers takes long, and says no more. */
 const MOST_LAYERS = 48;
 
-/** The configuration alone, of every family: what it means is whole, and a decoder can be grown of it. @type {MakeTarget} */
+/**
+ * The configuration alone, of every family: what it means is whole, and a decoder can be grown of it.
+ * @type {MakeTarget}
+ */
 export const family = () => {
   const golden = new URL("../../golden/data/", import.meta.url);
   const seeds = readdirSync(golden, { withFileTypes: true })
