@@ -1,6 +1,6 @@
 /** The README is true: its commands and its example run, and print what it shows. */
 import { execFile } from "node:child_process";
-import { copyFile, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { copyFile, mkdtemp, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -14,6 +14,15 @@ const repository = fileURLToPath(new URL("../../", import.meta.url));
 function blocks(readme: string, language: string): string[] {
   return [...readme.matchAll(/^```(\w*)\n([\s\S]*?)^```$/gm)].filter((m) => m[1] === language).map((m) => m[2] ?? "");
 }
+
+/** The anchors that a page's headings get: lower case, words joined by hyphens, no other punctuation. */
+const anchors = (page: string) =>
+  [...page.matchAll(/^#+ (.+)$/gm)].map(([, heading = ""]) =>
+    heading
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N} _-]/gu, "")
+      .replaceAll(" ", "-"),
+  );
 
 /** Rates, times and core counts are the machine's; everything else must agree. */
 const withoutTimes = (line: string) =>
@@ -80,13 +89,16 @@ describe("README", () => {
   });
 
   it.each(["README.md", "docs/guide.md", "docs/results/README.md"])(
-    "every file that %s links to is there",
+    "every file and heading that %s links to is there",
     async (page) => {
       const text = await readFile(join(repository, page), "utf8");
-      const targets = [...text.matchAll(/\]\((?!https?:|#)([^)]+)\)/g)].map(([, target = ""]) => target);
+      const targets = [...text.matchAll(/\]\((?!https?:)([^)]+)\)/g)].map(([, target = ""]) => target);
       expect(targets.length).toBeGreaterThan(0);
       for (const target of targets) {
-        await expect(run("ls", [join(repository, dirname(page), target)]), target).resolves.toBeDefined();
+        const [path = "", heading] = target.split("#");
+        const file = path === "" ? join(repository, page) : join(repository, dirname(page), path);
+        await expect(stat(file), target).resolves.toBeDefined();
+        if (heading !== undefined) expect(anchors(await readFile(file, "utf8")), target).toContain(heading);
       }
     },
   );
